@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/number.h"
+#include "manifest/url_host.h"
 #ifndef WITHOUT_PSL
 #include "psl/psl_domain.h"
 #endif
@@ -52,11 +53,9 @@ const char *registrable_domain(const char *host)
 static int count_url(struct sources *s, const char *url, uint64_t bytes, struct error *err)
 {
     char host[256];
-    const char *from = strstr(url, "://");
-    if (!from) return count(&s->domains, "", bytes, err);
-    from += 3;
-    size_t n = strcspn(from, "/?#:");
-    if (*from == '[') n = strcspn(from, "]") + 1;
+    size_t n;
+    if (!strstr(url, "://")) return count(&s->domains, "", bytes, err);
+    const char *from = url_host(url, &n);
     if (n >= sizeof host) n = sizeof host - 1;
     for (size_t i = 0; i < n; i++)
         host[i] = (char)tolower((unsigned char)from[i]);

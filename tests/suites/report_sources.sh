@@ -26,6 +26,7 @@ is "$("$BIN/report-sources" many.tsv | awk -F'\t' '$7 == 1 { print $2 }' | tr '\
 
 # Domains by the Public Suffix List, or by the short list that a build without libpsl has.
 domains() { { printf 'path\turl\n'; for host; do printf 'a.jpg\thttps://%s/x\n' "$host"; done; } >hosts.tsv; "$BIN/report-sources" hosts.tsv | awk -F'\t' '$1 == "domain" { print $2 }' | sort | tr '\n' ' '; }
+is "$(domains ann:secret@img.example.org ann@example.org:81)" "example.org " "a user's name in an address is not its host"
 is "$(domains img.Example.org a.b.example.co.uk example.net. localhost '[::1]:80' 192.0.2.7:8080)" "192.0.2.7 [::1] example.co.uk example.net example.org localhost " "domains that both lists know"
 if ldd "$BIN/report-sources" | grep -q libpsl; then
     is "$(domains x.ann.github.io www.museum.city.example.kawasaki.jp www.city.kawasaki.jp a.b.example.com.br co.uk a.xn--p1ai b.a.xn--p1ai)" \
