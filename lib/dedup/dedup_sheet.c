@@ -6,11 +6,11 @@
  */
 #include "dedup/near_dedup.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "page/page.h"
 
 #define MOST_CLUSTERS 2000 /* what a person can look at, and a browser hold */
 #define MOST_IMAGES 60     /* of one cluster */
@@ -47,28 +47,6 @@ static void put_url(FILE *out, const char *s)
             fputc(*s, out);
         else
             fprintf(out, "%%%02X", (unsigned char)*s);
-}
-
-/* The way from the folder of the sheet to the root: "", or "../data/", and so on.
- * The page has no absolute path. */
-static int relative_base(struct text *base, const char *sheet, const char *root, struct error *err)
-{
-    char from[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
-    const char *slash = strrchr(sheet, '/');
-    size_t same = 0;
-    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - sheet + (slash == sheet)) : 1,
-                 slash ? sheet : ".") >= (int)sizeof folder ||
-        !realpath(folder, from) || !realpath(root, to))
-        return error_errno(err, EX_CANTCREAT, "cannot find the way from '%s' to the root folder", sheet);
-    for (size_t i = 0;; i++) {
-        bool a = !from[i] || from[i] == '/', b = !to[i] || to[i] == '/';
-        if (a && b) same = i;
-        if (from[i] != to[i] || !from[i]) break;
-    }
-    for (const char *p = from + same; *p; p++)
-        if (*p == '/' && p[1] && text_puts(base, "../", err)) return -1;
-    const char *rest = to + same + (to[same] == '/');
-    return *rest && (text_puts(base, rest, err) || text_puts(base, "/", err)) ? -1 : 0;
 }
 
 static void put_bytes(FILE *out, uint64_t bytes)
@@ -230,7 +208,7 @@ int dedup_write_sheet(struct dedup *s, const char *path, struct error *err)
     uint32_t *sizes = NULL, *heads = NULL;
     size_t n = 0;
     int rc = -1;
-    if (relative_base(&t.base, path, s->opt->common.root, err) || atomic_file_open(&file, path, err) ||
+    if (page_way_to_root(&t.base, path, s->opt->common.root, err) || atomic_file_open(&file, path, err) ||
         !(entries = mem_alloc((s->n_rows + 1) * sizeof *entries, err)) ||
         !(sizes = mem_zalloc(s->n_rows + 1, sizeof *sizes, err)) ||
         !(heads = mem_alloc((s->n_rows + 1) * sizeof *heads, err)))

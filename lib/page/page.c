@@ -2,6 +2,9 @@
  * SHA-256 (FIPS 180-4) for the policy. */
 #include "page/page.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The length of the valid UTF-8 character at s, or 0 when there is none. */
@@ -160,4 +163,24 @@ int page_csp_hash(struct text *out, const char *bytes, size_t n_bytes, struct er
                    text_puts(out, "'", err)
                ? -1
                : 0;
+}
+
+int page_way_to_root(struct text *out, const char *page, const char *root, struct error *err)
+{
+    char from[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
+    const char *slash = strrchr(page, '/');
+    size_t same = 0;
+    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - page + (slash == page)) : 1,
+                 slash ? page : ".") >= (int)sizeof folder ||
+        !realpath(folder, from) || !realpath(root, to))
+        return error_errno(err, EX_CANTCREAT, "cannot find the way from '%s' to the folder '%s'", page, root);
+    for (size_t i = 0;; i++) {
+        bool a = !from[i] || from[i] == '/', b = !to[i] || to[i] == '/';
+        if (a && b) same = i;
+        if (from[i] != to[i] || !from[i]) break;
+    }
+    for (const char *p = from + same; *p; p++)
+        if (*p == '/' && p[1] && text_puts(out, "../", err)) return -1;
+    const char *rest = to + same + (to[same] == '/');
+    return *rest && (text_puts(out, rest, err) || text_puts(out, "/", err)) ? -1 : 0;
 }

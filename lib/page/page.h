@@ -23,6 +23,10 @@ int page_json(struct text *out, const char *s, struct error *err);
 /* Appends the bytes of a path as a relative URL: %XX for all bytes but unreserved characters and '/'. */
 int page_url(struct text *out, const char *path, struct error *err);
 
+/* Appends the way from the folder of the file `page` to the folder `root`: "", or "../data/", and so on. A
+ * page has no absolute path, so that its folder can be moved. EX_CANTCREAT when one of the two is missing. */
+int page_way_to_root(struct text *out, const char *page, const char *root, struct error *err);
+
 int page_base64(struct text *out, const void *bytes, size_t n_bytes, struct error *err);
 
 #define SHA256_BYTES 32

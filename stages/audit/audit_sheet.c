@@ -1,5 +1,4 @@
 /* audit_sheet.c: the page of audit --sheet. */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,28 +26,6 @@ const char *audit_check_name(int check)
 {
     static const char *const names[] = {"near_empty_class", "over_full_class", "predicts_label"};
     return check < N_CHECKS ? picture_check_names[check] : names[check - N_CHECKS];
-}
-
-/* The way from the folder of the page to the root: "", or "../data/", and so on. The page has no absolute
- * path, so that the folder can be moved. */
-static int relative_root(struct text *out, const char *page, const char *root, struct error *err)
-{
-    char from[PATH_MAX], to[PATH_MAX], folder[PATH_MAX];
-    const char *slash = strrchr(page, '/');
-    size_t same = 0;
-    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - page + (slash == page)) : 1,
-                 slash ? page : ".") >= (int)sizeof folder ||
-        !realpath(folder, from) || !realpath(root, to))
-        return error_errno(err, EX_CANTCREAT, "cannot find the way from '%s' to the folder '%s'", page, root);
-    for (size_t i = 0;; i++) {
-        bool a = !from[i] || from[i] == '/', b = !to[i] || to[i] == '/';
-        if (a && b) same = i;
-        if (from[i] != to[i] || !from[i]) break;
-    }
-    for (const char *p = from + same; *p; p++)
-        if (*p == '/' && p[1] && text_puts(out, "../", err)) return -1;
-    const char *rest = to + same + (to[same] == '/');
-    return *rest && (text_puts(out, rest, err) || text_puts(out, "/", err)) ? -1 : 0;
 }
 
 static const char style[] =
@@ -121,7 +98,7 @@ int audit_sheet_write(const char *path, const char *root, const struct finding *
     struct atomic_file file = ATOMIC_FILE_EMPTY;
     struct text page = TEXT_EMPTY, base = TEXT_EMPTY;
     size_t start[N_ALL_CHECKS + 1] = {0};
-    int rc = relative_root(&base, path, root, err) || put_head(&page, err) ? -1 : 0;
+    int rc = page_way_to_root(&base, path, root, err) || put_head(&page, err) ? -1 : 0;
     for (size_t i = 0; i < n; i++)
         start[findings[i].check + 1]++;
     for (int c = 0; c < N_ALL_CHECKS; c++)
