@@ -1,5 +1,5 @@
 # The steps of the dataset that are one job each, whoever runs the rest: targets.mk (one machine) and parts.mk (in parts) include this.
-# NEAR_FROM: the manifest whose near copies are looked for (with hashes as columns, no picture is read for it). SPLIT_FROM: what is split.
+# NEAR_FROM: the manifest whose near copies are looked for (with hashes as columns, no picture is read for it).
 # WITH: what validate makes for phash-dedup in the decode that it needs anyway; not where flags ask for other hashes or other pictures.
 WITH := $(if $(strip $(foreach o,--no --di --al --pd,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))$(foreach o,--he --allow-t --wi,$(findstring $(o),$(VALIDATE_FLAGS)))),,--with pdq)
 # PAIRS: near pairs of the last run, so that only what is new is compared. A cache: a takedown deletes it.
@@ -25,7 +25,23 @@ $(ROUND_DIR)/distinct.tsv: $(NEAR_FROM) | $(BIN)/phash-dedup
 	$(why)
 	$(BIN)/phash-dedup $(ROOT_FLAGS) $(PHASH_DEDUP_FLAGS) $(PAIRS) --rejects $(ROUND_DIR)/phash-dedup.rejects.tsv -o $@ $<
 
-$(ROUND_DIR)/split.tsv: $(SPLIT_FROM) | $(BIN)/train-test-split
+# Copies by features. They stay in the cache under the keys of phase head, which computes none again; so its flags are taken over.
+SHOWN := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),,set -x;)
+define flags_of_head
+set -- $(HEAD_FLAGS); like=; while test $$# -gt 0; do case $$1 in --boundary-cache=* | --unlock-from=* | --precision=* | --device=*) like="$$like $$1" ;; --boundary-cache | --unlock-from | --precision | --device) like="$$like $$1 $$2"; shift ;; esac; shift; done
+endef
+$(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json) | $(BIN)/embed $(BIN)/feature-dedup
+	$(why)
+	@by_hashes() { echo "make: $$1: copies are looked for by hashes alone (FEATURE_DEDUP = off says that this is meant)" >&2; cp $< $@.tmp && mv $@.tmp $@; }; \
+	if ! test -f $(BASE)/model.json; then by_hashes "no model '$(BASE)/model.json'"; exit; fi; \
+	$(flags_of_head); status=0; \
+	($(SHOWN) $(BIN)/embed $(ROOT_FLAGS) --base $(BASE) --size $(SIDE) --resize $(RESIZE) --cache $(RUN)/cache --device $(DEVICE) $$like --reduce sqrt,pca:64,whiten:0.5 -o $(ROUND_DIR)/features $<) || status=$$?; \
+	case $$status in \
+	0) $(SHOWN) $(BIN)/feature-dedup $(ROOT_FLAGS) $(if $(filter group,$(FEATURE_DEDUP)),--mark) $(FEATURE_DEDUP_FLAGS) --features $(ROUND_DIR)/features --rejects $(ROUND_DIR)/feature-dedup.rejects.tsv -o $@ $< ;; \
+	65) by_hashes "embed cannot use '$(BASE)' for pictures of $(SIDE) x $(SIDE)" ;; \
+	*) exit $$status ;; esac
+
+$(ROUND_DIR)/split.tsv: $(ROUND_DIR)/$(if $(filter off,$(FEATURE_DEDUP)),distinct,single).tsv | $(BIN)/train-test-split
 	$(why)
 	$(BIN)/train-test-split $(SPLIT_FLAGS) -o $@ $<
 

@@ -6,7 +6,7 @@
 #   pipelines/slurm/submit my.conf                                       a cluster (see there)
 #
 # Steps, each STEP-0 .. STEP-(PARTS-1) and then STEP-join: fetch (parts by host, so that one task alone speaks to a server),
-# validate, phash, augment. In between, as one job: dedup (exact copies, then near copies over the hashes that are there),
+# validate, phash, augment. In between, as one job: dedup (exact copies, near copies over the hashes that are there, copies by features),
 # split; at the end pack. Beyond the dataset: features (into RUN/cache, where phase head of `train` finds them), and classify
 # (MODEL=RUN/round-N/fine/model, CLASSIFY=RUN/valid.tsv) with the scores joined in RUN/round-N/scores.tsv.
 # Every task can be killed and made again: its output appears whole or not at all; fetch and features go on where they were.
@@ -88,7 +88,6 @@ $(RUN)/valid.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-out-$(i).tsv
 
 # --- what is one job, and perceptual hashes in parts: the join is exact, it reads the hashes and no picture -----------------------
 NEAR_FROM := $(PARTS_DIR)/hashed.tsv
-SPLIT_FROM := $(ROUND_DIR)/distinct.tsv
 include $(PIPELINES)/dataset.mk
 $(PARTS_DIR)/phash.stamp: $(ROUND_DIR)/unique.tsv
 	$(BIN)/manifest split --parts $(PARTS) --by xxh128 $< $(PARTS_DIR)/phash-in-

@@ -81,24 +81,7 @@ $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(BIN)/validate
 	$(BIN)/validate $(ROOT_FLAGS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(WITH) --memory $(RUN)/memory.tsv --rejects $(RUN)/validate.rejects.tsv -o $@ $<
 
 NEAR_FROM := $(ROUND_DIR)/unique.tsv
-SPLIT_FROM := $(ROUND_DIR)/$(if $(filter off,$(FEATURE_DEDUP)),distinct,single).tsv
 include $(PIPELINES)/dataset.mk
-
-# Copies by features. They stay in the cache under the keys of phase head, which computes none again; so its flags are taken over.
-SHOWN := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),,set -x;)
-define flags_of_head
-set -- $(HEAD_FLAGS); like=; while test $$# -gt 0; do case $$1 in --boundary-cache=* | --unlock-from=* | --precision=* | --device=*) like="$$like $$1" ;; --boundary-cache | --unlock-from | --precision | --device) like="$$like $$1 $$2"; shift ;; esac; shift; done
-endef
-$(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json) | $(BIN)/embed $(BIN)/feature-dedup
-	$(why)
-	@by_hashes() { echo "make: $$1: copies are looked for by hashes alone (FEATURE_DEDUP = off says that this is meant)" >&2; cp $< $@.tmp && mv $@.tmp $@; }; \
-	if ! test -f $(BASE)/model.json; then by_hashes "no model '$(BASE)/model.json'"; exit; fi; \
-	$(flags_of_head); status=0; \
-	($(SHOWN) $(BIN)/embed $(ROOT_FLAGS) --base $(BASE) --size $(SIDE) --resize $(RESIZE) --cache $(RUN)/cache --device $(DEVICE) $$like --reduce sqrt,pca:64,whiten:0.5 -o $(ROUND_DIR)/features $<) || status=$$?; \
-	case $$status in \
-	0) $(SHOWN) $(BIN)/feature-dedup $(ROOT_FLAGS) $(if $(filter group,$(FEATURE_DEDUP)),--mark) $(FEATURE_DEDUP_FLAGS) --features $(ROUND_DIR)/features --rejects $(ROUND_DIR)/feature-dedup.rejects.tsv -o $@ $< ;; \
-	65) by_hashes "embed cannot use '$(BASE)' for pictures of $(SIDE) x $(SIDE)" ;; \
-	*) exit $$status ;; esac
 
 $(ROUND_DIR)/augmented.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 	$(why)
