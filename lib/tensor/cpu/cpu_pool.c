@@ -26,18 +26,44 @@ static uint8_t *winners_of(const struct op_desc *d, const struct view *v, uint8_
     return saved + pixel * (size_t)v->inner;
 }
 
-static void max_forward(struct backend *b, const struct op_desc *d, const struct view *in,
-                        const struct view *out, uint8_t *saved)
+/*
+ * The windows of output pixels x.. of row y that have the same size: all that lie inside the picture are
+ * taken together, and each of the others is taken by itself. Returns the input pixel where the first begins.
+ */
+static const float *windows_from(const struct op_desc *d, const struct view *in, const struct view *out,
+                                 int n, int block, int y, int x, struct windows *w)
+{
+    struct window first = window_of(d, y, x);
+    int y0 = first.y0 > 0 ? first.y0 : 0, x0 = first.x0 > 0 ? first.x0 : 0, last = x;
+    if (first.x0 >= 0 && first.x0 + d->kernel_w <= in->w)
+        last = (in->w - d->kernel_w + d->pad_left) / d->stride_w;
+    last = last < out->w ? last : out->w - 1;
+    *w = (struct windows){.n = (size_t)(last - x + 1),
+                          .y_step = out->px_stride,
+                          .x_step = (size_t)d->stride_w * in->px_stride,
+                          .row_stride = (size_t)in->w * in->px_stride,
+                          .px_stride = in->px_stride,
+                          .n_rows = first.y1 - y0,
+                          .n_cols = first.x1 - x0,
+                          .n_c = out->inner,
+                          .first_tap = (y0 - first.y0) * d->kernel_w + (x0 - first.x0),
+                          .tap_stride = d->kernel_w,
+                          .share = 1.0f / (float)((first.y1 - y0) * (first.x1 - x0))};
+    return at(in, n, block, y0, x0);
+}
+
+static void pool_forward(struct backend *b, const struct op_desc *d, const struct view *in,
+                         const struct view *out, uint8_t *saved)
 {
     EACH_ROW(*out, {
-        for (int x = 0; x < out->w; x++) {
-            struct window w = window_of(d, y, x);
-            int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
-            b->k->max_window(at(out, n, block, y, x),
-                             saved ? winners_of(d, out, saved, n, block, y, x) : NULL,
-                             at(in, n, block, y0, x0), (size_t)in->w * in->px_stride, in->px_stride,
-                             w.y1 - y0, w.x1 - x0, (y0 - w.y0) * d->kernel_w + (x0 - w.x0), d->kernel_w,
-                             out->inner);
+        struct windows w;
+        for (int x = 0; x < out->w; x += (int)w.n) {
+            const float *from = windows_from(d, in, out, n, block, y, x, &w);
+            float *to = at(out, n, block, y, x);
+            if (d->kind == OP_AVERAGE_POOL)
+                b->k->sum_windows(to, from, &w);
+            else
+                b->k->max_windows(to, saved ? winners_of(d, out, saved, n, block, y, x) : NULL, from, &w);
         }
     });
 }
@@ -63,20 +89,6 @@ static void max_backward(struct backend *b, const struct op_desc *d, const struc
                                             (uint8_t)((iy - w.y0) * d->kernel_w + (ix - w.x0)),
                                             (size_t)dx->inner);
             }
-    });
-}
-
-static void average_forward(struct backend *b, const struct op_desc *d, const struct view *in,
-                            const struct view *out)
-{
-    EACH_ROW(*out, {
-        for (int x = 0; x < out->w; x++) {
-            struct window w = window_of(d, y, x);
-            int y0 = w.y0 > 0 ? w.y0 : 0, x0 = w.x0 > 0 ? w.x0 : 0;
-            b->k->sum_window(at(out, n, block, y, x), at(in, n, block, y0, x0), (size_t)in->w * in->px_stride,
-                             in->px_stride, w.y1 - y0, w.x1 - x0, 1.0f / (float)((w.y1 - y0) * (w.x1 - x0)),
-                             0, out->inner);
-        }
     });
 }
 
@@ -134,12 +146,11 @@ static void global_backward(struct backend *b, const struct view *dx, const stru
 void cpu_pool_forward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
     struct view x = view_of(b, &io->x[0], &d->x[0]), y = view_of(b, &io->y, &d->y);
-    if (d->kind == OP_MAX_POOL)
-        max_forward(b, d, &x, &y, d->training ? (uint8_t *)slot_at(&io->saved) : NULL);
-    else if (d->kind == OP_AVERAGE_POOL)
-        average_forward(b, d, &x, &y);
-    else
+    if (d->kind == OP_GLOBAL_AVERAGE_POOL)
         global_forward(b, &x, &y);
+    else
+        pool_forward(b, d, &x, &y,
+                     d->kind == OP_MAX_POOL && d->training ? (uint8_t *)slot_at(&io->saved) : NULL);
 }
 
 void cpu_pool_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)

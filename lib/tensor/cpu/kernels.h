@@ -14,6 +14,15 @@ struct act {
     float max;
 }; /* enum op_activation and its cap */
 
+/* n output pixels of a pool, y_step apart, whose windows begin x_step apart and have n_rows x n_cols taps.
+ * The number of a tap is first_tap + row * tap_stride + column. */
+struct windows {
+    size_t n, y_step, x_step, row_stride, px_stride;
+    int n_rows, n_cols, n_c;
+    int first_tap, tap_stride; /* max */
+    float share;               /* sum */
+};
+
 struct kernels {
     const char *isa;
     /* sum[c] += sum of (x - shift), square[c] += sum of (x - shift)^2; shift[c] near the mean keeps float
@@ -31,15 +40,10 @@ struct kernels {
     void (*norm_input)(const float *x, size_t x_stride, const float *dy, size_t dy_stride, float *dx,
                        size_t dx_stride, size_t n_pixels, int n_c, const float *scale, const float *offset,
                        const float *a, const float *b, const float *c0, struct act act, int accumulate);
-    /*
-     * One output pixel of a pool: its window begins at x and has n_rows x n_cols taps. max: y[c] is the
-     * largest value and at[c] (unless NULL) its number, first_tap + row * tap_stride + column, the first of
-     * equal ones. sum: y[c] (+)= share * sum.
-     */
-    void (*max_window)(float *y, uint8_t *at, const float *x, size_t row_stride, size_t px_stride, int n_rows,
-                       int n_cols, int first_tap, int tap_stride, int n_c);
-    void (*sum_window)(float *y, const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols,
-                       float share, int accumulate, int n_c);
+    /* Pools. max: y[c] is the largest value of a window, and winner (unless NULL, n x n_c bytes) its tap, the
+     * first of equal ones. sum: y[c] = share * sum. */
+    void (*max_windows)(float *y, uint8_t *winner, const float *x, const struct windows *w);
+    void (*sum_windows)(float *y, const float *x, const struct windows *w);
     void (*scatter_equal)(float *dx, const float *dy, const uint8_t *at, uint8_t index,
                           size_t n);                 /* dx += dy where at == index */
     void (*add)(float *y, const float *x, size_t n); /* y += x */

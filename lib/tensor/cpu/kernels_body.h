@@ -148,36 +148,68 @@ static inline bits chosen(bits mask, bits a, bits b) { return (mask & a) | (~mas
 /*
  * Pools: the values of an output stay in registers while their window is visited, so that each input is read
  * from the cache once and each output is written once. Channels that do not fill a register at the end are
- * done one by one.
+ * done one by one. Windows of 3 x 3, nearly all there are, have loops of a constant length.
  */
-static void max_window(float *restrict y, uint8_t *restrict winner, const float *x, size_t row_stride,
-                       size_t px_stride, int n_rows, int n_cols, int first_tap, int tap_stride, int n_c)
+#define INLINE static inline __attribute__((always_inline))
+#define BY_WINDOW(OF)                                                                                        \
+    do {                                                                                                     \
+        if (w->n_rows == 3 && w->n_cols == 3)                                                                \
+            OF(3, 3);                                                                                        \
+        else                                                                                                 \
+            OF(w->n_rows, w->n_cols);                                                                        \
+    } while (0)
+
+INLINE lanes largest(const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols)
+{
+    lanes best = load(x);
+#pragma GCC unroll 3
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 3
+        for (int s = 0; s < n_cols; s++) {
+            lanes v = load(x + (size_t)r * row_stride + (size_t)s * px_stride);
+            /* NOLINT(misc-redundant-expression): not a number */
+            best = (lanes)chosen((bits)(v > best) | (bits)(v != v), (bits)v, (bits)best);
+        }
+    return best;
+}
+
+INLINE lanes largest_at(const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols,
+                        int first_tap, int tap_stride, uint8_t *winner)
+{
+    lanes best = load(x);
+    bits tap = (bits){0} + first_tap;
+    for (int r = 0; r < n_rows; r++)
+        for (int s = 0; s < n_cols; s++) {
+            lanes v = load(x + (size_t)r * row_stride + (size_t)s * px_stride);
+            /* NOLINT(misc-redundant-expression): not a number */
+            bits wins = (bits)(v > best) | (bits)(v != v);
+            best = (lanes)chosen(wins, (bits)v, (bits)best);
+            tap = chosen(wins, (bits){0} + (first_tap + r * tap_stride + s), tap);
+        }
+    for (int k = 0; k < N_LANES; k++)
+        winner[k] = (uint8_t)tap[k];
+    return best;
+}
+
+INLINE void max_window(float *y, uint8_t *winner, const float *x, const struct windows *w, int n_rows,
+                       int n_cols)
 {
     int c = 0;
-    for (; c + N_LANES <= n_c; c += N_LANES) {
-        lanes best = load(x + c);
-        bits tap = (bits){0} + first_tap;
-        for (int r = 0; r < n_rows; r++)
-            for (int s = 0; s < n_cols; s++) {
-                lanes v = load(x + (size_t)r * row_stride + (size_t)s * px_stride + c);
-                /* NOLINT(misc-redundant-expression): not a number */
-                bits wins = (bits)(v > best) | (bits)(v != v);
-                best = (lanes)chosen(wins, (bits)v, (bits)best);
-                if (winner) tap = chosen(wins, (bits){0} + (first_tap + r * tap_stride + s), tap);
-            }
-        store(y + c, best);
-        for (int k = 0; winner && k < N_LANES; k++)
-            winner[c + k] = (uint8_t)tap[k];
-    }
-    for (; c < n_c; c++) {
+    if (winner)
+        for (; c + N_LANES <= w->n_c; c += N_LANES)
+            store(y + c, largest_at(x + c, w->row_stride, w->px_stride, n_rows, n_cols, w->first_tap,
+                                    w->tap_stride, winner + c));
+    for (; c + N_LANES <= w->n_c; c += N_LANES)
+        store(y + c, largest(x + c, w->row_stride, w->px_stride, n_rows, n_cols));
+    for (; c < w->n_c; c++) {
         float best = x[c];
-        int tap = first_tap;
+        int tap = w->first_tap;
         for (int r = 0; r < n_rows; r++)
             for (int s = 0; s < n_cols; s++) {
-                float v = x[(size_t)r * row_stride + (size_t)s * px_stride + (size_t)c];
+                float v = x[(size_t)r * w->row_stride + (size_t)s * w->px_stride + (size_t)c];
                 if (v > best || v != v) {
                     best = v;
-                    tap = first_tap + r * tap_stride + s;
+                    tap = w->first_tap + r * w->tap_stride + s;
                 }
             }
         y[c] = best;
@@ -185,30 +217,68 @@ static void max_window(float *restrict y, uint8_t *restrict winner, const float 
     }
 }
 
-static void sum_window(float *restrict y, const float *x, size_t row_stride, size_t px_stride, int n_rows,
-                       int n_cols, float share, int accumulate, int n_c)
+/* One vector for each window, as in the blocked layout: a loop with nothing else in it. */
+#define EACH_WINDOW(VALUE)                                                                                   \
+    do {                                                                                                     \
+        for (size_t i = 0; i < w->n; i++)                                                                    \
+            store(y + i * w->y_step, VALUE);                                                                 \
+    } while (0)
+
+static void max_windows(float *y, uint8_t *winner, const float *x, const struct windows *windows)
+{
+    const struct windows copy = *windows, *w = &copy; /* nothing that is stored changes it */
+#define ONE(ROWS, COLS) EACH_WINDOW(largest(x + i * w->x_step, w->row_stride, w->px_stride, ROWS, COLS))
+#define LOOP(ROWS, COLS)                                                                                     \
+    for (size_t i = 0; i < w->n; i++)                                                                        \
+    max_window(y + i * w->y_step, winner ? winner + i * (size_t)w->n_c : NULL, x + i * w->x_step, w, ROWS,   \
+               COLS)
+    if (w->n_c == N_LANES && !winner)
+        BY_WINDOW(ONE);
+    else
+        BY_WINDOW(LOOP);
+#undef ONE
+#undef LOOP
+}
+
+INLINE lanes sum_of(const float *x, size_t row_stride, size_t px_stride, int n_rows, int n_cols)
+{
+    lanes sum = {0};
+#pragma GCC unroll 3
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 3
+        for (int s = 0; s < n_cols; s++)
+            sum += load(x + (size_t)r * row_stride + (size_t)s * px_stride);
+    return sum;
+}
+
+INLINE void sum_window(float *y, const float *x, const struct windows *w, int n_rows, int n_cols)
 {
     int c = 0;
-    for (; c + 2 * N_LANES <= n_c; c += 2 * N_LANES) {
-        lanes a = {0}, b = {0};
-        for (int r = 0; r < n_rows; r++)
-            for (int s = 0; s < n_cols; s++) {
-                const float *from = x + (size_t)r * row_stride + (size_t)s * px_stride + c;
-                a += load(from);
-                b += load(from + N_LANES);
-            }
-        a *= share;
-        b *= share;
-        store(y + c, accumulate ? load(y + c) + a : a);
-        store(y + c + N_LANES, accumulate ? load(y + c + N_LANES) + b : b);
-    }
-    for (; c < n_c; c++) {
+    for (; c + N_LANES <= w->n_c; c += N_LANES)
+        store(y + c, w->share * sum_of(x + c, w->row_stride, w->px_stride, n_rows, n_cols));
+    for (; c < w->n_c; c++) {
         float sum = 0;
         for (int r = 0; r < n_rows; r++)
             for (int s = 0; s < n_cols; s++)
-                sum += x[(size_t)r * row_stride + (size_t)s * px_stride + (size_t)c];
-        y[c] = sum * share + (accumulate ? y[c] : 0);
+                sum += x[(size_t)r * w->row_stride + (size_t)s * w->px_stride + (size_t)c];
+        y[c] = sum * w->share;
     }
+}
+
+static void sum_windows(float *y, const float *x, const struct windows *windows)
+{
+    const struct windows copy = *windows, *w = &copy;
+#define ONE(ROWS, COLS)                                                                                      \
+    EACH_WINDOW(w->share *sum_of(x + i * w->x_step, w->row_stride, w->px_stride, ROWS, COLS))
+#define LOOP(ROWS, COLS)                                                                                     \
+    for (size_t i = 0; i < w->n; i++)                                                                        \
+    sum_window(y + i * w->y_step, x + i * w->x_step, w, ROWS, COLS)
+    if (w->n_c == N_LANES)
+        BY_WINDOW(ONE);
+    else
+        BY_WINDOW(LOOP);
+#undef ONE
+#undef LOOP
 }
 
 static void scatter_equal(float *restrict dx, const float *restrict dy, const uint8_t *restrict at,
@@ -383,7 +453,7 @@ static void adam(float *restrict p, const float *restrict g, float *restrict m, 
 }
 
 static const struct kernels table = {
-    KERNELS_ISA,       moments,       affine,  norm_sums, norm_input, max_window, sum_window,
-    scatter_equal,     add,           axpy,    scale_by,  multiply,   activate,   silu,
-    activate_backward, bias_activate, product, bytes,     squares,    sgd,        adam,
+    KERNELS_ISA,       moments,       affine,  norm_sums, norm_input, max_windows, sum_windows,
+    scatter_equal,     add,           axpy,    scale_by,  multiply,   activate,    silu,
+    activate_backward, bias_activate, product, bytes,     squares,    sgd,         adam,
 };
