@@ -21,6 +21,10 @@ static const struct option_row rows[] = {
            "reports from users, as collect-reports writes them: id label_claimed; doubted labels become "
            "suspects"),
 
+    OPTION(struct mine_options, STRING, 0, "features", features, "DIR",
+           "features that embed --reduce wrote: suspects that are alike stand together, and pictures that "
+           "resemble no other have a list of their own"),
+
     OPTION_GROUP("Selection"),
     OPTION(struct mine_options, CHOICE, 0, "filter", filter, "RULE", "which rows confident learning flags",
            CHOICES(LABEL_FILTER_NAMES)),
@@ -29,7 +33,8 @@ static const struct option_row rows[] = {
     OPTION(struct mine_options, INT, 0, "budget", budget, "N",
            "number of suspects, the best of each method in turn; 0: all that --filter flags", RANGE(0, 4e9)),
     OPTION(struct mine_options, STRING, 0, "methods", methods, "LIST",
-           "comma-separated: separation, confident-learning, disagreement, aum, neighbours, reports "
+           "comma-separated: separation, confident-learning, disagreement, aum, neighbours, reports, "
+           "off-topic "
            "(default: confident-learning; with --budget all that have their input)"),
 
     OPTION_GROUP("Output"),
@@ -43,9 +48,14 @@ static const struct option_row rows[] = {
     OPTION(struct mine_options, STRING, 0, "truth-report", truth_report, "FILE",
            "where to write that measurement (default: stdout when -o names a file, else stderr)"),
     COMMON_ROW_ROOT(struct mine_options, common),
+    COMMON_ROW_THREADS(struct mine_options, common),
     COMMON_ROW_TALK(struct mine_options, common),
 
     OPTION_GROUP("Expert"),
+    OPTION(struct mine_options, DOUBLE, 0, "alike", alike, "COSINE",
+           "how much suspects of one group resemble the one in its middle", RANGE(0.05, 1)),
+    OPTION(struct mine_options, INT, 0, "group-size", group_size, "N",
+           "the most suspects in a group; 1: no groups", RANGE(1, 60)),
     OPTION(struct mine_options, DOUBLE, 0, "sum-tolerance", sum_tolerance, "X",
            "how far the sum of a row's probabilities may be from 1", RANGE(1e-12, 1)),
     OPTION(struct mine_options, FLAG, 0, "adjust", adjust, NULL,
@@ -62,12 +72,14 @@ static const struct option_table table = {
     .name = "mine-errors",
     .synopsis = "[PREDICTIONS]",
     .summary = "rank likely label errors, and write a page to review them on",
-    .details = "Reads id (or xxh128), label, p_<class>... and passes every column on; adds suggested, score, "
-               "method, rank, and aum and note where known. Worst first. Predictions of training rows must "
-               "be out-of-fold ones (train --folds). Rows of the test split are marked in note, never left "
-               "out: a test set cleaned by the model under test flatters it.\n\n"
-               "  mine-errors --predictions runs/1/oof.tsv --budget 5400 --review review.html --manifest "
-               "all.tsv -o suspects.tsv",
+    .details =
+        "Reads id (or xxh128), label, p_<class>... and passes every column on; adds suggested, score, "
+        "method, rank, and aum, alike, distance and note where known. Worst first. Predictions of training "
+        "rows must be out-of-fold ones (train --folds). Rows of the test split are marked in "
+        "note, never left "
+        "out: a test set cleaned by the model under test flatters it.\n\n"
+        "  mine-errors --predictions runs/1/oof.tsv --budget 5400 --review review.html --manifest "
+        "all.tsv -o suspects.tsv",
     .rows = rows,
     .max_operands = 1,
 };
@@ -78,13 +90,16 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     struct label_errors e = LABEL_ERRORS_EMPTY;
     struct mine_inputs facts = MINE_INPUTS_EMPTY;
     struct suspects s = SUSPECTS_EMPTY;
+    struct likeness likeness = LIKENESS_EMPTY;
     struct label_errors_input in = {0};
     int rc = -1;
     if (predictions_read(&p, source, &(struct predictions_options){.sum_tolerance = o->sum_tolerance}, err))
         goto out;
     in = (struct label_errors_input){p.n_rows, p.n_classes, p.p, p.label, p.keys};
     if (label_errors_estimate(&e, &in, err) || mine_inputs_read(&facts, o, &p, source, err) ||
-        mine_suspects(&s, o, &p, &in, &e, &facts, err))
+        (o->features && likeness_read(&likeness, o, &p, &facts, err)) ||
+        mine_suspects(&s, o, &p, &in, &e, &facts, err) ||
+        (o->features && likeness_group(&likeness, o, &p, &s, err)))
         goto out;
     if ((o->matrices && mine_write_matrices(o->matrices, &p, &e, err)) ||
         (o->summary && mine_write_summary(o->summary, o, &p, &e, &s, err)) ||
@@ -96,9 +111,13 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     stage_note(&o->common,
                "%zu rows, %d classes: %zu label issues estimated, health %.4f; %zu suspects written",
                p.n_rows, p.n_classes, e.n_issues, e.health, s.n);
+    if (o->features)
+        stage_note(&o->common, "%zu suspects in %zu groups of alike ones; %zu pictures are off topic",
+                   s.n_grouped, s.n_groups, s.n - s.n_label);
     rc = 0;
 out:
     suspects_release(&s);
+    likeness_release(&likeness);
     mine_inputs_release(&facts);
     label_errors_release(&e);
     predictions_release(&p);
@@ -109,6 +128,8 @@ int main(int argc, char **argv)
 {
     struct mine_options opt = {.common = COMMON_OPTIONS_DEFAULTS,
                                .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
+                               .alike = 0.5,
+                               .group_size = 24,
                                .title = "Label review"};
     struct operands operands;
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;

@@ -7,6 +7,7 @@
 #include "cli/stage.h"
 #include "metric/label_errors.h"
 #include "metric/predictions.h"
+#include "vector/vector_folder.h"
 
 /* The methods that suspect rows. Several may suspect the same row. */
 enum mine_method {
@@ -16,6 +17,7 @@ enum mine_method {
     MINE_AUM,
     MINE_NEIGHBOURS,
     MINE_REPORTS,
+    MINE_OFF_TOPIC,
     MINE_METHODS
 };
 extern const char *const mine_method_names[MINE_METHODS];
@@ -23,11 +25,12 @@ extern const char *const mine_method_names[MINE_METHODS];
 struct mine_options {
     struct common_options common;
     const char *predictions, *matrices, *summary, *pairs, *review, *manifest, *margins, *truth, *truth_report,
-        *reports, *methods, *title;
+        *reports, *methods, *title, *features;
     int filter, rank; /* enum label_filter, enum label_rank */
     bool adjust;
     double sum_tolerance;
-    int64_t budget;
+    int64_t budget, group_size;
+    double alike; /* least cosine with the middle of a group */
 };
 
 /* What a manifest and the training log know about a row, in addition to its prediction. */
@@ -35,6 +38,7 @@ struct mine_inputs {
     const char **path, **group, **split; /* [n_rows], "" where unknown; in arena */
     double *aum;                         /* [n_rows], NaN where unknown; NULL without margins */
     uint8_t *reported;                   /* [n_rows]; NULL without reports */
+    double *distance; /* [n_rows] to the nearest pictures, NaN where unknown; NULL without features */
     bool has_group, has_path, has_split;
     struct arena arena;
 };
@@ -45,24 +49,45 @@ void mine_inputs_release(struct mine_inputs *f);
 
 struct suspect {
     uint32_t row;
+    uint32_t group;    /* of suspects that are alike, from 1; 0: alone */
     int32_t suggested; /* class index */
     unsigned methods;  /* bits 1 << enum mine_method */
     double score;      /* of --rank: the lower the worse */
 };
 
 struct suspects {
-    struct suspect *items; /* worst first */
-    size_t n;
+    struct suspect *items; /* worst first; then the pictures that are off topic */
+    size_t n, n_label;     /* all; without those that are off topic */
+    size_t n_groups, n_grouped;
     double *score; /* [n_rows] of --rank */
 };
 #define SUSPECTS_EMPTY ((struct suspects){0})
 
 /* Without a budget: the rows that --filter flags, in the order of --rank, and then those of the other
- * --methods. With one: the methods give their worst rows in turn until the budget is used up. */
+ * --methods. With one: the methods give their worst rows in turn until the budget is used up. Pictures that
+ * are off topic come after these, and none of them among these. */
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
                   const struct label_errors_input *in, const struct label_errors *e,
                   const struct mine_inputs *f, struct error *err);
 void suspects_release(struct suspects *s);
+
+/*
+ * likeness.c: what --features knows. The first sets f->distance; the second groups suspects with the same
+ * label and the same suggestion that are alike. The folder is open in between.
+ */
+struct likeness {
+    struct vector_set set;
+    uint32_t *vector; /* [n_rows] of the predictions: number of its vector, UINT32_MAX: none */
+};
+#define LIKENESS_EMPTY ((struct likeness){0})
+int likeness_read(struct likeness *l, const struct mine_options *o, const struct predictions *p,
+                  struct mine_inputs *f, struct error *err);
+/* Which rows are off topic: flagged [n_rows]. Their distance lies above the set's upper quartile by more than
+ * three times the distance of the quartiles. */
+int likeness_off_topic(const struct mine_inputs *f, size_t n_rows, uint8_t *flagged, struct error *err);
+int likeness_group(const struct likeness *l, const struct mine_options *o, const struct predictions *p,
+                   struct suspects *s, struct error *err);
+void likeness_release(struct likeness *l);
 
 /* Each writes one table; the manual describes their columns. */
 int mine_write_suspects(const struct mine_options *o, const struct predictions *p,

@@ -166,6 +166,7 @@ void mine_inputs_release(struct mine_inputs *f)
     free(f->split);
     free(f->aum);
     free(f->reported);
+    free(f->distance);
     arena_release(&f->arena);
     *f = MINE_INPUTS_EMPTY;
 }

@@ -23,11 +23,11 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
                         const struct mine_inputs *f, const struct suspects *s, struct manifest_source *source,
                         struct error *err)
 {
-    const char *adds[12] = {"suggested", "score", "method", "rank", "note"}, *values[12] = {0};
+    const char *adds[14] = {"suggested", "score", "method", "rank", "note"}, *values[14] = {0};
     struct manifest_writer w = MANIFEST_WRITER_EMPTY;
     struct picked_rows picked = PICKED_ROWS_EMPTY;
     uint32_t *rows = mem_alloc((s->n ? s->n : 1) * sizeof *rows, err);
-    size_t n_adds = 5, aum_at = 0, path_at = 0, group_at = 0, split_at = 0;
+    size_t n_adds = 5, aum_at = 0, path_at = 0, group_at = 0, split_at = 0, alike_at = 0, distance_at = 0;
     int rc = -1;
     if (!rows) return -1;
     for (size_t i = 0; i < s->n; i++)
@@ -38,10 +38,14 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
     if (f->has_path && manifest_column(&picked.schema, "path") < 0) adds[path_at = n_adds++] = "path";
     if (f->has_group && manifest_column(&picked.schema, "group") < 0) adds[group_at = n_adds++] = "group";
     if (f->has_split && split < 0) adds[split_at = n_adds++] = "split";
+    if (f->distance) {
+        adds[alike_at = n_adds++] = "alike";
+        adds[distance_at = n_adds++] = "distance";
+    }
     if (manifest_writer_open(&w, o->common.output, &picked.schema, adds, err)) goto out;
     for (size_t i = 0; i < s->n; i++) {
         const struct suspect *x = &s->items[i];
-        char score[32], methods[128], rank[32], aum[32] = "";
+        char score[32], methods[128], rank[32], aum[32] = "", alike[32] = "", distance[32] = "";
         method_list(x->methods, methods, sizeof methods);
         snprintf(rank, sizeof rank, "%zu", i + 1);
         values[0] = p->classes[x->suggested];
@@ -56,6 +60,12 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
         if (path_at) values[path_at] = f->path[x->row];
         if (group_at) values[group_at] = f->group[x->row];
         if (split_at) values[split_at] = f->split[x->row];
+        if (alike_at) {
+            if (x->group) snprintf(alike, sizeof alike, "%u", x->group);
+            if (!isnan(f->distance[x->row])) snprintf(distance, sizeof distance, "%.4f", f->distance[x->row]);
+            values[alike_at] = alike;
+            values[distance_at] = distance;
+        }
         if (manifest_writer_row(&w, picked.cells[i], values, err)) goto out;
     }
     rc = manifest_writer_commit(&w, err);

@@ -4,9 +4,6 @@
  */
 #include "review_page.h"
 
-#include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,44 +16,15 @@ extern const char review_page_html[] __attribute__((visibility("hidden")));
 extern const char review_page_css[] __attribute__((visibility("hidden")));
 extern const char review_page_js[] __attribute__((visibility("hidden")));
 
-/* The way from the page to the root of the pictures: "../" up to the common parent,
- * then down. "" for the same folder. */
-static int relative_prefix(struct text *out, const char *page, const char *root, struct error *err)
-{
-    char *copy = mem_strdup(page, err), *from = NULL, *to = NULL;
-    size_t common = 0;
-    int rc = -1;
-    if (!copy || text_puts(out, "", err)) goto out;
-    from = realpath(dirname(copy), NULL);
-    to = realpath(root && *root ? root : ".", NULL);
-    if (!from || !to) {
-        error_errno(err, EX_NOINPUT, "cannot find the folder of '%s' or '%s'", page, root);
-        goto out;
-    }
-    for (size_t i = 0;; i++) {
-        bool end_a = from[i] == 0 || from[i] == '/', end_b = to[i] == 0 || to[i] == '/';
-        if (end_a && end_b) common = i;
-        if (from[i] != to[i] || from[i] == 0) break;
-    }
-    rc = 0;
-    for (const char *p = from + common; rc == 0 && *p; p++)
-        if (*p == '/' && p[1]) rc = text_puts(out, "../", err);
-    const char *down = to + common + (to[common] == '/');
-    if (rc == 0 && *down) rc = page_url(out, down, err) || text_puts(out, "/", err);
-out:
-    free(copy);
-    free(from);
-    free(to);
-    return rc;
-}
-
-/* Writes the prefix, and what is left of it without its leading "../", one by one: a folder
+/* Writes the way to the pictures, and what is left of it without its leading "../", one by one: a folder
  * above may have a link to the page. */
 static int put_prefixes(struct text *out, const char *page, const char *root, struct error *err)
 {
-    struct text prefix = TEXT_EMPTY;
+    struct text way = TEXT_EMPTY, prefix = TEXT_EMPTY;
     int rc = -1;
-    if (relative_prefix(&prefix, page, root, err) || text_puts(out, "[", err)) goto out;
+    if (page_way_to_root(&way, page, *root ? root : ".", err) || text_puts(&prefix, "", err) ||
+        (way.data && page_url(&prefix, way.data, err)) || text_puts(out, "[", err))
+        goto out;
     for (const char *p = prefix.data;; p += 3) {
         if (page_json(out, p, err)) goto out;
         if (!text_starts(p, "../")) break;
@@ -64,13 +32,14 @@ static int put_prefixes(struct text *out, const char *page, const char *root, st
     }
     rc = text_puts(out, "]", err);
 out:
+    text_release(&way);
     text_release(&prefix);
     return rc;
 }
 
 static int put_row(struct text *out, const struct predictions *p, const struct mine_inputs *f,
-                   const struct suspect *s, const char *id, const char *path, const char *group,
-                   struct error *err)
+                   const struct suspect *s, bool off_topic, const char *id, const char *path,
+                   const char *group, struct error *err)
 {
     char score[32];
     bool test = f->has_split && f->split[s->row] && strcmp(f->split[s->row], "test") == 0;
@@ -90,7 +59,10 @@ static int put_row(struct text *out, const struct predictions *p, const struct m
                  p->p[(size_t)s->row * (size_t)p->n_classes + (size_t)k]);
         if (text_puts(out, score, err)) return -1;
     }
-    return text_puts(out, "],", err) || page_json(out, group, err) || text_puts(out, "]", err);
+    return text_puts(out, "],", err) || page_json(out, group, err) ||
+                   text_printf(out, err, ",%u,%d]", s->group, off_topic)
+               ? -1
+               : 0;
 }
 
 static int put_data(struct text *out, const struct mine_options *o, const struct predictions *p,
@@ -120,7 +92,7 @@ static int put_data(struct text *out, const struct mine_options *o, const struct
         const char *path = f->has_path && f->path[row] ? f->path[row] : "",
                    *group = f->has_group && f->group[row] ? f->group[row] : "";
         if ((i && text_puts(out, ",\n", err)) ||
-            put_row(out, p, f, &s->items[i], picked_cell(&picked, i, id), path, group, err))
+            put_row(out, p, f, &s->items[i], i >= s->n_label, picked_cell(&picked, i, id), path, group, err))
             goto out;
     }
     rc = text_puts(out, "]}", err);

@@ -9,6 +9,7 @@
  *   neighbours           near-duplicates whose group carries several labels: the rarer label in the group
  *   first
  *   reports              rows that users reported with another label
+ *   off-topic            rows that resemble no other picture, a list of their own after all others
  */
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 #include "mine_errors.h"
 
 const char *const mine_method_names[MINE_METHODS] = {"separation", "confident-learning", "disagreement",
-                                                     "aum",        "neighbours",         "reports"};
+                                                     "aum",        "neighbours",         "reports",
+                                                     "off-topic"};
 
 struct list {
     uint32_t *rows;
@@ -118,15 +120,23 @@ out:
 }
 
 /* The methods that were asked for. Without --methods: confident learning, or with a budget all that have
- * their input. --reports adds the method of that name. */
+ * their input. --reports adds the method of that name, and --features off-topic. */
 static int chosen_methods(const struct mine_options *o, const struct mine_inputs *f,
                           bool chosen[MINE_METHODS], struct error *err)
 {
-    bool there[MINE_METHODS] = {true, true, true, f->aum != NULL, f->has_group, f->reported != NULL};
+    bool there[MINE_METHODS] =
+        {true, true, true, f->aum != NULL, f->has_group, f->reported != NULL, f->distance != NULL};
     static const char *const needs[MINE_METHODS] =
-        {"", "", "", "--margins", "a column 'group' (phash-dedup writes it; see --manifest)", "--reports"};
+        {"",
+         "",
+         "",
+         "--margins",
+         "a column 'group' (phash-dedup writes it; see --manifest)",
+         "--reports",
+         "--features"};
     memset(chosen, 0, MINE_METHODS * sizeof *chosen);
     chosen[MINE_REPORTS] = f->reported != NULL;
+    chosen[MINE_OFF_TOPIC] = f->distance != NULL;
     if (!o->methods) {
         chosen[MINE_CONFIDENT_LEARNING] = true;
         for (int m = 0; o->budget > 0 && m < MINE_METHODS; m++)
@@ -148,6 +158,21 @@ static int chosen_methods(const struct mine_options *o, const struct mine_inputs
     return 0;
 }
 
+/* The farthest first. */
+static int list_off_topic(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
+                          uint8_t *flagged, struct error *err)
+{
+    double *score = mem_alloc(in->n_rows * sizeof *score, err);
+    int rc = -1;
+    if (score && !likeness_off_topic(f, in->n_rows, flagged, err)) {
+        for (size_t i = 0; i < in->n_rows; i++)
+            score[i] = isnan(f->distance[i]) ? INFINITY : -f->distance[i];
+        rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
+    }
+    free(score);
+    return rc;
+}
+
 static int32_t suggestion(const struct label_errors_input *in, size_t row)
 {
     const double *p = in->p + row * (size_t)in->n_classes;
@@ -155,6 +180,12 @@ static int32_t suggestion(const struct label_errors_input *in, size_t row)
     for (int32_t k = 0; k < in->n_classes; k++)
         if (k != in->given[row] && (best < 0 || p[k] > p[best])) best = k;
     return best;
+}
+
+static struct suspect suspect_of(const struct label_errors_input *in, uint32_t row, unsigned methods,
+                                 double score)
+{
+    return (struct suspect){.row = row, .suggested = suggestion(in, row), .methods = methods, .score = score};
 }
 
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
@@ -189,17 +220,22 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
     if (chosen[MINE_REPORTS] && label_errors_rank(in, out->score, f->reported, &lists[MINE_REPORTS].rows,
                                                   &lists[MINE_REPORTS].n, err))
         goto out;
+    if (chosen[MINE_OFF_TOPIC] && list_off_topic(&lists[MINE_OFF_TOPIC], in, f, flagged, err)) goto out;
     for (int m = 0; m < MINE_METHODS; m++) {
         total += lists[m].n;
         for (size_t i = 0; i < lists[m].n; i++)
             methods[lists[m].rows[i]] |= (uint8_t)(1u << m);
     }
     if (!(out->items = mem_alloc((total ? total : 1) * sizeof *out->items, err))) goto out;
+    /* What is off topic takes no place of the budget. */
+    const struct list *apart = &lists[MINE_OFF_TOPIC];
+    for (size_t i = 0; i < apart->n; i++)
+        taken[apart->rows[i]] = 1;
     /* With a budget the methods take turns; without one, the lists follow each other. */
     size_t limit = o->budget > 0 ? (size_t)o->budget : total;
     for (bool more = true; more && out->n < limit;) {
         more = false;
-        for (int m = 0; m < MINE_METHODS && out->n < limit; m++) {
+        for (int m = 0; m < MINE_OFF_TOPIC && out->n < limit; m++) {
             struct list *l = &lists[m];
             do {
                 while (l->next < l->n && taken[l->rows[l->next]])
@@ -207,12 +243,15 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
                 if (l->next == l->n) break;
                 uint32_t row = l->rows[l->next++];
                 taken[row] = 1;
-                out->items[out->n++] =
-                    (struct suspect){row, suggestion(in, row), methods[row], out->score[row]};
+                out->items[out->n++] = suspect_of(in, row, methods[row], out->score[row]);
                 more = true;
             } while (o->budget == 0);
         }
     }
+    out->n_label = out->n;
+    for (size_t i = 0; i < apart->n; i++)
+        out->items[out->n++] =
+            suspect_of(in, apart->rows[i], methods[apart->rows[i]], out->score[apart->rows[i]]);
     rc = 0;
 out:
     for (int m = 0; m < MINE_METHODS; m++)

@@ -120,10 +120,10 @@ static int review_order(const struct label_errors_input *in, const struct suspec
         label_errors_score(NULL, in, RANK_NORMALIZED_MARGIN, false, margin, err))
         goto out;
     memset(rest, 1, in->n_rows);
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n_label; i++)
         rest[(*order)[i] = s->items[i].row] = 0;
     if (label_errors_rank(in, margin, rest, &tail, &n, err)) goto out;
-    memcpy(*order + s->n, tail, n * sizeof *tail);
+    memcpy(*order + s->n_label, tail, n * sizeof *tail);
     rc = 0;
 out:
     free(margin);
@@ -150,7 +150,7 @@ int mine_score_truth(const struct mine_options *o, const struct predictions *p, 
     } else if (o->common.output && strcmp(o->common.output, "-") != 0) {
         to = stdout;
     }
-    for (size_t i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->n_label; i++) {
         int32_t truth = t.label[s->items[i].row];
         hits += truth != -1;
         right_suggestion += truth == s->items[i].suggested;
@@ -160,7 +160,7 @@ int mine_score_truth(const struct mine_options *o, const struct predictions *p, 
         if (t.label[i] != -1) kind_wrong[t.kind[i]]++;
     fprintf(to, "measure\tkey\tvalue\tci_low\tci_high\tk\tn\n");
     say_rate(to, "wrong_labels", "share of all rows", t.n_wrong, p->n_rows);
-    say_rate(to, "precision", "of the suspects", hits, s->n);
+    say_rate(to, "precision", "of the suspects", hits, s->n_label);
     say_rate(to, "recall", "of the suspects", hits, t.n_wrong);
     say_rate(to, "suggestion_right", "of the suspects that are wrong", right_suggestion, hits);
     for (int k = 0; k < t.n_kinds; k++) {

@@ -110,6 +110,91 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
   ok(await linked.waitForFunction(() => document.getElementById('picture').naturalWidth === 64, null, { timeout: 5000 }).then(() => true, () => false), 'the page works through a link in the folder above');
   await linked.close();
 
+  // Suspects that are alike: one item, one key, once all of them were seen.
+  const alike = tsv(fs.readFileSync(tmp + '/alike.tsv', 'utf8')), groups = new Map();
+  for (const s of alike) if (s.alike) groups.set(s.alike, [...(groups.get(s.alike) || []), s]);
+  ok(groups.size > 100 && [...groups.values()].every(g => g.length > 1 && g.length <= 24 && (g[0].method.includes('off-topic') || g.every(s => s.label === g[0].label && s.suggested === g[0].suggested))),
+    'groups have one label and one suggestion, and 2 to 24 members', groups.size);
+  const off = alike.slice(10000);
+  const few = new Map();
+  for (const s of tsv(fs.readFileSync(tmp + '/few.tsv', 'utf8'))) if (s.alike) few.set(s.alike, (few.get(s.alike) || 0) + 1);
+  ok(few.size > 100 && Math.max(...few.values()) === 3, '--group-size is the most', Math.max(...few.values()));
+  const odd = new Set([...Array(20).keys()].map(i => require('crypto').createHash('md5').update(String(1000 * i + 7)).digest('hex')));
+  ok(off.length <= 30 && off.slice(0, 20).every(s => odd.has(s.id)) && off.every(s => s.method.includes('off-topic')) && alike.slice(0, 10000).every(s => !s.method.includes('off-topic') && !odd.has(s.id)),
+    'the 20 pictures that are like none come last, and take no place of the budget', off.length);
+  const whole = await context.newPage();
+  whole.on('pageerror', e => problems.push(e.message));
+  await whole.goto('file://' + tmp + '/run/round-1/alike.html');
+  await whole.evaluate(() => localStorage.clear());
+  await whole.reload();
+  const say = id => whole.textContent('#' + id), key = k => whole.keyboard.press(k);
+  const tiles = () => whole.evaluate(() => [...document.querySelectorAll('.tile')].filter(t => t.offsetParent).map(t => getComputedStyle(t.querySelector('img')).visibility));
+  const single = () => whole.evaluate(() => document.getElementById('alike').hidden);
+  const loaded = () => whole.waitForFunction(() => [...document.querySelectorAll('.tile')].every(t => !t.offsetParent || t.querySelector('img').naturalWidth === 64));
+  const look = async () => { await loaded(); await whole.keyboard.down(' '); const s = await tiles(); await whole.keyboard.up(' '); return s; };
+  const done = async () => +(await say('counts')).match(/^\d+/)[0];
+  await loaded();
+  const size = (await tiles()).length;
+  ok(size > 5 && size <= 24 && (await tiles()).every(v => v === 'hidden'), 'all pictures of a group are there, and none is drawn', size);
+  ok(new RegExp('^' + size + ' alike, given as').test(await say('question')), 'the question is about all', await say('question'));
+  await key('r'); await whole.keyboard.type('cy'); await key('Enter');
+  await key('k');
+  ok((await done()) === 0 && /Hold Space/.test(await say('notice')), 'what was not seen whole is not decided', await say('notice'));
+  ok((await look()).every(v => v === 'visible') && (await tiles()).every(v => v === 'hidden'), 'all are shown while Space is held');
+  ok(await whole.evaluate(() => { const a = document.getElementById('alike').getBoundingClientRect(); return [...document.querySelectorAll('.tile')].filter(t => t.offsetParent).every(t => { const b = t.getBoundingClientRect(); return b.bottom <= a.bottom + 1 && b.right <= a.right + 1 && b.width > 40 && b.height > 40; }); }), 'and each is large enough and on the screen');
+  await key('k');
+  ok((await done()) === size && (await say('notice')) === '', 'one key decides the group', await say('counts'));
+  await key('Backspace');
+  ok((await done()) === 0, 'Backspace takes the whole group back', await say('counts'));
+  await key('ArrowRight'); await key('ArrowRight'); await key('d');
+  ok((await done()) === 1 && /1 dropped/.test(await say('counts')), 'a picked one is decided alone', await say('counts'));
+  await key('Escape'); await key('k');
+  ok((await done()) === size && (await say('counts')).includes(`${size - 1} kept, 1 dropped`), 'and the others without it', await say('counts'));
+  await whole.waitForTimeout(2100);
+  await key('ArrowUp'); await key('Enter');
+  ok(await single(), 'Enter opens a group: one picture at a time');
+  await key('u');
+  ok((await done()) === size && /1 unsure, \d+ a minute/.test(await say('counts')), 'decisions a minute are counted', await say('counts'));
+  await key('ArrowUp'); await key('Enter');
+  ok(!(await single()), 'Enter closes it again');
+  await key('c');
+  ok((await single()) && (await say('together')) === 'Alike: one by one', 'C: one by one', await say('together'));
+  await key('c'); await key('End');
+  ok((await whole.evaluate(() => [...document.querySelectorAll('.pair')].filter(n => !n.hidden).map(n => n.textContent).join())).includes('off topic') && /off-topic/.test(await say('details') + alike[alike.length - 1].method), 'what is off topic stands at the end');
+
+  // A reviewer who has another answer for one in eight goes through the first groups of the first pair: every answer is right, with less than half the keys.
+  await key('Home');
+  await whole.keyboard.press('Backspace');
+  const pairs = new Map(), answer = s => s.id[0] === '7' ? 'd' : s.id[0] === '8' ? 'k' : 'a';
+  for (const s of alike.slice(0, 10000)) { const p = s.label + '>' + s.suggested; pairs.set(p, [...(pairs.get(p) || []), s]); }
+  const longest = Math.max(...[...pairs.values()].map(l => l.length)), largest = [...pairs.values()].filter(l => l.length === longest)[0];
+  const stops = [];
+  for (const s of largest) { const g = s.alike ? groups.get(s.alike) : [s]; if (g[0] === s) stops.push(g); }
+  const right = new Map();
+  let keys = 0;
+  for (const g of stops.slice(0, 15)) {
+    await look();
+    keys++;
+    if (g.length === 1) { await key(answer(g[0])); keys++; right.set(g[0].id, answer(g[0])); continue; }
+    const usual = g.filter(s => answer(s) === 'a').length * 2 >= g.length ? 'a' : 'k';
+    let at = -1, left = g.length;
+    for (let i = 0; i < g.length; i++) {
+      right.set(g[i].id, answer(g[i]));
+      if (answer(g[i]) === usual) continue;
+      for (; at < i; at++, keys++) await key('ArrowRight');
+      await key(answer(g[i]));
+      keys++;
+      left--;
+      at = at + 1 < g.length ? at + 1 : -1;
+    }
+    if (at >= 0) { await key('Escape'); keys++; }
+    if (left) { await key(usual); keys++; }
+  }
+  const [saved] = await Promise.all([whole.waitForEvent('download'), key('e')]), said = tsv(fs.readFileSync(await saved.path(), 'utf8'));
+  ok(said.length === right.size && said.every(d => ({ relabel: 'a', keep: 'k', drop: 'd' })[d.decision] === right.get(d.id)), 'every decision is the one that was meant', said.length + ' of ' + right.size);
+  ok(right.size > 60 && 2 * keys < 2 * right.size, `${keys} keys for ${right.size} pictures, which one by one take ${2 * right.size}`);
+  await whole.close();
+
   // Measured, not tested: the time from key to picture on the screen (tests/bench/review.sh prints it).
   ok(problems.filter(p => !/ERR_FILE_NOT_FOUND/.test(p)).length === 0, 'no error, no request but to the disk', problems.join('; '));
   if (process.env.MEASURE) {
@@ -131,6 +216,9 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
     };
     await time(empty, 'empty page');
     await time(page, 'review page of 10,000 rows');
+    const grouped = await context.newPage();
+    await grouped.goto('file://' + tmp + '/run/round-1/alike.html');
+    await time(grouped, 'review page of 10,000 rows in groups');
     await time(empty, 'empty page');
   }
   await browser.close();

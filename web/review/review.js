@@ -11,7 +11,7 @@ const KINDS = {keep: "\u2713", relabel: "\u2192", drop: "\u2715", unsure: "?"};
 const FILTERS = ["all", "undecided", "decided", "unsure", "disagreements"];
 const ROW_PX = 28, SPARE_ROWS = 6;
 const K = data.classes.length;
-const rows = data.rows.map(r => ({id: r[0], path: r[1], given: r[2], suggested: r[3], score: r[4], methods: r[5], note: r[6], p: r[7], group: r[8], mine: null}));
+const rows = data.rows.map(r => ({id: r[0], path: r[1], given: r[2], suggested: r[3], score: r[4], methods: r[5], note: r[6], p: r[7], group: r[8], alike: r[9], offTopic: r[10] === 1, mine: null}));
 const byId = new Map(rows.map((r, i) => [r.id, i]));
 
 /* --- decisions ------------------------------------------------------------------------------------------------- */
@@ -55,9 +55,12 @@ function loadReviewer(name) {
   $("reviewer").textContent = name ? "Reviewer: " + name : "Reviewer";
 }
 
-/* --- the list: pairs of classes, largest first, suspects of a pair in the order of the miner ----------------------- */
-let shown = [];                     /* indices of rows in order, and headings */
-let items = [];                     /* {heading, count} or {row: index} */
+/* --- the list: pairs of classes, largest first, suspects of a pair in the order of the miner; last, what is off topic --- */
+/* Suspects that are alike are one item, at the place of the first, unless it was opened. `current` is its first row then. */
+let shown = [];                     /* the row of each item, in order */
+let items = [];                     /* {heading, count}, {row: index} or {row: index, members: indices} */
+const hasGroups = rows.some(r => r.alike), opened = new Set(), OFF_TOPIC = K * K;
+let together = hasGroups;
 let current = 0, filter = 0, itemOf = new Int32Array(rows.length).fill(-1);
 
 function disagree(r) {
@@ -77,27 +80,50 @@ function wanted(r) {
   default: return true;
   }
 }
+function addItems(list) {
+  const alike = new Map();
+  if (together) for (const i of list) {
+    const g = rows[i].alike;
+    if (!g) continue;
+    if (!alike.has(g)) alike.set(g, []);
+    alike.get(g).push(i);
+  }
+  for (const i of list) {
+    const members = alike.get(rows[i].alike) || [i];
+    if (members[0] !== i) continue;
+    const whole = members.length > 1 && !opened.has(rows[i].alike);
+    for (const m of members) {
+      itemOf[m] = items.length;
+      if (whole) continue;
+      items.push({row: m});
+      shown.push(m);
+    }
+    if (!whole) continue;
+    items.push({row: i, members});
+    shown.push(i);
+  }
+}
+const membersOf = i => itemOf[i] >= 0 && items[itemOf[i]].members || null;
 function buildList() {
   const pairs = new Map();
   rows.forEach((r, i) => {
-    const pair = r.given * K + r.suggested;
+    const pair = r.offTopic ? OFF_TOPIC : r.given * K + r.suggested;
     if (!pairs.has(pair)) pairs.set(pair, {total: 0, list: []});
     const p = pairs.get(pair);
     p.total++;
     if (wanted(r)) p.list.push(i);
   });
   items = []; shown = []; itemOf.fill(-1);
-  for (const [pair, p] of [...pairs].sort((a, b) => b[1].total - a[1].total || a[0] - b[0])) {
+  let many = 0;
+  for (const [pair, p] of [...pairs].sort((a, b) => (a[0] === OFF_TOPIC) - (b[0] === OFF_TOPIC) || b[1].total - a[1].total || a[0] - b[0])) {
     if (!p.list.length) continue;
-    items.push({heading: data.classes[Math.floor(pair / K)] + " \u2192 " + data.classes[pair % K], count: p.list.length, row: -1});
-    for (const i of p.list) {
-      itemOf[i] = items.length;
-      items.push({row: i});
-      shown.push(i);
-    }
+    const heading = pair === OFF_TOPIC ? "off topic: like no other picture" : data.classes[Math.floor(pair / K)] + " \u2192 " + data.classes[pair % K];
+    items.push({heading, count: p.list.length, row: -1});
+    many += p.list.length;
+    addItems(p.list);
   }
   $("rows").style.height = items.length * ROW_PX + "px";
-  $("filter").textContent = "Show: " + FILTERS[filter] + " (" + shown.length + ")";
+  $("filter").textContent = "Show: " + FILTERS[filter] + " (" + many + ")";
   pool.forEach(e => { e.at = -1; });
 }
 
@@ -125,14 +151,21 @@ function drawRow(e, at) {
     e.score.className = ""; e.score.textContent = it.count;
     return;
   }
-  const r = rows[it.row], d = r.mine;
+  const r = rows[it.row], d = it.members ? common(it.members) : r.mine;
   e.node.className = it.row === current ? "row current" : "row";
   e.mark.className = "mark " + (d ? d.kind : "");
   e.mark.textContent = d ? KINDS[d.kind] : "";
   e.name.className = "name";
-  e.name.textContent = d && d.kind === "relabel" ? d.label + "  " + nameOf(r) : nameOf(r);
+  const many = it.members ? it.members.length + " alike: " : "";
+  e.name.textContent = (d && d.kind === "relabel" ? d.label + "  " : "") + many + nameOf(r);
   e.score.className = "score";
-  e.score.textContent = r.score.toFixed(3);
+  const left = it.members && !d ? it.members.filter(i => rows[i].mine).length : 0;
+  e.score.textContent = left ? left + " of " + it.members.length : r.score.toFixed(3);
+}
+/* The decision that all of them have, or null. */
+function common(members) {
+  const d = rows[members[0]].mine;
+  return d && members.every(i => rows[i].mine && rows[i].mine.kind === d.kind && (d.kind !== "relabel" || rows[i].mine.label === d.label)) ? d : null;
 }
 function nameOf(r) { return r.path ? r.path.slice(r.path.lastIndexOf("/") + 1) : r.id; }
 let viewPx = 600, topPx = 0;
@@ -147,7 +180,7 @@ function drawList(all) {
     if (pool[slot] && (pool[slot].at < first || pool[slot].at >= last)) { pool[slot].node.hidden = true; pool[slot].at = -1; }
 }
 function redrawRow(i) {
-  for (const e of pool) if (e && e.at >= 0 && items[e.at] && items[e.at].row === i) drawRow(e, e.at);
+  for (const e of pool) if (e && e.at >= 0 && e.at === itemOf[i]) drawRow(e, e.at);
 }
 function scrollTo(at) {
   const y = at * ROW_PX, margin = 3 * ROW_PX;
@@ -166,6 +199,8 @@ function address(r, step) { return data.prefixes[(prefix + step) % data.prefixes
 let tries = 0;
 function showPicture(r) {
   const img = $("picture"), frame = $("frame");
+  frame.hidden = false;
+  $("alike").hidden = true;
   frame.classList.remove("shown");
   frame.classList.toggle("missing", !r.path);
   $("veil").textContent = "";
@@ -181,9 +216,9 @@ function showPicture(r) {
 /* Decoded and shrunk beside the page's own thread; a CSS blur of a large picture would cost more than all the rest of a key press. */
 const SMEAR_PX = 10, pencil = $("blurred").getContext("2d");
 let smears = 0;
-function smear() {
-  const turn = ++smears;
-  createImageBitmap($("picture"), {resizeWidth: SMEAR_PX, resizeHeight: SMEAR_PX, resizeQuality: "medium"}).then(small => {
+function smear(img, pencil) {
+  const turn = smears;
+  createImageBitmap(img, {resizeWidth: SMEAR_PX, resizeHeight: SMEAR_PX, resizeQuality: "medium"}).then(small => {
     if (turn !== smears) return;
     pencil.globalCompositeOperation = "copy";
     pencil.drawImage(small, 0, 0);
@@ -200,18 +235,102 @@ $("picture").addEventListener("error", () => {
   $("frame").classList.add("missing");
   $("veil").textContent = "not found: " + r.path;
 });
-$("picture").addEventListener("load", () => { prefix = (prefix + tries) % data.prefixes.length; tries = 0; smear(); });
+$("picture").addEventListener("load", () => { prefix = (prefix + tries) % data.prefixes.length; tries = 0; smear($("picture"), pencil); });
 function fetchAhead() {
   const at = shown.indexOf(current);
-  for (let i = 1; i <= 3 && at >= 0 && at + i < shown.length; i++) {
-    const r = rows[shown[at + i]];
-    if (!r.path) continue;
-    const img = ahead[i] || (ahead[i] = new Image());
-    img.decoding = "async";
-    img.src = address(r, 0);
+  let n = 0;
+  for (let i = 1; i <= 3 && at >= 0 && at + i < shown.length; i++)
+    for (const m of membersOf(shown[at + i]) || [shown[at + i]]) {
+      if (!rows[m].path) continue;
+      const img = ahead[n] || (ahead[n] = new Image());
+      n++;
+      img.decoding = "async";
+      img.src = address(rows[m], 0);
+    }
+}
+function reveal(on) {
+  $("frame").classList.toggle("shown", on && !$("frame").classList.contains("missing"));
+  $("alike").classList.toggle("shown", on);
+  noteSeen();
+}
+
+/* --- pictures that are alike: all of them at once, so that one key can decide them ------------------------------------- */
+const tiles = [], seen = new Set(); /* numbers of groups that were shown whole */
+const unseenText = "Hold Space first, until all of them are on the screen: one key decides what was seen whole.";
+let picked = -1;                    /* which of the members the keys mean; -1: all that have no decision */
+function makeTile(k) {
+  const node = document.createElement("div"), canvas = document.createElement("canvas"), img = document.createElement("img"), mark = document.createElement("span");
+  canvas.width = canvas.height = SMEAR_PX;
+  img.decoding = "async";
+  img.alt = "";
+  node.className = "tile";
+  node.append(canvas, img, mark);
+  node.addEventListener("mousedown", e => { e.preventDefault(); pick(picked === k ? -1 : k); });
+  const t = tiles[k] = {node, img, mark, pencil: canvas.getContext("2d"), row: -1, tries: 0, ready: false};
+  img.addEventListener("load", () => { prefix = (prefix + t.tries) % data.prefixes.length; t.tries = 0; t.ready = true; smear(img, t.pencil); noteSeen(); });
+  img.addEventListener("error", () => {
+    if (t.row < 0 || !rows[t.row].path) return;
+    if (++t.tries < data.prefixes.length) { img.src = address(rows[t.row], t.tries); return; }
+    t.ready = true;
+    node.classList.add("missing");
+    noteSeen();
+  });
+  $("alike").append(node);
+  return t;
+}
+function showAlike(members) {
+  const box = $("alike");
+  smears++;
+  $("frame").hidden = true;
+  box.hidden = false;
+  box.style.setProperty("--columns", Math.ceil(Math.sqrt(1.4 * members.length)));
+  box.classList.remove("shown");
+  for (let k = 0; k < Math.max(members.length, tiles.length); k++) {
+    const t = tiles[k] || makeTile(k), r = k < members.length ? rows[members[k]] : null;
+    t.node.hidden = !r;
+    t.row = r ? members[k] : -1;
+    t.tries = 0;
+    t.pencil.clearRect(0, 0, SMEAR_PX, SMEAR_PX);
+    t.node.classList.toggle("missing", !!r && !r.path);
+    t.ready = !r || !r.path;
+    if (r && r.path) t.img.src = address(r, 0); else t.img.removeAttribute("src");
+  }
+  drawTiles();
+}
+function drawTiles() {
+  for (let k = 0; k < tiles.length; k++) {
+    const t = tiles[k], d = t.row < 0 ? null : rows[t.row].mine;
+    t.node.classList.toggle("picked", k === picked);
+    t.mark.className = d ? "mark " + d.kind : "";
+    t.mark.textContent = d ? KINDS[d.kind] : "";
   }
 }
-function reveal(on) { $("frame").classList.toggle("shown", on && !$("frame").classList.contains("missing")); }
+function noteSeen() {
+  const members = membersOf(current);
+  if (members && $("alike").classList.contains("shown") && tiles.every(t => t.ready)) seen.add(rows[current].alike);
+}
+function pick(k) {
+  const members = membersOf(current);
+  if (!members) return;
+  picked = Math.max(-1, Math.min(members.length - 1, k));
+  drawTiles();
+  drawFacts();
+}
+function openAlike() {
+  const g = rows[current].alike, members = membersOf(current);
+  if (!g || !together) return;
+  if (members && picked >= 0) current = members[picked];
+  if (opened.has(g)) opened.delete(g); else opened.add(g);
+  refresh();
+}
+function toggleTogether() {
+  if (!hasGroups) return say("There are no groups: mine-errors --features makes them.");
+  const members = membersOf(current);
+  if (members && picked >= 0) current = members[picked];
+  together = !together;
+  opened.clear();
+  refresh();
+}
 
 /* --- the facts beside it --------------------------------------------------------------------------------------------- */
 const classItems = [];
@@ -228,6 +347,28 @@ function buildClasses() {
   }
   for (const c of data.classes) { const o = document.createElement("option"); o.value = c; $("names").append(o); }
 }
+function drawClasses(p, given, suggested) {
+  classItems.forEach((c, k) => {
+    c.bar.style.transform = "scaleX(" + p[k] + ")";
+    c.p.textContent = (100 * p[k]).toFixed(1) + " %";
+    c.li.className = k === given ? "given" : k === suggested ? "suggested" : "";
+  });
+}
+/* The means of the members; given and suggested where they are the same for all. */
+function drawFactsOfAll(members) {
+  const first = rows[members[0]], q = $("question"), b = document.createElement("b"), list = $("details");
+  const same = members.every(i => rows[i].given === first.given), suggested = members.every(i => rows[i].suggested === first.suggested);
+  b.textContent = same ? data.classes[first.given] : [...new Set(members.map(i => data.classes[rows[i].given]))].join(", ");
+  q.textContent = members.length + " alike, given as ";
+  q.append(b, ". Are they?");
+  drawClasses(data.classes.map((c, k) => members.reduce((sum, i) => sum + rows[i].p[k], 0) / members.length), same ? first.given : -1, suggested ? first.suggested : -1);
+  list.textContent = "";
+  detail(list, "keys", "decide those that have no decision yet; \u2190 \u2192 pick one, Enter opens the group");
+  detail(list, "score", first.score + " to " + rows[members[members.length - 1]].score);
+  const tests = members.filter(i => rows[i].note === "test").length;
+  if (tests) detail(list, "note", tests + " test pictures: mark them, never let the model under test choose its own test set");
+  drawVerdict();
+}
 function detail(list, term, text) {
   if (!text) return;
   const dt = document.createElement("dt"), dd = document.createElement("dd");
@@ -235,15 +376,13 @@ function detail(list, term, text) {
   list.append(dt, dd);
 }
 function drawFacts() {
-  const r = rows[current], q = $("question"), b = document.createElement("b");
+  const members = membersOf(current);
+  if (members && picked < 0) return drawFactsOfAll(members);
+  const i = members ? members[picked] : current, r = rows[i], q = $("question"), b = document.createElement("b");
   b.textContent = data.classes[r.given];
   q.textContent = "Given as ";
   q.append(b, ". Is it?");
-  classItems.forEach((c, k) => {
-    c.bar.style.transform = "scaleX(" + r.p[k] + ")";
-    c.p.textContent = (100 * r.p[k]).toFixed(1) + " %";
-    c.li.className = k === r.given ? "given" : k === r.suggested ? "suggested" : "";
-  });
+  drawClasses(r.p, r.given, r.suggested);
   const list = $("details");
   list.textContent = "";
   detail(list, "found by", r.methods);
@@ -259,27 +398,42 @@ function drawFacts() {
   drawVerdict();
 }
 function drawVerdict() {
-  const d = rows[current].mine, v = $("verdict");
+  const members = membersOf(current), v = $("verdict");
+  const d = !members ? rows[current].mine : picked >= 0 ? rows[members[picked]].mine : common(members);
   v.className = d ? d.kind : "";
+  if (members && picked < 0 && !d) {
+    const done = members.filter(i => rows[i].mine).length;
+    v.textContent = done ? done + " of " + members.length + " decided" : "";
+    return;
+  }
   v.textContent = !d ? "" : d.kind === "relabel" ? "relabel to " + d.label : d.kind;
 }
 function drawCounts() {
   const done = n.keep + n.relabel + n.drop + n.unsure, share = rows.length ? done / rows.length : 0;
   $("bar").style.transform = "scaleX(" + share + ")";
   $("progress").setAttribute("aria-valuenow", Math.round(100 * share));
-  $("counts").textContent = done + " of " + rows.length + ": " + n.relabel + " relabelled, " + n.keep + " kept, " + n.drop + " dropped, " + n.unsure + " unsure";
+  $("counts").textContent = done + " of " + rows.length + ": " + n.relabel + " relabelled, " + n.keep + " kept, " + n.drop + " dropped, " + n.unsure + " unsure" + paceText();
 }
+/* How fast it goes: pauses of more than a minute are not counted. */
+let paced = 0, pacedMs = 0, lastAt = 0;
+function pace(many) {
+  const now = performance.now();
+  if (lastAt && now - lastAt < 60000) { paced += many; pacedMs += now - lastAt; }
+  lastAt = now;
+}
+function paceText() { return pacedMs < 2000 ? "" : ", " + Math.round(60000 * paced / pacedMs) + " a minute"; }
 function say(text) { const p = $("notice"); p.textContent = text; p.hidden = !text; }
 
 let later = 0;
 function select(i) {
-  const before = current;
+  const before = current, members = membersOf(i);
   current = i;
+  picked = -1;
   scrollTo(itemOf[i]);
   drawList(false);
   redrawRow(before);
   redrawRow(i);
-  showPicture(rows[i]);
+  if (members) showAlike(members); else showPicture(rows[i]);
   drawFacts();
   clearTimeout(later);
   later = setTimeout(() => { fetchAhead(); store(PREFIX + "at", rows[current].id); }, 60);
@@ -293,7 +447,7 @@ function nextUndecided() {
   const at = Math.max(0, shown.indexOf(current));
   for (let i = 1; i <= shown.length; i++) {
     const r = shown[(at + i) % shown.length];
-    if (!rows[r].mine) return select(r);
+    if ((membersOf(r) || [r]).some(m => !rows[m].mine)) return select(r);
   }
   say("Every suspect shown has a decision.");
 }
@@ -304,28 +458,46 @@ function nextPair() {
 
 /* --- deciding --------------------------------------------------------------------------------------------------------- */
 let history = [];
-function decide(kind, label) {
-  if (!reviewer) return askReviewer(() => decide(kind, label));
+/* what(row): [kind, label]. Of a group it decides the picked member, or else all that have no decision, once they were seen. */
+function decide(what) {
+  if (!reviewer) return askReviewer(() => decide(what));
   if (!shown.length) return;
-  const r = rows[current];
-  setDecision(r, {kind, label: label || "", date: new Date().toISOString().slice(0, 19) + "Z"});
-  history.push(current);
+  const members = membersOf(current), all = members && picked < 0;
+  if (all && !seen.has(rows[current].alike)) return say(unseenText);
+  const open = all ? members.filter(i => !rows[i].mine) : [];
+  const those = !members ? [current] : !all ? [members[picked]] : open.length ? open : members;
+  const date = new Date().toISOString().slice(0, 19) + "Z";
+  for (const i of those) {
+    const [kind, label] = what(rows[i]);
+    setDecision(rows[i], {kind, label, date});
+  }
+  history.push(those);
+  pace(those.length);
   drawCounts();
-  if (FILTERS[filter] === "disagreements" && disagree(r)) { redrawRow(current); drawFacts(); return; }
+  if (FILTERS[filter] === "disagreements" && those.some(i => disagree(rows[i]))) { redrawRow(current); drawTiles(); drawFacts(); return; }
+  if (members && !all && members.some(i => !rows[i].mine)) {
+    redrawRow(current);
+    pick(picked + 1 < members.length ? picked + 1 : -1);
+    return;
+  }
+  if ($("notice").textContent === unseenText) say("");
   const at = shown.indexOf(current);
   if (at + 1 < shown.length) select(shown[at + 1]); else { redrawRow(current); drawFacts(); say("That was the last one shown. Export with E."); }
 }
-function decideClass(k) {
-  const r = rows[current];
-  if (k === r.given) decide("keep", data.classes[k]); else decide("relabel", data.classes[k]);
-}
+function decideClass(k) { decide(r => [k === r.given ? "keep" : "relabel", data.classes[k]]); }
+function decideSuggested() { decide(r => [r.suggested === r.given ? "keep" : "relabel", data.classes[r.suggested]]); }
 function takeBack() {
-  let i = current;
-  if (!rows[i].mine && history.length) i = history.pop();
-  if (!rows[i].mine) return;
-  setDecision(rows[i], null);
+  const members = membersOf(current), decided = list => list.filter(i => rows[i].mine);
+  let those = decided(!members ? [current] : picked >= 0 ? [members[picked]] : members);
+  while (!those.length && history.length) those = decided(history.pop());
+  if (!those.length) return;
+  for (const i of those) setDecision(rows[i], null);
   drawCounts();
-  if (itemOf[i] >= 0) select(i);
+  const at = itemOf[those[0]], stay = picked;
+  if (at < 0) return;
+  if (items[at].row !== current || !members) return select(items[at].row);
+  redrawRow(current);
+  pick(stay);
 }
 
 /* --- asking ---------------------------------------------------------------------------------------------------------------- */
@@ -444,15 +616,16 @@ $("file").addEventListener("change", async () => {
 /* --- keys ---------------------------------------------------------------------------------------------------------------------- */
 function refresh() {
   buildList();
-  if (itemOf[current] < 0 && shown.length) current = shown[0];
+  if (shown.length) current = itemOf[current] < 0 ? shown[0] : items[itemOf[current]].row;
+  $("together").textContent = together ? "Alike: together" : "Alike: one by one";
   drawCounts();
   if (shown.length) select(current); else { drawList(true); drawFacts(); }
 }
 function cycleFilter() { filter = (filter + 1) % FILTERS.length; say(FILTERS[filter] === "disagreements" ? agreementText().trim() : ""); refresh(); }
 function page() { return Math.max(1, Math.floor(viewPx / ROW_PX) - 2); }
 const actions = {
-  k: () => decide("keep", data.classes[rows[current].given]), d: () => decide("drop", ""), u: () => decide("unsure", ""),
-  a: () => decideClass(rows[current].suggested), ArrowDown: () => move(1), ArrowUp: () => move(-1), j: () => move(1), PageDown: () => move(page()), PageUp: () => move(-page()),
+  k: () => decide(r => ["keep", data.classes[r.given]]), d: () => decide(() => ["drop", ""]), u: () => decide(() => ["unsure", ""]),
+  a: decideSuggested, ArrowLeft: () => pick(picked - 1), ArrowRight: () => pick(picked + 1), Escape: () => pick(-1), Enter: openAlike, c: toggleTogether, ArrowDown: () => move(1), ArrowUp: () => move(-1), j: () => move(1), PageDown: () => move(page()), PageUp: () => move(-page()),
   Home: () => move(-rows.length), End: () => move(rows.length), n: nextUndecided, g: nextPair, f: cycleFilter, r: () => askReviewer(),
   e: exportFile, i: () => $("file").click(), Backspace: takeBack, z: takeBack, 0: askClass, "?": () => $("keys").showModal(),
 };
@@ -469,6 +642,8 @@ addEventListener("blur", () => reveal(false));
 document.addEventListener("visibilitychange", () => reveal(false));
 $("list").addEventListener("scroll", () => { topPx = $("list").scrollTop; drawList(false); }, {passive: true});
 new ResizeObserver(() => { viewPx = $("list").clientHeight; pool.forEach(e => { e.node.hidden = true; e.at = -1; }); drawList(true); }).observe($("list"));
+$("together").onclick = toggleTogether;
+$("together").hidden = !hasGroups;
 $("filter").onclick = cycleFilter;
 $("reviewer").onclick = () => askReviewer();
 $("import").onclick = () => $("file").click();
@@ -484,12 +659,13 @@ addEventListener("storage", e => {
   setDecision(rows[i], e.newValue ? parseDecision(e.newValue) : null, true);
   redrawRow(i);
   drawCounts();
-  if (i === current) drawVerdict();
+  drawTiles();
+  if (itemOf[i] >= 0 && items[itemOf[i]].row === current) drawVerdict();
 });
 
 if (!rows.length) {
   say("No suspects: nothing to review.");
-  for (const part of ["stage", "list", "filter", "reviewer", "import", "export"]) $(part).hidden = true;
+  for (const part of ["stage", "list", "filter", "reviewer", "import", "export", "together"]) $(part).hidden = true;
   drawCounts();
 } else {
   viewPx = $("list").clientHeight;
