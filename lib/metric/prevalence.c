@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "metric/nonnegative_fit.h"
 #include "metric/recalibration.h"
+#include "metric/row_sums.h"
 #include "metric/tilted_likelihood.h"
 
 #define EM_UPDATES 1000
@@ -39,6 +40,12 @@ const char *const prevalence_method_names[PREVALENCE_METHODS] = {"CC",
                                                                  "recalibrated likelihood",
                                                                  "trusted likelihood",
                                                                  "tilted likelihood"};
+
+static int too_many_classes(int n_classes, struct error *err)
+{
+    return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d", n_classes,
+                     PREVALENCE_MAX_CLASSES);
+}
 
 static double weight_of(const struct scored_rows *rows, size_t i) { return rows->count ? rows->count[i] : 1; }
 
@@ -164,9 +171,7 @@ int prevalence_em(double *q, const double *shares, const struct scored_rows *unl
     size_t k = (size_t)n_classes;
     double ratio[PREVALENCE_MAX_CLASSES], next[PREVALENCE_MAX_CLASSES], total = total_of(unlabelled);
     int n = 0;
-    if (n_classes > PREVALENCE_MAX_CLASSES)
-        return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d",
-                         n_classes, PREVALENCE_MAX_CLASSES);
+    if (n_classes > PREVALENCE_MAX_CLASSES) return too_many_classes(n_classes, err);
     memcpy(q, shares, k * sizeof *q);
     for (bool stop = false; !stop && n < limit; n++) {
         double change = 0;
@@ -194,75 +199,63 @@ int prevalence_em(double *q, const double *shares, const struct scored_rows *unl
     return 0;
 }
 
-/* -mean log sum_k q_k p_ik / pi_k + sum q, whose minimum has shares that sum to 1 without a constraint.
- * total: the weight of all rows, including the added ones. */
-static double objective(const double *q, const double *shares, const struct scored_rows *rows,
-                        const double *added, double total, int n_classes)
-{
-    double sum = 0, ratio[PREVALENCE_MAX_CLASSES];
-    for (int k = 0; k < n_classes; k++)
-        ratio[k] = q[k] / shares[k];
-    for (size_t i = 0; i < rows->n_rows; i++) {
-        double w = weight_of(rows, i), density = 0;
-        if (w == 0) continue;
-        for (int k = 0; k < n_classes; k++)
-            density += ratio[k] * rows->p[i * (size_t)n_classes + (size_t)k];
-        sum -= w * log(density);
-    }
-    for (int k = 0; added && k < n_classes; k++)
-        if (added[k] > 0) sum -= added[k] * log(q[k]);
-    sum /= total;
-    for (int k = 0; k < n_classes; k++)
-        sum += q[k];
-    return sum;
-}
+/* What the likelihood is evaluated with. total: the weight of all rows, including the added ones. */
+struct likelihood {
+    struct packed_rows rows;
+    const double *shares, *added;
+    double total, *scratch, *uu;
+    int n_classes;
+};
 
-/* The slope [K] and the curvature [K][K] of the objective. */
-static void derive(double *slope, double *curvature, const double *q, const double *shares,
-                   const struct scored_rows *rows, const double *added, double total, int n_classes)
+/*
+ * Returns -mean log sum_k q_k p_ik / pi_k + sum q, whose minimum has shares that sum to 1 without a
+ * constraint, with its slope [K] and curvature [K][K].
+ */
+static double likelihood_at(double *slope, double *curvature, const struct likelihood *l, const double *q)
 {
-    size_t k = (size_t)n_classes;
-    memset(curvature, 0, k * k * sizeof *curvature);
+    size_t k = (size_t)l->n_classes;
+    double ratio[PREVALENCE_MAX_CLASSES] = {0}, sum[PREVALENCE_MAX_CLASSES], value;
     for (size_t j = 0; j < k; j++)
-        slope[j] = 0;
-    for (size_t i = 0; i < rows->n_rows; i++) {
-        double w = weight_of(rows, i), density = 0, r[PREVALENCE_MAX_CLASSES];
-        if (w == 0) continue;
-        for (size_t j = 0; j < k; j++)
-            density += q[j] * (r[j] = rows->p[i * k + j] / shares[j]);
-        for (size_t j = 0; j < k; j++) {
-            r[j] /= density;
-            slope[j] += w * r[j];
-            for (size_t c = 0; c <= j; c++)
-                curvature[j * k + c] += w * r[j] * r[c];
+        ratio[j] = q[j] / l->shares[j];
+    value = -row_sums_mixture(sum, l->uu, ratio, &l->rows, l->scratch);
+    for (size_t j = 0; j < k; j++) {
+        double of_added = l->added && l->added[j] > 0 ? l->added[j] : 0;
+        if (of_added > 0) value -= of_added * log(q[j]);
+        slope[j] = 1 - (sum[j] / l->shares[j] + (of_added > 0 ? of_added / q[j] : 0)) / l->total;
+        for (size_t c = 0; c <= j; c++) {
+            double x = l->uu[j * k + c] / (l->shares[j] * l->shares[c]);
+            if (c == j && of_added > 0) x += of_added / (q[j] * q[j]);
+            curvature[c * k + j] = curvature[j * k + c] = x / l->total;
         }
     }
-    for (size_t j = 0; j < k; j++) {
-        if (added && added[j] > 0) {
-            slope[j] += added[j] / q[j];
-            curvature[j * k + j] += added[j] / (q[j] * q[j]);
-        }
-        slope[j] = 1 - slope[j] / total;
-        for (size_t c = 0; c <= j; c++)
-            curvature[c * k + j] = curvature[j * k + c] /= total;
+    value /= l->total;
+    for (size_t j = 0; j < k; j++)
+        value += q[j];
+    return value;
+}
+
+/* A few updates of EM bring Newton's method near the maximum, where every row has a density. */
+static void likelihood_begin(double *q, const struct likelihood *l, double total)
+{
+    double ratio[PREVALENCE_MAX_CLASSES] = {0}, sum[PREVALENCE_MAX_CLASSES];
+    memcpy(q, l->shares, (size_t)l->n_classes * sizeof *q);
+    for (int update = 0; update < 5; update++) {
+        for (int j = 0; j < l->n_classes; j++)
+            ratio[j] = q[j] / l->shares[j];
+        row_sums_mixture(sum, NULL, ratio, &l->rows, l->scratch);
+        for (int j = 0; j < l->n_classes; j++)
+            q[j] = ratio[j] * sum[j] / total;
     }
 }
 
-int prevalence_likelihood(double *q, const double *shares, const struct scored_rows *unlabelled,
-                          const double *added, int n_classes, struct error *err)
+static int likelihood_maximise(double *q, const struct likelihood *l, double *work, struct error *err)
 {
-    size_t k = (size_t)n_classes;
-    double total = total_of(unlabelled), sum = 0, *curvature;
-    double slope[PREVALENCE_MAX_CLASSES], b[PREVALENCE_MAX_CLASSES], to[PREVALENCE_MAX_CLASSES];
-    int rc = -1;
-    /* A few updates of EM bring Newton's method near the maximum, where every row has a density. */
-    if (prevalence_em(q, shares, unlabelled, n_classes, 5, NULL, err)) return -1;
-    if (!(curvature = mem_alloc(k * k * sizeof *curvature, err))) return -1;
-    for (size_t j = 0; added && j < k; j++)
-        total += added[j];
+    size_t k = (size_t)l->n_classes;
+    double *curvature = work, slope[PREVALENCE_MAX_CLASSES], b[PREVALENCE_MAX_CLASSES],
+           to[PREVALENCE_MAX_CLASSES];
+    double now = likelihood_at(slope, curvature, l, q);
     for (int round = 0; round < MOST_PROGRAMS; round++) {
         double largest = 0, descent = 0, length = 1, trace = 0;
-        derive(slope, curvature, q, shares, unlabelled, added, total, n_classes);
         for (size_t j = 0; j < k; j++)
             trace += curvature[j * k + j];
         for (size_t j = 0; j < k; j++)
@@ -272,33 +265,54 @@ int prevalence_likelihood(double *q, const double *shares, const struct scored_r
             for (size_t c = 0; c < k; c++)
                 b[j] += curvature[j * k + c] * q[c];
         }
-        if (nonnegative_fit(to, curvature, b, n_classes, false, err)) goto out;
+        if (nonnegative_fit(to, curvature, b, l->n_classes, false, err)) return -1;
         for (size_t j = 0; j < k; j++) {
             /* Where log q counts, q must stay above 0: it is divided by at most ten in a step. */
-            to[j] = (added && added[j] > 0 ? fmax(to[j], q[j] / 10) : to[j]) - q[j];
+            to[j] = (l->added && l->added[j] > 0 ? fmax(to[j], q[j] / 10) : to[j]) - q[j];
             largest = fmax(largest, fabs(to[j]));
             descent += slope[j] * to[j];
         }
-        double now = largest < 1e-6 ? 0 : objective(q, shares, unlabelled, added, total, n_classes);
         for (int halving = 0; halving < 60; halving++, length /= 2) {
-            double next[PREVALENCE_MAX_CLASSES];
+            double next[PREVALENCE_MAX_CLASSES], then = now;
             for (size_t j = 0; j < k; j++)
                 next[j] = fmax(q[j] + length * to[j], 0);
-            if (largest < 1e-6 || objective(next, shares, unlabelled, added, total, n_classes) <=
-                                      now + 1e-4 * length * descent) {
+            if (largest >= 1e-12) then = likelihood_at(slope, curvature, l, next);
+            if (largest < 1e-6 || then <= now + 1e-4 * length * descent) {
                 memcpy(q, next, k * sizeof *q);
+                now = then;
                 break;
             }
         }
         if (largest < 1e-12) break;
     }
+    return 0;
+}
+
+int prevalence_likelihood(double *q, const double *shares, const struct scored_rows *unlabelled,
+                          const double *added, int n_classes, struct error *err)
+{
+    size_t k = (size_t)n_classes;
+    double total = total_of(unlabelled), sum = 0, *work = NULL;
+    struct likelihood l = {PACKED_ROWS_EMPTY, shares, added, total, NULL, NULL, n_classes};
+    int rc = -1;
+    if (n_classes > PREVALENCE_MAX_CLASSES) return too_many_classes(n_classes, err);
+    if (!(work = mem_alloc((2 * k * k + row_sums_scratch(n_classes)) * sizeof *work, err)) ||
+        packed_rows_fill(&l.rows, unlabelled->p, unlabelled->count, unlabelled->n_rows, n_classes, err))
+        goto out;
+    l.uu = work + k * k;
+    l.scratch = work + 2 * k * k;
+    likelihood_begin(q, &l, total);
+    for (size_t j = 0; added && j < k; j++)
+        l.total += added[j];
+    if (likelihood_maximise(q, &l, work, err)) goto out;
     for (size_t j = 0; j < k; j++)
         sum += q[j];
     for (size_t j = 0; j < k; j++)
         q[j] /= sum;
     rc = 0;
 out:
-    free(curvature);
+    packed_rows_release(&l.rows);
+    free(work);
     return rc;
 }
 
@@ -358,9 +372,7 @@ static int problem_open(struct problem *p, enum prevalence_method method, const 
 {
     size_t k = (size_t)n_classes;
     *p = (struct problem){*labelled, *unlabelled, method, n_classes, NULL, NULL, {RECALIBRATION_NONE, {0}}};
-    if (n_classes > PREVALENCE_MAX_CLASSES)
-        return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d",
-                         n_classes, PREVALENCE_MAX_CLASSES);
+    if (n_classes > PREVALENCE_MAX_CLASSES) return too_many_classes(n_classes, err);
     if (method != PREVALENCE_RECALIBRATED && method != PREVALENCE_TILTED) return 0;
     if (!(p->labelled_z = mem_alloc(labelled->n_rows * k * sizeof(double), err)) ||
         !(p->unlabelled_z = mem_alloc(unlabelled->n_rows * k * sizeof(double), err)))

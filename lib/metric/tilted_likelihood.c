@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "metric/nonnegative_fit.h"
+#include "metric/row_sums.h"
 
 #define MOST_STEPS 60
 #define PENALTY 1e-6    /* as in recalibration.c: for each labelled row, on the distance to no change */
@@ -22,10 +23,13 @@
 #define STEP_OF_TILT 1e-5
 
 struct pool {
-    const struct scored_rows *labelled, *unlabelled;
-    const double *labelled_z, *unlabelled_z, *added;
+    struct packed_rows labelled, unlabelled; /* logits */
+    const double *added;
     int n_classes;
     double n[PREVALENCE_MAX_CLASSES], n_labelled, n_unlabelled; /* weights, of each class and together */
+    double own_z; /* the sum of the labelled rows' logits of their own class */
+    double *numbers, *scratch;
+    struct moments of_m, of_d[2]; /* in numbers; of_d of each side */
 };
 
 /* Unknowns: sharpness, K biases, K shares. */
@@ -33,87 +37,96 @@ struct point {
     double a, b[PREVALENCE_MAX_CLASSES], q[PREVALENCE_MAX_CLASSES];
 };
 
-/*
- * Adds one row: to the likelihood, to gradient [2K + 1] and information [2K + 1][2K + 1], lower half: the
- * expected one, or less the curvature.
- */
-static double add_row(double *restrict gradient, double *restrict information, const struct pool *pool,
-                      const struct point *at, bool expected, const double *restrict z, double w, int label)
+static size_t moments_numbers(int n_classes) { return (4 + (size_t)n_classes) * (size_t)n_classes; }
+
+static void moments_place(struct moments *m, double *at, int n_classes)
 {
-    int k = pool->n_classes, size = 2 * k + 1;
-    double e[PREVALENCE_MAX_CLASSES], p[PREVALENCE_MAX_CLASSES];
-    /* of log m and of log D: derivatives by sharpness, biases and shares */
-    double c[2 * PREVALENCE_MAX_CLASSES + 1], d[2 * PREVALENCE_MAX_CLASSES + 1];
-    double top = -INFINITY, m = 0, sum = 0;
-    e[0] = 0;
-    for (int j = 0; j < k; j++) {
-        e[j] = at->a * z[j] + at->b[j];
-        top = e[j] > top ? e[j] : top;
-    }
-    double own = label >= 0 ? e[label] - top : 0;
-    for (int j = 0; j < k; j++) {
-        e[j] = exp(e[j] - top);
-        m += at->q[j] * e[j];
-        sum += pool->n[j] * e[j];
-    }
-    sum += pool->n_unlabelled * m;
-    double of_sum = 1 / sum, of_m = m > 0 ? 1 / m : 0, p_unlabelled = pool->n_unlabelled * m * of_sum;
-    c[0] = d[0] = 0;
-    for (int j = 0; j < k; j++) {
-        p[j] = pool->n[j] * e[j] * of_sum;
-        c[1 + j] = at->q[j] * e[j] * of_m;
-        c[1 + k + j] = e[j] * of_m;
-        c[0] += c[1 + j] * z[j];
-        d[1 + j] = p[j] + p_unlabelled * c[1 + j];
-        d[1 + k + j] = pool->n_unlabelled * e[j] * of_sum;
-        d[0] += d[1 + j] * z[j];
-    }
-    for (int j = 0; j < k; j++) {
-        double x = expected ? p[j] : d[1 + j], y = expected ? 0 : d[1 + k + j];
-        double *line = information + (1 + k + j) * size;
-        if (!expected && label < 0) x -= c[1 + j], y -= c[1 + k + j];
-        information[0] += w * x * z[j] * z[j];
-        information[(1 + j) * size] += w * x * z[j];
-        information[(1 + j) * size + 1 + j] += w * x;
-        line[0] += w * y * z[j];
-        line[1 + j] += w * y;
-    }
-    double own_product = expected ? p_unlabelled : label < 0 ? 1 : 0;
-    for (int i = 0; i < size; i++) {
-        double x = w * own_product * c[i], y = w * d[i], *line = information + i * size;
-        for (int j = 0; j <= i; j++)
-            line[j] += x * c[j] - y * d[j];
-        gradient[i] -= y;
-    }
-    if (label < 0) {
-        for (int i = 0; i < size; i++)
-            gradient[i] += w * c[i];
-        return w * log(m / sum);
-    }
-    gradient[0] += w * z[label];
-    gradient[1 + label] += w;
-    return w * (own - log(sum));
+    size_t k = (size_t)n_classes;
+    *m = (struct moments){at, at + k, at + 2 * k, at + 4 * k, at + 3 * k, 0};
 }
 
-static double add_rows(double *gradient, double *information, const struct pool *pool, const struct point *at,
+/* Adds sign * sum w g g', where g = (s, r_k u_k, scale u_k): the derivatives of log sum_k r_k u_k by
+ * sharpness, biases and shares; to the lower half of information [2K + 1][2K + 1]. */
+static void add_products(double *information, const struct moments *m, const double *r, double scale,
+                         double sign, int k)
+{
+    int size = 2 * k + 1;
+    information[0] += sign * m->ss;
+    for (int i = 0; i < k; i++) {
+        double *of_bias = information + (1 + i) * size, *of_share = of_bias + k * size;
+        of_bias[0] += sign * r[i] * m->su[i];
+        of_share[0] += sign * scale * m->su[i];
+        for (int j = 0; j < k; j++) {
+            double uu = sign * m->uu[i >= j ? i * k + j : j * k + i];
+            if (j <= i) of_bias[1 + j] += r[i] * r[j] * uu;
+            if (j <= i) of_share[1 + k + j] += scale * scale * uu;
+            of_share[1 + j] += scale * r[j] * uu;
+        }
+    }
+}
+
+/* Adds sign * the gradient that belongs to the same g. */
+static void add_slope(double *gradient, const struct moments *m, const double *r, double scale, double sign,
+                      int k)
+{
+    for (int j = 0; j < k; j++) {
+        gradient[0] += sign * r[j] * m->uz[j];
+        gradient[1 + j] += sign * r[j] * m->u[j];
+        gradient[1 + k + j] += sign * scale * m->u[j];
+    }
+}
+
+/* Adds sign * the second derivatives that come from those of log e: r by biases and sharpness, scale where
+ * shares and the tilt meet. */
+static void add_curvature(double *information, const struct moments *m, const double *r, double scale,
+                          double sign, int k)
+{
+    int size = 2 * k + 1;
+    for (int j = 0; j < k; j++) {
+        double *of_bias = information + (1 + j) * size, *of_share = of_bias + k * size;
+        information[0] += sign * r[j] * m->uzz[j];
+        of_bias[0] += sign * r[j] * m->uz[j];
+        of_bias[1 + j] += sign * r[j] * m->u[j];
+        of_share[0] += sign * scale * m->uz[j];
+        of_share[1 + j] += sign * scale * m->u[j];
+    }
+}
+
+/*
+ * The likelihood of all rows, its gradient [2K + 1] and information [2K + 1][2K + 1], lower half: the
+ * expected one, or less the curvature.
+ */
+static double add_rows(double *gradient, double *information, struct pool *pool, const struct point *at,
                        bool expected)
 {
-    const struct scored_rows *sides[] = {pool->labelled, pool->unlabelled};
-    const double *z[] = {pool->labelled_z, pool->unlabelled_z};
-    size_t k = (size_t)pool->n_classes;
-    double likelihood = 0;
-    for (int side = 0; side < 2; side++)
-        for (size_t i = 0; i < sides[side]->n_rows; i++) {
-            double w = sides[side]->count ? sides[side]->count[i] : 1;
-            if (w > 0)
-                likelihood += add_row(gradient, information, pool, at, expected, z[side] + i * k, w,
-                                      side ? -1 : (int)sides[side]->label[i]);
-        }
+    int k = pool->n_classes;
+    double r[PREVALENCE_MAX_CLASSES], n_unlabelled = pool->n_unlabelled;
+    struct tilted_sums t = {at->a, at->b, at->q, pool->n, r, n_unlabelled, true, expected};
+    double likelihood = at->a * pool->own_z;
+    for (int j = 0; j < k; j++) {
+        r[j] = pool->n[j] + n_unlabelled * at->q[j];
+        likelihood += pool->n[j] * at->b[j];
+        gradient[1 + j] += pool->n[j];
+    }
+    gradient[0] += pool->own_z;
+    likelihood += row_sums_tilted(&pool->of_m, &pool->of_d[0], &t, &pool->labelled, pool->scratch);
+    if (expected) add_products(information, &pool->of_m, at->q, 1, 1, k);
+    t.labelled = false;
+    likelihood += row_sums_tilted(&pool->of_m, &pool->of_d[1], &t, &pool->unlabelled, pool->scratch);
+    add_products(information, &pool->of_m, at->q, 1, 1, k);
+    add_slope(gradient, &pool->of_m, at->q, 1, 1, k);
+    if (!expected) add_curvature(information, &pool->of_m, at->q, 1, -1, k);
+    for (int side = 0; side < 2; side++) {
+        const struct moments *d = &pool->of_d[side];
+        add_products(information, d, r, n_unlabelled, -1, k);
+        add_slope(gradient, d, r, n_unlabelled, -1, k);
+        add_curvature(information, d, expected ? pool->n : r, expected ? 0 : n_unlabelled, 1, k);
+    }
     return likelihood;
 }
 
 /* The likelihood, its gradient and information; the penalty and the added weights are in all three. */
-static double evaluate(double *gradient, double *information, const struct pool *pool, const struct point *at,
+static double evaluate(double *gradient, double *information, struct pool *pool, const struct point *at,
                        bool expected)
 {
     int k = pool->n_classes, size = 2 * k + 1;
@@ -228,7 +241,7 @@ static double go(struct point *out, const struct point *from, const struct point
     return largest;
 }
 
-static int maximise(struct point *at, const struct pool *pool, double *work, struct error *err)
+static int maximise(struct point *at, struct pool *pool, double *work, struct error *err)
 {
     size_t size = 2 * (size_t)pool->n_classes + 1;
     double *gradient = work, *information = gradient + size, *rest = information + size * size;
@@ -261,11 +274,16 @@ int tilted_likelihood(struct tilt *t, const struct scored_rows *labelled, const 
                       int n_classes, struct error *err)
 {
     size_t k = (size_t)n_classes, size = 2 * k + 1;
-    struct pool pool = {labelled, unlabelled, labelled_z, unlabelled_z, added, n_classes, {0}, 0, 0};
+    struct pool pool = {.added = added, .n_classes = n_classes};
     struct point at = {.a = t->r.sharpness};
-    double *work, sum = 0;
-    for (size_t i = 0; i < labelled->n_rows; i++)
-        pool.n[labelled->label[i]] += labelled->count ? labelled->count[i] : 1;
+    double *work = NULL, sum = 0;
+    size_t each = moments_numbers(n_classes);
+    int rc = -1;
+    for (size_t i = 0; i < labelled->n_rows; i++) {
+        double w = labelled->count ? labelled->count[i] : 1;
+        pool.n[labelled->label[i]] += w;
+        pool.own_z += w * labelled_z[i * k + (size_t)labelled->label[i]];
+    }
     for (size_t i = 0; i < unlabelled->n_rows; i++)
         pool.n_unlabelled += unlabelled->count ? unlabelled->count[i] : 1;
     for (size_t j = 0; j < k; j++)
@@ -278,14 +296,27 @@ int tilted_likelihood(struct tilt *t, const struct scored_rows *labelled, const 
     }
     for (size_t j = 0; j < k; j++)
         at.q[j] /= sum;
-    if (!(work = mem_alloc((size + 2 * size * size) * sizeof *work, err))) return -1;
-    int rc = maximise(&at, &pool, work, err);
-    free(work);
-    if (rc) return -1;
+    if (!(work = mem_alloc((size + 2 * size * size) * sizeof *work, err)) ||
+        !(pool.numbers = mem_alloc((3 * each + row_sums_scratch(n_classes)) * sizeof *pool.numbers, err)) ||
+        packed_rows_fill(&pool.labelled, labelled_z, labelled->count, labelled->n_rows, n_classes, err) ||
+        packed_rows_fill(&pool.unlabelled, unlabelled_z, unlabelled->count, unlabelled->n_rows, n_classes,
+                         err))
+        goto out;
+    pool.scratch = pool.numbers + 3 * each;
+    moments_place(&pool.of_m, pool.numbers, n_classes);
+    moments_place(&pool.of_d[0], pool.numbers + each, n_classes);
+    moments_place(&pool.of_d[1], pool.numbers + 2 * each, n_classes);
+    if (maximise(&at, &pool, work, err)) goto out;
     t->r.sharpness = at.a;
     for (size_t j = 0; j < k; j++) {
         t->r.bias[j] = at.b[j] + log(pool.n[j] / pool.n_labelled);
         t->shares[j] = at.q[j];
     }
-    return 0;
+    rc = 0;
+out:
+    packed_rows_release(&pool.labelled);
+    packed_rows_release(&pool.unlabelled);
+    free(pool.numbers);
+    free(work);
+    return rc;
 }

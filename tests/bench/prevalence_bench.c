@@ -59,8 +59,8 @@ static void repeat(void *context, unsigned worker)
     (void)worker;
     while ((i = atomic_fetch_add(&c->next, 1)) < c->n_repetitions) {
         struct repetition *f = &c->found[i];
-        struct random r =
-            random_start(c->classifier, c->n_unlabelled + (uint64_t)(1e6 * c->prevalence), (uint64_t)i);
+        struct random r = random_start(c->classifier, c->n_unlabelled + (uint64_t)(1e6 * c->prevalence),
+                                       (uint64_t)(c->first + i));
         double point[2], p;
         draw(v, label, LABELLED, SHARE, c->classifier, &r);
         draw(u, truth, c->n_unlabelled, c->prevalence, c->classifier, &r);
