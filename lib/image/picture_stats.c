@@ -3,6 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "base/mem.h"
 #include "base/simd.h"
@@ -51,26 +54,105 @@ static void gray_brightness(const uint64_t counts[256], size_t n, double *out)
     }
 }
 
+/* The brightness of n pixels of three samples, n at most PIECE. */
+#define PIECE 512
+static void lights_plain(uint32_t *to, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = light(p + 3 * i);
+}
+
+#if defined(__x86_64__)
+/* The same of eight pixels at a time: their 24 bytes are spread to one sample in 32 bits. */
+__attribute__((target("avx2"))) static void lights_avx2(uint32_t *to, const uint8_t *p, size_t n)
+{
+    const __m128i first = _mm_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1);
+    const __m256i red = _mm256_broadcastsi128_si256(first);
+    const __m256i green = _mm256_broadcastsi128_si256(_mm_add_epi8(first, _mm_set1_epi32(1)));
+    const __m256i blue = _mm256_broadcastsi128_si256(_mm_add_epi8(first, _mm_set1_epi32(2)));
+    size_t i = 0;
+    for (; i + 10 <= n; i += 8) { /* reads four bytes more than it uses */
+        __m256i v =
+            _mm256_inserti128_si256(_mm256_castsi128_si256(
+                                        _mm_loadu_si128((const __m128i *)(const void *)(p + 3 * i))),
+                                    _mm_loadu_si128((const __m128i *)(const void *)(p + 3 * i + 12)), 1);
+        __m256i r = _mm256_shuffle_epi8(v, red), g = _mm256_shuffle_epi8(v, green),
+                b = _mm256_shuffle_epi8(v, blue);
+        /* a square fits 16 bits, and the upper ones are 0 */
+        r = _mm256_mullo_epi32(_mm256_mullo_epi16(r, r), _mm256_set1_epi32(241));
+        g = _mm256_mullo_epi32(_mm256_mullo_epi16(g, g), _mm256_set1_epi32(691));
+        b = _mm256_mullo_epi32(_mm256_mullo_epi16(b, b), _mm256_set1_epi32(68));
+        _mm256_storeu_si256((__m256i *)(void *)(to + i), _mm256_add_epi32(_mm256_add_epi32(r, g), b));
+    }
+    lights_plain(to + i, p + 3 * i, n - i);
+}
+#else
+#define lights_avx2 lights_plain
+#endif
+
+static void lights(uint32_t *to, const uint8_t *p, size_t n)
+{
+    (simd_level() >= SIMD_AVX2 ? lights_avx2 : lights_plain)(to, p, n);
+}
+
+/* Counts of the samples of a picture of three channels, and of the upper bits of its pixels' brightness.
+ * Neighbours are alike, and a count that was just written is not read at once: they go into tables of their
+ * own. */
+#define TABLES 4
+#define FINE_TABLES 2
+static int count_colours(const struct image *m, uint64_t counts[3][256], uint32_t *coarse, struct error *err)
+{
+    size_t n = (size_t)m->width * (size_t)m->height;
+    uint32_t(*tables)[3][256] = mem_zalloc(TABLES, sizeof *tables, err);
+    uint32_t *other = mem_zalloc(N_COARSE, sizeof *other, err), piece[PIECE];
+    int rc = -1;
+    if (!tables || !other) goto out;
+    for (size_t at = 0; at < n; at += PIECE) {
+        size_t k = n - at < PIECE ? n - at : PIECE, i = 0;
+        const uint8_t *p = m->pixels + 3 * at;
+        lights(piece, p, k);
+        for (; i + TABLES <= k; i += TABLES, p += 3 * TABLES)
+            for (int t = 0; t < TABLES; t++) {
+                tables[t][0][p[3 * t]]++;
+                tables[t][1][p[3 * t + 1]]++;
+                tables[t][2][p[3 * t + 2]]++;
+                (t % 2 ? other : coarse)[piece[i + (size_t)t] >> FINE_BITS]++;
+            }
+        for (; i < k; i++, p += 3) {
+            for (int c = 0; c < 3; c++)
+                tables[0][c][p[c]]++;
+            coarse[piece[i] >> FINE_BITS]++;
+        }
+    }
+    for (int t = 0; t < TABLES; t++)
+        for (int c = 0; c < 3; c++)
+            for (int v = 0; v < 256; v++)
+                counts[c][v] += tables[t][c][v];
+    for (size_t v = 0; v < N_COARSE; v++)
+        coarse[v] += other[v];
+    rc = 0;
+out:
+    free(tables);
+    free(other);
+    return rc;
+}
+
 /*
- * The values themselves are not kept: their upper bits are counted, and then, for those that hold a wanted
+ * The values themselves are not kept: their upper bits were counted, and now, for those that hold a wanted
  * rank, the lower ones.
  */
-static int colour_brightness(const struct image *m, double *out, struct error *err)
+static int colour_brightness(const struct image *m, const uint32_t *coarse, double *out, struct error *err)
 {
     size_t n = (size_t)m->width * (size_t)m->height, ranks[2 * N_BRIGHTNESS], skipped[2 * N_BRIGHTNESS];
     double fractions[N_BRIGHTNESS], values[2 * N_BRIGHTNESS];
-    uint32_t *coarse = mem_zalloc(N_COARSE, sizeof *coarse, err), *fine = NULL;
-    int8_t *slot = mem_alloc(N_COARSE, err);
-    int n_slots = 0, rc = -1;
-    if (!coarse || !slot) goto out;
+    uint32_t bins[2 * N_BRIGHTNESS], piece[PIECE];
+    int8_t slot[N_COARSE];
+    int n_slots = 0;
     memset(slot, -1, N_COARSE);
-    for (size_t i = 0; i < n; i++)
-        coarse[light(m->pixels + 3 * i) >> FINE_BITS]++;
     for (int i = 0; i < N_BRIGHTNESS; i++) {
         ranks[2 * i] = rank_of(percents[i], n, &fractions[i]);
         ranks[2 * i + 1] = ranks[2 * i] + 1 < n ? ranks[2 * i] + 1 : n - 1;
     }
-    uint32_t bins[2 * N_BRIGHTNESS];
     for (int i = 0; i < 2 * N_BRIGHTNESS; i++) {
         uint32_t bin = 0;
         skipped[i] = 0;
@@ -79,15 +161,24 @@ static int colour_brightness(const struct image *m, double *out, struct error *e
         bins[i] = bin;
         if (slot[bin] < 0) slot[bin] = (int8_t)n_slots++;
     }
-    fine = mem_zalloc((size_t)n_slots * N_FINE, sizeof *fine, err);
-    if (!fine) goto out;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t v = light(m->pixels + 3 * i);
-        int at = slot[v >> FINE_BITS];
-        if (at >= 0) fine[(size_t)at * N_FINE + (v & (N_FINE - 1))]++;
+    uint32_t *room = mem_zalloc((size_t)n_slots * N_FINE * FINE_TABLES, sizeof *room, err),
+             *fine[FINE_TABLES];
+    if (!room) return -1;
+    for (int t = 0; t < FINE_TABLES; t++)
+        fine[t] = room + (size_t)t * (size_t)n_slots * N_FINE;
+    for (size_t at = 0; at < n; at += PIECE) {
+        size_t k = n - at < PIECE ? n - at : PIECE;
+        lights(piece, m->pixels + 3 * at, k);
+        for (size_t i = 0; i < k; i++) {
+            int s = slot[piece[i] >> FINE_BITS];
+            if (s >= 0) fine[i % FINE_TABLES][(size_t)s * N_FINE + (piece[i] & (N_FINE - 1))]++;
+        }
     }
+    for (size_t v = 0, n_fine = (size_t)n_slots * N_FINE; v < n_fine; v++)
+        for (int t = 1; t < FINE_TABLES; t++)
+            fine[0][v] += fine[t][v];
     for (int i = 0; i < 2 * N_BRIGHTNESS; i++) {
-        const uint32_t *counts = fine + (size_t)slot[bins[i]] * N_FINE;
+        const uint32_t *counts = fine[0] + (size_t)slot[bins[i]] * N_FINE;
         size_t before = skipped[i];
         uint32_t low = 0;
         while (before + counts[low] <= ranks[i])
@@ -96,12 +187,8 @@ static int colour_brightness(const struct image *m, double *out, struct error *e
     }
     for (int i = 0; i < N_BRIGHTNESS; i++)
         out[i] = between(values[2 * i], values[2 * i + 1], fractions[i]);
-    rc = 0;
-out:
-    free(coarse);
-    free(slot);
-    free(fine);
-    return rc;
+    free(room);
+    return 0;
 }
 
 /* --- the picture at 64 px --- */
@@ -172,31 +259,92 @@ static inline uint8_t rounded(int32_t sum)
  * applies to a whole vector of them.
  */
 #define LANES 16
+#if defined(__x86_64__)
+/* columns[i][k] = rows[k][i] for 16 x 16 bytes, by pairs that become twice as long four times. */
+static inline void transpose_16(uint8_t (*columns)[LANES], const uint8_t *rows, size_t stride)
+{
+    __m128i v[16], w[16];
+    for (size_t k = 0; k < 16; k++)
+        v[k] = _mm_loadu_si128((const __m128i *)(const void *)(rows + k * stride));
+    for (int step = 0; step < 4; step++) {
+        for (int k = 0; k < 8; k++) {
+            w[2 * k] = _mm_unpacklo_epi8(v[k], v[k + 8]);
+            w[2 * k + 1] = _mm_unpackhi_epi8(v[k], v[k + 8]);
+        }
+        memcpy(v, w, sizeof v);
+    }
+    for (size_t k = 0; k < 16; k++)
+        _mm_storeu_si128((__m128i *)(void *)columns[k], v[k]);
+}
+#endif
+
+/* Weighted sums of n columns, `step` apart, and their samples of 0..255. */
+typedef void sums_function(uint8_t *out, const uint8_t (*columns)[LANES], size_t step, const int32_t *weights,
+                           int n);
+
+static void sums_plain(uint8_t *out, const uint8_t (*columns)[LANES], size_t step, const int32_t *weights,
+                       int n)
+{
+    int32_t sums[LANES] = {0};
+    for (int j = 0; j < n; j++, columns += step)
+        for (int k = 0; k < LANES; k++)
+            sums[k] += weights[j] * (*columns)[k];
+    for (int k = 0; k < LANES; k++)
+        out[k] = rounded(sums[k]);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void sums_avx2(uint8_t *out, const uint8_t (*columns)[LANES],
+                                                      size_t step, const int32_t *weights, int n)
+{
+    __m256i low = _mm256_set1_epi32(1 << (WEIGHT_BITS - 1)), high = low;
+    for (int j = 0; j < n; j++, columns += step) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)*columns);
+        __m256i w = _mm256_set1_epi32(weights[j]);
+        low = _mm256_add_epi32(low, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(v), w));
+        high = _mm256_add_epi32(high, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(v, 8)), w));
+    }
+    low = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_srai_epi32(low, WEIGHT_BITS),
+                                                      _mm256_srai_epi32(high, WEIGHT_BITS)),
+                                   0xd8);
+    _mm_storeu_si128((__m128i *)(void *)out,
+                     _mm_packus_epi16(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+}
+#else
+#define sums_avx2 sums_plain
+#endif
+
+/* columns: [row][LANES] of n rows of pixels. */
+static void put_side_by_side(uint8_t (*columns)[LANES], const uint8_t *from, size_t row, int n)
+{
+    size_t i = 0;
+#if defined(__x86_64__)
+    for (; n == LANES && i + 16 <= row; i += 16)
+        transpose_16(columns + i, from + i, row);
+#endif
+    for (; i < row; i++)
+        for (int k = 0; k < n; k++)
+            columns[i][k] = from[(size_t)k * row + i];
+}
+
 static inline __attribute__((always_inline)) int across_rows(struct image *out, const struct image *in,
                                                              const struct taps *t, struct error *err)
 {
     size_t row = (size_t)in->width * (size_t)in->channels;
     size_t ch = (size_t)in->channels, n_out = (size_t)out->width;
     uint8_t(*columns)[LANES] = mem_zalloc(row, sizeof *columns, err);
+    sums_function *sums = simd_level() >= SIMD_AVX2 ? sums_avx2 : sums_plain;
     if (!columns) return -1;
     for (int y = 0; y < in->height; y += LANES) {
         int n = in->height - y < LANES ? in->height - y : LANES;
-        for (int k = 0; k < n; k++) {
-            const uint8_t *from = in->pixels + (size_t)(y + k) * row;
-            for (size_t i = 0; i < row; i++)
-                columns[i][k] = from[i];
-        }
+        put_side_by_side(columns, in->pixels + (size_t)y * row, row, n);
         for (size_t x = 0; x < n_out; x++)
             for (size_t c = 0; c < ch; c++) {
-                int32_t sums[LANES] = {0};
-                const int32_t *weights = t->weights + x * (size_t)t->room;
-                for (int j = 0; j < t->n[x]; j++) {
-                    const uint8_t *samples = columns[(size_t)(t->first[x] + j) * ch + c];
-                    for (int k = 0; k < LANES; k++)
-                        sums[k] += weights[j] * samples[k];
-                }
+                uint8_t reduced[LANES];
+                sums(reduced, (const uint8_t(*)[LANES])columns + (size_t)t->first[x] * ch + c, ch,
+                     t->weights + x * (size_t)t->room, t->n[x]);
                 for (int k = 0; k < n; k++)
-                    out->pixels[((size_t)(y + k) * n_out + x) * ch + c] = rounded(sums[k]);
+                    out->pixels[((size_t)(y + k) * n_out + x) * ch + c] = reduced[k];
             }
     }
     free(columns);
@@ -304,14 +452,19 @@ static void edges_and_grays(const struct image *m, struct picture_stats *out)
 int picture_stats(const struct image *m, struct picture_stats *out, struct error *err)
 {
     uint64_t counts[3][256] = {{0}};
+    uint32_t *coarse = NULL;
     struct image small = IMAGE_EMPTY;
     size_t n = (size_t)m->width * (size_t)m->height;
     double mean[3], sum = 0;
-    int rc;
+    int rc = -1;
     *out = (struct picture_stats){.brightness_mean = 0};
-    for (size_t i = 0; i < n * (size_t)m->channels; i += (size_t)m->channels)
-        for (int c = 0; c < m->channels; c++)
-            counts[c][m->pixels[i + (size_t)c]]++;
+    if (m->channels == 1) {
+        for (size_t i = 0; i < n; i++)
+            counts[0][m->pixels[i]]++;
+    } else if (!(coarse = mem_zalloc(N_COARSE, sizeof *coarse, err)) ||
+               count_colours(m, counts, coarse, err)) {
+        goto out;
+    }
     for (int c = 0; c < 3; c++) {
         uint64_t total = 0;
         for (unsigned v = 0; v < 256; v++)
@@ -328,8 +481,11 @@ int picture_stats(const struct image *m, struct picture_stats *out, struct error
             }
     out->entropy = -sum;
     if (m->channels == 1) gray_brightness(counts[0], n, out->brightness);
-    rc = (m->channels == 3 && colour_brightness(m, out->brightness, err)) || reduce(&small, m, err) ? -1 : 0;
-    if (!rc) edges_and_grays(&small, out);
+    if ((coarse && colour_brightness(m, coarse, out->brightness, err)) || reduce(&small, m, err)) goto out;
+    edges_and_grays(&small, out);
+    rc = 0;
+out:
+    free(coarse);
     image_release(&small);
     return rc;
 }
