@@ -184,7 +184,7 @@ LANES_INLINE double tilted_body(struct moments *of_m, struct moments *of_d, cons
 KERNEL_SET(plain, )
 #if defined(__x86_64__) && defined(__GNUC__)
 KERNEL_SET(avx2, __attribute__((target("avx2"))))
-KERNEL_SET(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512"))))
+KERNEL_SET(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))))
 #endif
 
 static const struct kernels {

@@ -3,18 +3,39 @@
  * tensors of onnx/model.onnx, the classes in config.json, and the preprocessing in preprocessor_config.json.
  * The pipeline applies the softmax itself, so the graph ends in logits, with the temperature folded in.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/number.h"
 #include "export.h"
 #include "image/image.h"
 #include "io/io.h"
+#include "net/net_decisions.h"
 #include "onnx/onnx.h"
 #include "page/page.h"
 
 /* Transformers.js opens no model whose type it does not know. This one says only that a picture goes in. */
 #define MODEL_TYPE "mobilenet_v2"
 
-static int write_config(const struct net_metadata *m, const char *folder, struct error *err)
+/* Adds "decisions", the thresholds that the model carries, when they were chosen for these weights. */
+static int put_decisions(struct text *t, const struct export *x, struct error *err)
 {
+    const struct net_metadata *m = &x->net.metadata;
+    struct net_decisions d;
+    char *json = NULL;
+    if (net_decisions_read(&d, m, err)) return -1;
+    bool fit = d.n_views && strcmp(d.model_id, x->id) == 0 && d.temperature == m->temperature;
+    net_decisions_release(&d);
+    if (!fit) return 0;
+    int rc =
+        net_decisions_text(&json, m, err) || text_printf(t, err, ",\n  \"decisions\": %s", json) ? -1 : 0;
+    free(json);
+    return rc;
+}
+
+static int write_config(const struct export *x, const char *folder, struct error *err)
+{
+    const struct net_metadata *m = &x->net.metadata;
     struct text t = TEXT_EMPTY, path = TEXT_EMPTY;
     int rc = text_puts(&t,
                        "{\n  \"model_type\": \"" MODEL_TYPE "\",\n"
@@ -26,7 +47,8 @@ static int write_config(const struct net_metadata *m, const char *folder, struct
     for (int i = 0; !rc && i < m->n_classes; i++)
         rc = text_puts(&t, i ? ", " : "", err) || page_json(&t, m->classes[i], err) ||
              text_printf(&t, err, ": %d", i);
-    rc = rc || text_puts(&t, "}\n}\n", err) || text_printf(&path, err, "%s/config.json", folder) ||
+    rc = rc || text_puts(&t, "}", err) || put_decisions(&t, x, err) || text_puts(&t, "\n}\n", err) ||
+                 text_printf(&path, err, "%s/config.json", folder) ||
                  atomic_file_write(path.data, t.data, t.n_bytes, err)
              ? -1
              : 0;
@@ -87,8 +109,8 @@ int export_transformers(struct export *x, const char *made, struct error *err)
         return error_set(err, EX_DATAERR, "'%s' does not name its classes, which --to transformers writes",
                          x->opt->model);
     int rc = text_printf(&path, err, "%s/onnx/model.onnx", made) ||
-                     onnx_write(&x->net, path.data, &form, err) ||
-                     write_config(&x->net.metadata, made, err) || write_preprocessor(&x->net, made, err)
+                     onnx_write(&x->net, path.data, &form, err) || write_config(x, made, err) ||
+                     write_preprocessor(&x->net, made, err)
                  ? -1
                  : 0;
     text_release(&path);

@@ -83,18 +83,31 @@ carries() { # NAME FILE PROGRAM-THAT-PRINTS-THE-JSON MODULE
     fi
     is "$($python -c "import json, sys; print(json.dumps($3, sort_keys=True))" "$2")" "$want" "another program finds them in $1"
 }
-for to in tfjs keras onnx; do
-    case $to in tfjs) out=$T/tfjs ;; keras) out=$T/m.h5 ;; onnx) out=$T/m.onnx ;; esac
-    if ! "$BIN/export" --model "$model" --to $to -o "$out" >/dev/null 2>"$T/err" && grep -q 'without' "$T/err"; then
+for to in tfjs h5 keras onnx; do
+    case $to in tfjs) out=$T/tfjs ;; h5) out=$T/m.h5 ;; keras) out=$T/m.keras ;; onnx) out=$T/m.onnx ;; esac
+    if ! "$BIN/export" --model "$model" --to ${to/h5/keras} -o "$out" >/dev/null 2>"$T/err" && grep -q 'without' "$T/err"; then
         skip "$to" "$(head -n 1 "$T/err")"
         continue
     fi
     case $to in
     tfjs) carries tfjs "$out" 'json.load(open(sys.argv[1] + "/model.json"))["userDefinedMetadata"]["decisions"]' json ;;
-    keras) carries Keras "$out" 'json.loads(__import__("h5py").File(sys.argv[1]).attrs["winnow_metadata"])["decisions"]' h5py ;;
+    h5) carries Keras-h5 "$out" 'json.loads(__import__("h5py").File(sys.argv[1]).attrs["winnow_metadata"])["decisions"]' h5py ;;
+    keras) carries .keras "$out" 'json.loads(__import__("zipfile").ZipFile(sys.argv[1]).read("metadata.json"))["winnow"]["decisions"]' zipfile ;;
     onnx) carries ONNX "$out" 'json.loads({p.key: p.value for p in __import__("onnx").load(sys.argv[1]).metadata_props}["decisions"])' onnx ;;
     esac
 done
+# Transformers.js has its config at hand, not the properties of the graph.
+if "$BIN/export" --model "$model" --to transformers -o "$T/tr" >/dev/null 2>"$T/err"; then
+    is "$($python -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))["decisions"], sort_keys=True))' "$T/tr/config.json")" "$want" \
+        "config.json of Transformers.js has them"
+    sed 's/"temperature":1,"views"/"temperature":2,"views"/' "$model/model.json" >"$T/other.json"
+    cp -r "$model" "$T/other" && cp "$T/other.json" "$T/other/model.json"
+    "$BIN/export" --model "$T/other" --to transformers -o "$T/tr-other" >/dev/null 2>"$T/err"
+    is "$($python -c 'import json, sys; print(sorted(json.load(open(sys.argv[1]))))' "$T/tr-other/config.json")" \
+        "['architectures', 'id2label', 'label2id', 'model_type']" "but not those that were chosen at another temperature"
+else
+    skip "config.json of Transformers.js" "$(head -n 1 "$T/err")"
+fi
 grep -q '^## Decisions' "$T/tfjs/MODEL_CARD.md" && grep -q '| x | d |' "$T/tfjs/MODEL_CARD.md"
 ok $? "its card shows the thresholds and what they promise"
 
