@@ -133,7 +133,7 @@ static void put_count_cell(struct html *h, const struct decision_shares *s, enum
 
 static void put_rates(struct html *h, const struct class_rates *r, const struct evaluation *e)
 {
-    html_raw(h, "<p class=soft>Rates");
+    html_raw(h, "<p class=soft>The rates");
     if (r->path) {
         html_raw(h, ", estimated from %s unlabelled pictures of ", COUNT(r->n_unlabelled));
         html_escaped(h, r->path);
@@ -168,13 +168,28 @@ static void put_promise(struct html *h, const struct decision_guarantee *g, cons
              COUNT(g->test_missed), COUNT(g->test_n), 100 * g->test_bound);
 }
 
-static void put_guarantees(struct html *h, const struct decisions *d)
+/* "hentai + porn": what a view's name stands for. */
+static void put_view_classes(struct html *h, const struct view *view, const struct evaluation *e)
+{
+    const char *plus = "";
+    for (int k = 0; k < e->p->n_classes; k++)
+        if (view->positive[k]) {
+            html_raw(h, "%s", plus);
+            html_escaped(h, e->p->classes[k]);
+            plus = " + ";
+        }
+}
+
+static void put_guarantees(struct html *h, const struct decisions *d, const struct evaluation *e)
 {
     html_raw(h, "<h2>Decisions</h2><ul>");
     for (size_t i = 0; i < d->n_views; i++) {
         const struct view_decisions *v = &d->views[i];
         html_raw(h, "<li>");
         html_escaped(h, v->view->view->name);
+        html_raw(h, " (");
+        put_view_classes(h, v->view->view, e);
+        html_raw(h, ")");
         if (v->rule.review > 0)
             html_raw(h, ": allowed below %.6g, reviewed from it on", v->rule.review);
         else
@@ -191,26 +206,38 @@ static void put_guarantees(struct html *h, const struct decisions *d)
                           "'group'.");
 }
 
+/* n of them and its bounds, on a line of its own. */
+static void put_load(struct html *h, const struct decision_shares *s, double factor, const char *whose)
+{
+    html_raw(h, "<div>%s %s <small>%s to %s</small></div>",
+             COUNT((uint64_t)llrint(factor * s->value[OUTCOME_REVIEW])), whose,
+             COUNT((uint64_t)floor(factor * s->interval[OUTCOME_REVIEW].low)),
+             COUNT((uint64_t)ceil(factor * s->interval[OUTCOME_REVIEW].high)));
+}
+
 /* Pictures in review a day, and for each of two moderators: what a team wants to know first. */
 static void put_days(struct html *h, const struct decisions *d)
 {
     static const int uploads[] = {1000, 5000, 20000, 100000};
-    html_raw(h, "<div class=wide><table><caption>How many pictures people see a day: all together, and each "
-                "of two moderators</caption><thead><tr><th scope=col>view");
+    html_raw(
+        h,
+        "<h3>How many pictures people see a day</h3><p class=soft>Take the row of the view that you moderate "
+        "by and the column nearest to your uploads a day: so many pictures are in review in all, and so "
+        "many each of two moderators sees, with 95 %% intervals. The load grows with the uploads: ten "
+        "times as many uploads, ten times as many pictures.</p>"
+        "<div class=wide><table class=stack><thead><tr><th scope=col>view");
     for (int i = 0; i < 4; i++)
         html_raw(h, "<th scope=col>%s uploads a day", COUNT((uint64_t)uploads[i]));
     html_raw(h, "</tr></thead><tbody>");
     for (size_t v = 0; v < d->n_views; v++) {
-        const struct decision_shares *s = &d->views[v].at_rule;
         html_raw(h, "<tr><td class=name>");
         html_escaped(h, d->views[v].view->view->name);
         html_raw(h, "</td>");
         for (int i = 0; i < 4; i++) {
-            double n = uploads[i] * s->value[OUTCOME_REVIEW];
-            html_raw(h, "<td>%s, each %s <small>%s to %s</small></td>", COUNT((uint64_t)llrint(n)),
-                     COUNT((uint64_t)llrint(n / 2)),
-                     COUNT((uint64_t)floor(uploads[i] * s->interval[OUTCOME_REVIEW].low)),
-                     COUNT((uint64_t)ceil(uploads[i] * s->interval[OUTCOME_REVIEW].high)));
+            html_raw(h, "<td>");
+            put_load(h, &d->views[v].at_rule, uploads[i], "in all");
+            put_load(h, &d->views[v].at_rule, uploads[i] / 2.0, "each");
+            html_raw(h, "</td>");
         }
         html_raw(h, "</tr>");
     }
@@ -220,14 +247,15 @@ static void put_days(struct html *h, const struct decisions *d)
 void decisions_put_report(struct html *h, const struct decisions *d, const struct evaluation *e)
 {
     bool blocks = false;
-    if (d->n_views && d->views[0].miss.asked) put_guarantees(h, d);
+    if (d->n_views && d->views[0].miss.asked) put_guarantees(h, d, e);
     if (!d->has_rates) return;
     for (size_t i = 0; i < d->n_views; i++)
         blocks = blocks || isfinite(d->views[i].rule.block);
-    html_raw(h, "<h2>What happens to your next 100,000 uploads</h2>"
-                "<div class=wide><table><caption>At the rates below, with 95 %% intervals that hold what the "
-                "test pictures and the rates leave open. People look at what is in review.</caption><thead>"
-                "<tr><th scope=col>view<th scope=col>of them are<th scope=col>in review");
+    html_raw(h, "<h2>What happens to your next 100,000 uploads</h2>");
+    put_rates(h, &d->rates, e);
+    html_raw(h, "<div class=wide><table class=stack><caption>At these rates, with 95 %% intervals that hold "
+                "what the test pictures and the rates leave open. People look at what is in review."
+                "</caption><thead><tr><th scope=col>view<th scope=col>of them are<th scope=col>in review");
     if (blocks) html_raw(h, "<th scope=col>blocked<th scope=col>blocked wrongly");
     if (d->costs.given) html_raw(h, "<th scope=col>cost");
     html_raw(h,
@@ -239,7 +267,9 @@ void decisions_put_report(struct html *h, const struct decisions *d, const struc
         struct interval p = s->interval[OUTCOME_PRECISION];
         html_raw(h, "<tr><td class=name>");
         html_escaped(h, v->view->view->name);
-        html_raw(h, " <small>from %.4g", v->rule.review);
+        html_raw(h, " <small>");
+        put_view_classes(h, v->view->view, e);
+        html_raw(h, ", from %.4g", v->rule.review);
         if (isfinite(v->rule.block)) html_raw(h, ", blocked from %.4g", v->rule.block);
         html_raw(h, "</small></td><td>%s</td>", COUNT((uint64_t)llrint(NEXT * v->rate)));
         put_count_cell(h, s, OUTCOME_REVIEW);
@@ -259,7 +289,6 @@ void decisions_put_report(struct html *h, const struct decisions *d, const struc
     }
     html_raw(h, "</tbody></table></div>\n");
     put_days(h, d);
-    put_rates(h, &d->rates, e);
 }
 
 int decisions_plot(const struct decisions *d, struct plot *precision, struct plot *load, struct error *err)
