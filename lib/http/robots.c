@@ -198,11 +198,51 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
     return 0;
 }
 
+/* 0: not UTF-16. Else 1 or 2: the place of the low byte in a pair. Told by a byte order mark, or by a first letter
+ * that has a zero beside it. */
+static size_t low_byte_of_utf16(const unsigned char *b, size_t n)
+{
+    if (n < 2) return 0;
+    if ((b[0] == 0xff && b[1] == 0xfe) || (b[0] && !b[1])) return 1;
+    return (b[0] == 0xfe && b[1] == 0xff) || (!b[0] && b[1]) ? 2 : 0;
+}
+
+static size_t utf8_put(char *out, uint32_t c)
+{
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, c >>= 6)
+        out[i] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)(n == 1 ? c : (0xf00u >> n & 0xf0) | c);
+    return n;
+}
+
+/* The file as UTF-8, in memory of r. Half of a pair of surrogates becomes U+FFFD. */
+static const char *from_utf16(struct robots *r, const char *bytes, size_t *n, size_t low, struct error *err)
+{
+    const unsigned char *b = (const unsigned char *)bytes;
+    char *out = arena_alloc(&r->arena, *n / 2 * 3 + 1, err);
+    size_t n_out = 0;
+    uint32_t first = 0; /* of a pair of surrogates */
+    if (!out) return NULL;
+    for (size_t i = 0; i + 1 < *n; i += 2) {
+        uint32_t c = (uint32_t)b[i + low - 1] | (uint32_t)b[i + 2 - low] << 8;
+        bool second = c >= 0xdc00 && c < 0xe000;
+        if (first && !second) n_out += utf8_put(out + n_out, 0xfffd);
+        if (second) c = first ? 0x10000 + ((first & 0x3ff) << 10) + (c & 0x3ff) : 0xfffd;
+        first = c >= 0xd800 && c < 0xdc00 ? c : 0;
+        if (!first) n_out += utf8_put(out + n_out, c);
+    }
+    *n = n_out;
+    return out;
+}
+
 int robots_parse(struct robots *r, const char *bytes, size_t n, const char *token, struct error *err)
 {
     bool found;
     *r = ROBOTS_EMPTY;
     if (n > ROBOTS_MAX_BYTES) n = ROBOTS_MAX_BYTES;
+    size_t low = low_byte_of_utf16((const unsigned char *)bytes, n);
+    if (low && !(bytes = from_utf16(r, bytes, &n, low, err))) return -1;
     for (const char *bom = "\xef\xbb\xbf"; *bom && n > 0 && *bytes == *bom; bom++) /* also a cut one */
         bytes++, n--;
     if (take_group(r, bytes, n, token, &found, err)) return -1;

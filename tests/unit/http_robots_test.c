@@ -225,10 +225,38 @@ static void check_long_line(bool allow)
     robots_release(&r);
 }
 
+/* A file in UTF-16, which Windows' editors write: either order of bytes, with and without a mark. */
+static void check_utf16(bool big, bool mark, bool odd)
+{
+    static const uint16_t text[] = {0xfeff, 'U', 's',  'e',  'r',    '-',    'a',    'g',  'e',    'n',  't',
+                                    ':',    '*', '\r', '\n', 'D',    'i',    's',    'a',  'l',    'l',  'o',
+                                    'w',    ':', '/',  0xe9, 0x30c4, 0xd83d, 0xde00, '\n', 'D',    'i',  's',
+                                    'a',    'l', 'l',  'o',  'w',    ':',    '/',    'p',  0xd800, '\n', 'A'};
+    static const char signal[] = "\nContent-Signal: ai-train=no";
+    unsigned char bytes[256];
+    size_t n = 0;
+    struct robots r;
+    struct error err = {0};
+    for (size_t i = mark ? 0 : 1; i < sizeof text / sizeof *text + sizeof signal - 1; i++) {
+        uint16_t c =
+            i < sizeof text / sizeof *text ? text[i] : (uint16_t)signal[i - sizeof text / sizeof *text];
+        bytes[n++] = (unsigned char)(big ? c >> 8 : c);
+        bytes[n++] = (unsigned char)(big ? c : c >> 8);
+    }
+    n -= odd;
+    CHECK(robots_parse(&r, (const char *)bytes, n, "winnow", &err) == 0);
+    CHECK(!robots_allows(&r, "/\xc3\xa9\xe3\x83\x84\xf0\x9f\x98\x80/x") && robots_allows(&r, "/x"));
+    CHECK(r.n_rules == 2 && strcmp(r.rules[1].pattern, "/p\xef\xbf\xbd") == 0);
+    CHECK(odd || robots_rights(&r, "/x") == RIGHTS_BIT(RIGHTS_SIGNAL_NO_ROBOTS));
+    robots_release(&r);
+}
+
 int main(void)
 {
     struct robots r;
     struct error err = {0};
+    for (int i = 0; i < 8; i++)
+        check_utf16(i & 1, i & 2, i & 4);
     for (size_t i = 0; i < sizeof reference_cases / sizeof *reference_cases; i++) {
         check_paths(&reference_cases[i], reference_cases[i].allowed, true);
         check_paths(&reference_cases[i], reference_cases[i].refused, false);
