@@ -7,6 +7,8 @@ PAIRS := $(if $(strip $(foreach o,--ag --di --near --hash-o --check,$(findstring
 
 # FETCH_RIGHTS: hosts that are asked for nothing else are asked for their rules.
 FETCH_RIGHTS := $(if $(filter ignore,$(RIGHTS_CHANGED)),,--recheck-rights)
+# TAKEDOWN: pictures that their hosts refuse now leave the store.
+TAKEDOWN := $(if $(filter takedown,$(RIGHTS_CHANGED)),--rights-changed takedown)
 # `make -n` says of each step why it would run.
 why = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),$(info why: $@: $(if $(wildcard $@),$(if $?,newer than it: $?,asked for again),not there yet)))
 

@@ -31,7 +31,7 @@ ROOT_FLAGS := --root $(RUN)
 # One thread a task unless told: the tasks are the parallelism.
 JOBS ?= 1
 
-.PHONY: dataset pack lists validate-cut phash-cut augment-cut classify-cut features classify
+.PHONY: FORCE dataset pack lists validate-cut phash-cut augment-cut classify-cut features classify
 # What a scheduler makes between the arrays: the cut of the next step, with everything before it.
 lists: $(PARTS_DIR)/urls.stamp
 validate-cut: $(PARTS_DIR)/validate.stamp
@@ -58,7 +58,8 @@ features-join: $(ROUND_DIR)/features.tsv
 classify-join: $(ROUND_DIR)/scores.tsv
 
 # --- fetch: parts by host, a store a part; joined, the objects are linked into one store ---------------------------------
-$(PARTS_DIR)/urls.stamp: $(SETTINGS_MK) $(RUN)/lists.tsv
+# RETRY=1, for the step `lists` only: every list is asked for again, and the hosts for their rules.
+$(PARTS_DIR)/urls.stamp: $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(RETRY),FORCE)
 	@mkdir -p $(PARTS_DIR)
 	if [ -n "$(strip $(SOURCES))" ]; then $(PIPELINES)/list-urls $(SOURCES); else printf 'url\tlabel\n'; fi >$(PARTS_DIR)/urls.tsv
 	$(BIN)/manifest split --parts $(PARTS) --by host $(PARTS_DIR)/urls.tsv $(PARTS_DIR)/fetch-in-
@@ -66,11 +67,12 @@ $(PARTS_DIR)/urls.stamp: $(SETTINGS_MK) $(RUN)/lists.tsv
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-in-$(i).tsv): $(PARTS_DIR)/urls.stamp ;
 # --max-same counts over a part only: it is asked again over the whole at the join.
 $(PARTS_DIR)/fetch-out-%.tsv: $(PARTS_DIR)/fetch-in-%.tsv
-	@$(BIN)/fetch --root $(PARTS_DIR)/store-$* $(FETCH_RIGHTS) $(FETCH_FLAGS) --rejects $(PARTS_DIR)/fetch-rejects-$*.tsv -o $@ $<
+	@$(BIN)/fetch --root $(PARTS_DIR)/store-$* $(FETCH_RIGHTS) $(TAKEDOWN) $(FETCH_FLAGS) --rejects $(PARTS_DIR)/fetch-rejects-$*.tsv -o $@ $<
 DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
 $(DOWNLOADED): $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-out-$(i).tsv)
 	for i in $(PART_NUMBERS); do (cd $(PARTS_DIR)/store-$$i && find . -path '*objects/*' -type f) | while read -r f; do \
 	  mkdir -p $(RUN)/$${f%/*}; ln -f $(PARTS_DIR)/store-$$i/$$f $(RUN)/$$f; done; done
+	$(if $(TAKEDOWN),BIN=$(BIN) $(PIPELINES)/share-takedowns $(RUN))
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/fetch-rejects-$(i).tsv) -o $(RUN)/fetch.rejects.tsv
 	$(BIN)/manifest merge $^ -o $@
 

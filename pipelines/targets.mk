@@ -60,9 +60,8 @@ endif
 # Pictures on disk and pictures of the web are one manifest from here on.
 DOWNLOADED := $(if $(PICTURES),$(RUN)/downloaded.tsv,$(RUN)/fetched.tsv)
 
-# RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does. TAKEDOWN: pictures that their hosts refuse now
-# leave the store, and purge takes them out of the tables and shards of all rounds before the table appears: whoever is killed in between begins again.
-TAKEDOWN := $(if $(filter takedown,$(RIGHTS_CHANGED)),--rights-changed takedown)
+# RETRY=1 asks again for what failed and is due (cron); otherwise only a changed list does. With TAKEDOWN, purge takes what
+# left the store out of the tables and shards of all rounds before the table appears: whoever is killed in between begins again.
 $(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) $(if $(RETRY),FORCE) | $(BIN)/fetch $(BIN)/purge $(SETTINGS_CHECK)
 	$(why)
 	@test -n "$(strip $(PAGES))" -o $$(wc -l <$(RUN)/lists.tsv) -gt 1 || \

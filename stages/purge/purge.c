@@ -148,6 +148,21 @@ static int remove_leftover(struct purge *p, const char *path, struct error *err)
     return say(p, "leftover-removed", path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
 }
 
+/* Whether the file is a record of a store: of another one than p->store, since that one is not read. fetch keeps
+ * it, and its --takedown is told there, too. */
+static bool is_record_of_store(const char *folder, const char *name)
+{
+    struct text objects = TEXT_EMPTY;
+    struct error err = {0};
+    struct stat st;
+    bool is = (strcmp(name, "journal.tsv") == 0 || strcmp(name, "audit.tsv") == 0 ||
+               strcmp(name, "takedown.tsv") == 0) &&
+              text_printf(&objects, &err, "%s/objects", folder) == 0 && stat(objects.data, &st) == 0 &&
+              S_ISDIR(st.st_mode);
+    text_release(&objects);
+    return is;
+}
+
 /* Collects the regular files below folder, without following links and without the store. What killed
  * programs left is removed at once. */
 static int collect(struct purge *p, const char *folder, struct files *l, struct error *err)
@@ -172,7 +187,7 @@ static int collect(struct purge *p, const char *folder, struct files *l, struct 
             rc = remove_leftover(p, path.data, err);
         } else if (S_ISDIR(st.st_mode)) {
             rc = collect(p, path.data, l, err);
-        } else if (S_ISREG(st.st_mode)) {
+        } else if (S_ISREG(st.st_mode) && !is_record_of_store(folder, e->d_name)) {
             if (mem_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items, err) ||
                 !(l->items[l->n].path = mem_strdup(path.data, err)))
                 rc = -1;

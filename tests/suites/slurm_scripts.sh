@@ -37,6 +37,10 @@ slurm submit 2
 is "$status $(ls "$work"/job.* | wc -l)" '0 9' "the data set in nine jobs, the folder's name with a blank, a quote and a percent sign"
 grep -qF 'run/log/slurm-lists-%j.log' "$work/options.1" && grep -qF '50%%a' "$work/options.1"
 ok $? "a percent sign in the folder's name is not a pattern of Slurm's: $(grep output "$work/options.1")"
+grep -q ' lists' "$work/job.1" && ! grep -q RETRY "$work"/job.*
+ok $? "nothing is asked for again unless told"
+RETRY=1 slurm submit 2
+is "$(grep -l 'RETRY=1 lists' "$work"/job.* | wc -l) $(grep -l RETRY "$work"/job.* | wc -l)" "1 1" "RETRY=1 is told to the first job alone, so that the others ask for nothing twice"
 for job in "$work"/job.*; do bash -n "$job" 2>"$work/syntax" || break; done
 ok $? "every job is a script that bash reads: $(cat "$work/syntax")"
 for parts in 0 x 1000 -1; do

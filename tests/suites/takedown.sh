@@ -174,4 +174,33 @@ is "$(rows "$work/mind/fetched.tsv") $([ "$before" = "$(stat -c %Y.%y "$work/min
 rm "$work/refuse"
 go RETRY=1 dataset train
 is "$? $(search "$work/mind" | grep -c '^pixels')" "0 0" "it does not come back when the host changes its mind again"
+
+# --- the same on a cluster: each task of fetch has a store of its own, and the picture comes from hosts of two tasks -----------------------
+port=$(cat "$work/port")
+echo "http://127.0.0.1:$port/day/07.png" >>"$work/lists/day.txt"
+in_parts() { make --no-print-directory -f pipelines/parts.mk SETTINGS="$work/my.conf" PARTS=3 BIN="$BIN" "$@" >>"$work/logs/make.log" 2>&1; }
+on_cluster() { mind "$1" | sed "s,$work/mind,$work/cluster,"; }
+on_cluster keep >"$work/my.conf"
+in_parts -j2 dataset
+ok $? "a run in parts: $(tail -1 "$work/logs/make.log" | cut -c1-100)"
+is "$(find "$work/cluster"/round-1/parts/store-*/store/objects -name "${xxh:2}*" | wc -l) $(find "$work/cluster/store/objects" -name "${xxh:2}*" | wc -l)" "2 1" "two stores have the picture, and the whole"
+go train # on the shards of the parts
+printf 'User-agent: *\nContent-Signal: ai-train=no\nDisallow:\n' >"$work/refuse"
+: >"$work/logs/make.log"
+in_parts -j2 RETRY=1 dataset
+has "$(cat "$work/logs/make.log")" "1 pictures in the store are refused by their hosts now: kept" "RIGHTS_CHANGED = keep says so in its task"
+on_cluster takedown >"$work/my.conf"
+in_parts RETRY=1 lists && for i in 0 1 2; do in_parts fetch-$i || break; done && in_parts validate-cut
+ok $? "RIGHTS_CHANGED = takedown, a task at a time as Slurm does: $(tail -1 "$work/logs/make.log" | cut -c1-100)"
+search "$work/cluster" "$work/tmp" "$work/logs" >"$work/found"
+left=$(grep -vE '^hash (round-1/parts/store-00[0-2]/)?store/(journal|takedown|audit)\.tsv$' "$work/found" | tr '\n' ';')
+[ -z "$left" ]
+ok $? "the first join removes it from all files and all stores${left:+: $left}"
+[ -e "$work/cluster/retrain" ]
+ok $? "and notes that a model was trained with it"
+in_parts -j2 dataset
+is "$? $(rows "$work/cluster/fetched.tsv") $(search "$work/cluster" | grep -c '^pixels')" "0 31 0" "the data set is made again without it"
+rm "$work/refuse"
+in_parts -j2 RETRY=1 dataset
+is "$? $(search "$work/cluster" | grep -c '^pixels')" "0 0" "it does not come back from the other host, nor when the first one changes its mind again"
 done_testing
