@@ -118,6 +118,31 @@ ok $? "old logs are gone: $(find "$work/run/log" -name '*.log' | wc -l) left"
 ( flock 9; night 8; echo $status >"$work/status" ) 9>"$work/run/nightly.lock"
 [ "$(cat "$work/status")" = 75 ]
 ok $? "a second run at once: status 75"
+# --- a host changes its mind: the next night trains without the picture, though one is less than MIN_NEW ---
+sed -i 's/ --ignore-robots//' "$work/my.conf"
+echo 'RIGHTS_CHANGED = takedown' >>"$work/my.conf"
+night 8
+[ $status = 0 ] && [ ! -s "$work/out" ]
+ok $? "a host that is asked for its rules and has none: silent ($(head -c 200 "$work/out"))"
+printf 'User-agent: *\nContent-Usage: /stripes-003.png train-ai=n\n' >"$work/web/www/robots.txt"
+before=$(published)
+taken=$(cell "$work/run/fetched.tsv" "http://127.0.0.1:$port/stripes-003.png" xxh128)
+conf_base=$(grep '^BASE' "$work/my.conf")
+sed -i 's/^BASE = .*/BASE = no-such-model/' "$work/my.conf"
+night 8
+[ $status != 0 ] && [ -e "$work/run/retrain" ] && [ "$(published)" = "$before" ]
+ok $? "when the training fails, the note that it is due stays: status $status"
+sed -i "s,^BASE = .*,$conf_base," "$work/my.conf"
+night 8
+[ $status = 0 ] && [ "$(published)" != "$before" ] && [ ! -e "$work/run/retrain" ]
+ok $? "then a model without the picture is published: $(published), $(grep '^new:' "$work/out" | cut -c1-60)"
+[ -n "$taken" ] && ! grep -q "$taken" "$work/run/$(published | cut -d/ -f1)/split.tsv" "$work/run/fetched.tsv" && grep -q "$taken" "$work/run/store/takedown.tsv"
+ok $? "its data set lacks the picture"
+night 8
+[ $status = 0 ] && [ ! -s "$work/out" ]
+ok $? "and the night after that is silent ($(head -c 200 "$work/out"))"
+rm "$work/web/www/robots.txt"
+sed -i -e '$d' -e 's/^FETCH_FLAGS = .*/& --ignore-robots/' "$work/my.conf"
 cp -r "$work/run" "$work/saved" 2>/dev/null
 sed -i 's/^BASE = .*/BASE = no-such-model/' "$work/my.conf"
 for label in stripes discs noise; do echo "http://127.0.0.1:$port/$label-029.png" >>"$work/lists/$label.txt"; cp "$work/pictures/$label/029.png" "$work/web/www/$label-029.png"; done
