@@ -76,6 +76,12 @@ uint32_t rights_reserving(uint32_t set)
     return out;
 }
 
+uint32_t rights_refused_in_fields(uint32_t set)
+{
+    return set & (RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER) | RIGHTS_BIT(RIGHTS_SIGNAL_NO_HEADER) |
+                  RIGHTS_BIT(RIGHTS_TDM_1_HEADER) | ~(RIGHTS_BIT(RIGHTS_TAG_NOAI) - 1));
+}
+
 /* --- RFC 9651 dictionaries: checked whole, since one that does not parse says nothing --- */
 
 struct cursor {

@@ -54,8 +54,6 @@ static bool forbidden(struct fetch *f, uint32_t index, const struct host *h, con
     } else if (fetch_rights_refuse(f, o.rights)) {
         o.reason = REASON_RIGHTS_RESERVED;
         o.detail = rights_text(words, o.rights);
-    } else if (e->only_rules) {
-        o.reason = REASON_NOT_ASKED;
     } else {
         return false;
     }
@@ -73,6 +71,7 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
         return host_files_ask(f, host, url, err) || host_make_ready(&f->schedule, host, err) ? -1 : 0;
     schedule_take(&f->entries, h);
     if (forbidden(f, index, h, url)) return host_make_ready(&f->schedule, host, err);
+    if (e->recheck == RECHECK_RULES) e->recheck = RECHECK_FIELDS;
     struct http_transfer *t = http_new(f->engine, err);
     if (!t) return -1;
     t->url = url;
@@ -114,6 +113,7 @@ bool fetch_accept_headers(void *context, const struct http_transfer *t)
     const struct http_headers *h = &t->headers;
     bool whole = h->status == 200 || h->status == 203;
     if (!token_is_entry(t->token)) return whole;
+    if (fetch_entry(f, token_entry(t->token))->recheck) return false; /* the picture is there */
     if ((!whole && h->status != 206) || (h->tag.set && !f->opt->ignore_robots) ||
         fetch_rights_refuse(f, h->rights))
         return false;
@@ -255,6 +255,19 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
     fetch_fail(f, index, &o, t);
 }
 
+/* The answer to --recheck-rights. What is no picture may be a login page, which has header fields of its own. */
+static void rechecked(struct fetch *f, uint32_t index, struct http_transfer *t)
+{
+    struct outcome o = {.reason = REASON_NOT_AN_IMAGE, .status = t->headers.status};
+    enum image_kind kind = t->n_body ? image_kind_of(t->body, t->n_body) : IMAGE_UNKNOWN;
+    o.detail = image_kind_name(kind);
+    if (!image_kind_kept(kind) &&
+        !(t->headers.encoded && http_can_decode(t->headers.encoding, t->body, t->n_body)))
+        fetch_fail(f, index, &o, t);
+    else if (!refused_by_headers(f, index, t))
+        fetch_unchanged(f, index, t);
+}
+
 static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct entry *e = fetch_entry(f, index);
@@ -263,7 +276,9 @@ static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
     bool busy = status == 429 || status >= 500;
     f->counts.n_answers++;
     if (!busy) fetch_host_good(f, host);
-    if (status == 200 || status == 203 || status == 206) {
+    if ((status == 200 || status == 203) && e->recheck) {
+        rechecked(f, index, t);
+    } else if (status == 200 || status == 203 || status == 206) {
         answer_200(f, index, t);
     } else if (status == 304 && e->stored) {
         if (!refused_by_headers(f, index, t)) fetch_unchanged(f, index, t);

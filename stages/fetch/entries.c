@@ -155,6 +155,7 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
         e->kind = (uint8_t)r->kind;
         e->fetched_at = r->fetched_at;
         e->rights = rights_from_text(r->rights);
+        if (e->more) e->more->refused = 0;
         e->status = (uint16_t)r->status;
         bool validators = fo->rules->keep_validators && (*r->etag || *r->last_modified);
         if (!e->more && !*r->final_url && !validators) return 0;
@@ -167,7 +168,13 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     }
     if (e->stored) { /* a refresh that failed changes nothing about the picture we have */
         e->failed_runs = (uint8_t)(r->failed_runs < 255 ? r->failed_runs : 255);
-        return 0;
+        if (r->event == JOURNAL_DEAD && r->status && !clock_was_wrong) e->due = r->time;
+        uint32_t refused =
+            r->event == JOURNAL_DEAD && r->status ? rights_refused_in_fields(rights_from_text(r->rights)) : 0;
+        if (!refused) return 0;
+        struct entry_more *more = entry_need_more(es, e, err);
+        if (more) more->refused = refused;
+        return more ? 0 : -1;
     }
     e->reason = (uint8_t)reason_from_slug(r->reason);
     e->status = (uint16_t)r->status;

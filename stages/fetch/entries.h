@@ -10,11 +10,15 @@
 #include "store/journal.h"
 #include "store/partial_store.h"
 
+/* What --recheck-rights asks for a picture that is in the store: first its host's files, then header fields
+ * of an answer about it. An entry that was answered in this run for another reason has the last one, too. */
+enum recheck { RECHECK_NONE, RECHECK_RULES, RECHECK_FIELDS };
 enum entry_state { ENTRY_IDLE, ENTRY_QUEUED, ENTRY_WAITING, ENTRY_ACTIVE, ENTRY_DONE };
 
 /* Fields that only some entries need. The strings are in the arena. */
 struct entry_more {
     const char *final_url, *etag, *last_modified, *detail;
+    uint32_t refused; /* what header fields forbade in an earlier run, since when none allowed: rights.h */
 };
 
 #define HOP_COOKIE_HOSTS 3 /* a chain of redirects goes from a host to its login and back */
@@ -52,8 +56,8 @@ struct entry {
     bool dead;        /* reason holds until `due` */
     bool seen;        /* the journal has a line that counts for it */
     bool refused_now; /* the picture is in the store, and in this run its host refused its use */
-    bool only_rules;  /* in the queue for its host's files only */
     bool has_part;    /* STORE/partial may hold one */
+    uint8_t recheck;  /* enum recheck */
 };
 
 struct entries {

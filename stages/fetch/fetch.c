@@ -258,6 +258,9 @@ int fetch_run(struct fetch *f, struct error *err)
         store_writer_open(&f->writer, &f->store, &f->partials.store, &f->policy, f->engine, err))
         return -1;
     if (loop(f, err)) return -1;
+    if (!f->stopping) {
+        if (rights_recheck_others(f, err) || (f->n_open > 0 && loop(f, err))) return -1;
+    }
     if (!f->stopping) { /* the store is ours again */
         store_writer_close(f->writer);
         f->writer = NULL;

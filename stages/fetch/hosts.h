@@ -30,6 +30,7 @@ struct host {
     bool timed;        /* it is in the schedule's heap */
     bool waiting;      /* it waits for a place at its address */
     bool given_up, loopback;
+    bool refuses; /* header fields of a picture in the store forbid its use in this run */
     bool witness; /* answered in this run, or gave a picture in an earlier one */
 };
 

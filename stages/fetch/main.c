@@ -57,8 +57,10 @@ static const struct option_row rows[] = {
            CHOICES("obey|record|ignore")),
     OPTION(struct fetch_options, CHOICE, 0, "rights-changed", rights_changed, "WORD",
            "pictures in the store that their host refuses now: keep, or takedown", CHOICES("keep|takedown")),
-    OPTION(struct fetch_options, FLAG, 0, "recheck-rights", recheck_rights, NULL,
-           "ask the hosts of pictures in the store for their rules, even when nothing else is asked there"),
+    OPTION(
+        struct fetch_options, FLAG, 0, "recheck-rights", recheck_rights, NULL,
+        "ask the host of each picture in the store for its rules, and for the header fields of one picture; "
+        "where these refuse, for those of its other pictures"),
     OPTION(struct fetch_options, STRING, 0, "contact", contact, "TEXT",
            "URL or mail address for the User-Agent, so that hosts can reach you"),
     OPTION(struct fetch_options, STRING, 0, "user-agent", user_agent, "TEXT", "send this User-Agent instead"),
@@ -234,7 +236,8 @@ static int open_store(struct fetch *f, const char *store, struct error *err)
     struct text path = TEXT_EMPTY;
     struct journal_stats stats;
     f->now_s = (int64_t)time(NULL);
-    const struct journal_rules rules = {f->opt->refresh, f->opt->dead_for_s, f->now_s};
+    const struct journal_rules rules = {f->opt->refresh || f->opt->recheck_rights, f->opt->dead_for_s,
+                                        f->now_s};
     int rc = -1;
     if (object_store_open(&f->store, store, err) || text_printf(&path, err, "%s/journal.tsv", store) ||
         policy_apply(&f->policy, &f->store, f->now_s, path.data, err) ||

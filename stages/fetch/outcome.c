@@ -117,7 +117,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         end_entry(f, e);
         return;
     }
-    if (e->only_rules) { /* nothing was asked of it: rights_settle looks at its host's files */
+    if (e->recheck == RECHECK_RULES) { /* nothing was asked of it: rights_settle looks at its host's files */
         end_entry(f, e);
         return;
     }
@@ -134,7 +134,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         }
     }
     if (o->host_bad) fetch_host_bad(f, host);
-    bool retry = !final && e->tries < f->opt->n_tries && !fetch_host(f, host)->given_up;
+    bool retry = !final && e->tries < f->opt->n_tries && !fetch_host(f, host)->given_up && !e->recheck;
 
     fill(&r, f, e, o->rights, t ? &t->headers : NULL, t ? t->url : NULL, t ? t->n_body : 0);
     r.status = o->status;
@@ -181,6 +181,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     r.event = dead ? JOURNAL_DEAD : JOURNAL_FAIL;
     const char *kept = o->detail;
     e->refused_now = e->stored && (o->reason == REASON_RIGHTS_RESERVED || o->reason == REASON_X_ROBOTS_TAG);
+    if (e->refused_now && t) fetch_host(f, e->host)->refuses = true;
     if (!e->stored) {
         e->reason = (uint8_t)o->reason;
         e->status = (uint16_t)o->status;
@@ -253,6 +254,7 @@ static void stored(struct fetch *f, struct write_job *job)
     bool same = e->stored && memcmp(&e->hash, &job->hash, sizeof job->hash) == 0;
     if (!same) e->fetched_at = f->now_s;
     e->stored = true;
+    e->recheck = RECHECK_FIELDS;
     e->dead = false;
     e->reason = REASON_NONE;
     e->failed_runs = 0;
@@ -319,8 +321,12 @@ void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
     r.fetched_at = e->fetched_at;
     r.final_url = e->more && e->more->final_url ? e->more->final_url : "";
     /* A 304 need not repeat the validators. */
+    bool same = t->headers.status == 304; /* else the picture itself was not looked at */
+    if (!same) r.etag = r.last_modified = "";
     if (!*r.etag && e->more && e->more->etag) r.etag = e->more->etag;
     if (!*r.last_modified && e->more && e->more->last_modified) r.last_modified = e->more->last_modified;
+    if (e->more) e->more->refused = 0;
+    e->recheck = RECHECK_FIELDS;
     write_down(f, &r);
     end_entry(f, e);
 }

@@ -6,25 +6,108 @@
 
 #include "host_files.h"
 
-int rights_recheck(struct fetch *f, struct error *err)
+#define RECHECK_MOST                                                                                         \
+    1000 /* of a host that refuses: a run of every night gets through without a day of requests */
+
+static bool rechecks(const struct fetch *f)
 {
-    if (!f->opt->recheck_rights || f->opt->ignore_robots || f->opt->rights == RIGHTS_IGNORE) return 0;
-    for (size_t i = 0; i < f->entries.n; i++) {
-        struct entry *e = fetch_entry(f, (uint32_t)i);
-        if (!e->stored || e->state != ENTRY_DONE || fetch_host(f, e->host)->n_queued > 0) continue;
-        e->only_rules = true;
-        f->n_open++;
-        if (schedule_add(&f->schedule, &f->entries, (uint32_t)i, false, err)) return -1;
-    }
-    return 0;
+    return f->opt->recheck_rights && f->opt->rights != RIGHTS_IGNORE;
 }
 
-/* Whether the present files of the host refuse a picture that they did not refuse when it was downloaded. */
+static int queue(struct fetch *f, uint32_t index, struct error *err)
+{
+    fetch_entry(f, index)->recheck = RECHECK_RULES;
+    f->n_open++;
+    return schedule_add(&f->schedule, &f->entries, index, false, err);
+}
+
+/* A picture that is in the store, and not asked for in this run. */
+static bool may_recheck(const struct entry *e)
+{
+    return e->stored && e->state == ENTRY_DONE && e->host != NO_INDEX && !e->recheck;
+}
+
+/* Those first that were asked for longest ago; those last that fail. */
+static int by_age(const struct entry *a, const struct entry *b)
+{
+    return a->failed_runs != b->failed_runs
+               ? (a->failed_runs > b->failed_runs) - (a->failed_runs < b->failed_runs)
+               : (a->due > b->due) - (a->due < b->due);
+}
+
+int rights_recheck(struct fetch *f, struct error *err)
+{
+    const size_t n_hosts = f->schedule.hosts.n;
+    if (!rechecks(f) || n_hosts == 0) return 0;
+    uint32_t *oldest = mem_alloc(n_hosts * sizeof *oldest, err);
+    int rc = oldest ? 0 : -1;
+    for (size_t i = 0; rc == 0 && i < n_hosts; i++)
+        oldest[i] = NO_INDEX;
+    for (size_t i = 0; rc == 0 && i < f->entries.n; i++) {
+        const struct entry *e = fetch_entry(f, (uint32_t)i);
+        if (!may_recheck(e)) continue;
+        uint32_t *o = &oldest[e->host];
+        if (*o == NO_INDEX || by_age(e, fetch_entry(f, *o)) < 0) *o = (uint32_t)i;
+    }
+    for (size_t i = 0; rc == 0 && i < n_hosts; i++)
+        if (oldest[i] != NO_INDEX) rc = queue(f, oldest[i], err);
+    free(oldest);
+    return rc;
+}
+
+struct candidate {
+    const struct entry *e;
+    uint32_t index;
+};
+
+static int by_host(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    int age = by_age(x->e, y->e);
+    return x->e->host != y->e->host ? (x->e->host > y->e->host) - (x->e->host < y->e->host)
+           : age                    ? age
+                                    : (x->index > y->index) - (x->index < y->index);
+}
+
+int rights_recheck_others(struct fetch *f, struct error *err)
+{
+    struct candidate *all = NULL;
+    size_t n = 0, capacity = 0, n_of_host = 0;
+    int rc = -1;
+    if (!rechecks(f)) return 0;
+    for (size_t i = 0; i < f->entries.n; i++) {
+        const struct entry *e = fetch_entry(f, (uint32_t)i);
+        if (!may_recheck(e) || !fetch_host(f, e->host)->refuses || fetch_host(f, e->host)->given_up ||
+            (e->more && e->more->refused))
+            continue;
+        if (mem_grow(&all, &capacity, n + 1, sizeof *all, err)) goto out;
+        all[n++] = (struct candidate){e, (uint32_t)i};
+    }
+    if (n) qsort(all, n, sizeof *all, by_host);
+    for (size_t i = 0; i < n; i++) {
+        n_of_host = i > 0 && all[i].e->host == all[i - 1].e->host ? n_of_host + 1 : 1;
+        if (n_of_host <= RECHECK_MOST && queue(f, all[i].index, err)) goto out;
+    }
+    rc = 0;
+out:
+    free(all);
+    return rc;
+}
+
+/* Whether header fields refused the picture in an earlier run, and nothing was heard of it since. */
+static bool refused_before(const struct fetch *f, const struct entry *e)
+{
+    uint32_t said = e->more && rechecks(f) ? e->more->refused : 0;
+    return fetch_rights_refuse(f, said) || (said && said != rights_reserving(said) && !f->opt->ignore_robots);
+}
+
+/* Whether the present files of the host refuse a picture that they did not refuse when it was downloaded,
+ * or header fields do. */
 static bool changed(const struct fetch *f, const struct entry *e)
 {
     const struct host *h;
     if (!e->stored || e->host == NO_INDEX) return false;
-    if (e->refused_now) return true;
+    if (e->refused_now || refused_before(f, e)) return true;
     h = fetch_host(f, e->host);
     return h->robots_state == ROBOTS_KNOWN && !rights_reserving(e->rights) &&
            fetch_rights_refuse(f, host_files_rights(f, h, e->url));
@@ -55,7 +138,7 @@ int rights_settle(struct fetch *f, struct error *err)
         struct entry *e = fetch_entry(f, (uint32_t)i);
         if (!changed(f, e)) continue;
         f->counts.n_refused_now++;
-        if (!e->refused_now) { /* an answer to the entry itself is in the journal already */
+        if (!e->refused_now && !refused_before(f, e)) { /* an answer about it is in the journal already */
             struct journal_record r = {.time = f->now_s,
                                        .event = JOURNAL_DEAD,
                                        .url = e->url,

@@ -102,11 +102,13 @@ is "$(column rejects.tsv reject_reason | sort | uniq -c | tr -s ' ' | tr '\n' ' 
 say() { printf 'name\trobots\ttdmrep\theaders\tpath\n'; for row; do printf 'x\t%s\t%s\t%s\t\n' "${row%%|*}" "$(cut -d'|' -f2 <<<"$row")" "${row##*|}"; done; }
 say '||' '||' '||' >cases.tsv
 printf '%s\n' "$(host 1)/a.jpg" "$(host 2)/b.jpg" "$(host 3)/c.jpg" >three
+# What the run asked: "number path..." of each host. Pictures are told by their names.
+asked() { sed 's,\t.*/,\t,' log | sort | awk -F'\t' '{ p[$1] = p[$1] " " $2 } END { for (h in p) print h p[h] }' | sort -n | tr '\n' ';'; }
 fetch --store mind --root . --summary summary.tsv three 2>err
 is "$(rows out.tsv) $(column out.tsv rights | sort -u)" "3 unknown" "three pictures of hosts that say nothing"
 cp out.tsv first.tsv
 no='User-agent: *\nContent-Signal: ai-train=no'
-say "$no||" '||' '||tdm-reservation: 1' >cases.tsv
+say "$no||" '||' '||' >cases.tsv
 : >log
 fetch --store mind --root . --summary summary.tsv three 2>err
 cmp -s out.tsv first.tsv && [ ! -s log ] && [ ! -s err ]
@@ -116,8 +118,9 @@ cmp -s out.tsv first.tsv
 ok $? "--recheck-rights: a picture that is refused now is kept by default"
 is "$(cat err)" "fetch: 1 pictures in the store are refused by their hosts now: kept (--rights-changed takedown removes them)" "and the run says so"
 is "$(awk -F'\t' '$2 ~ /refused/ { print $2, $3 }' summary.tsv)" "ok-refused-now 1" "as does the summary"
-is "$(sort log | uniq -c | awk '{ print $1, $3 }' | sort -u | tr '\n' ' ')" "1 /.well-known/tdmrep.json 1 /robots.txt " "with two requests a host, and none for a picture"
+is "$(asked)" "1 robots.txt tdmrep.json;2 b.jpg robots.txt tdmrep.json;3 c.jpg robots.txt tdmrep.json;" "with two requests a host, and one more about a picture where the files allow it"
 is "$(awk -F'\t' '$5 == "rights-reserved" { print $2, $NF }' mind/journal.tsv)" "dead content-signal:ai-train=no@robots.txt" "the journal has what was said"
+say "$no||" '||' '||tdm-reservation: 1' >cases.tsv
 echo "$(host 1)/new.jpg" | cat three - >four
 fetch --store mind --root . four 2>err
 has "$(cat err)" "1 pictures in the store are refused" "a host that is asked for something else is heard, too"
@@ -131,7 +134,50 @@ say '||' '||' '||' >cases.tsv
 fetch --store mind --root . --retry-dead --recheck-rights three 2>err
 is "$(rows out.tsv) $(find mind/objects -type f | wc -l)" "1 1" "and stay away when the hosts change their minds again"
 
+# --- header fields alone change: --recheck-rights asks about one picture of a host, and about the others only where that one is refused ---
+for what in 'tdm-reservation: 1' 'X-Robots-Tag: noai' 'Content-Usage: train-ai=n'; do
+    rm -rf field && : >log
+    say '||' '||' >cases.tsv
+    for i in 1 2 3 4 5; do printf '%s\n' "$(host 1)/a$i.jpg" "$(host 2)/b$i.jpg"; done >ten
+    fetch --store field --root . ten 2>err
+    is "$(sort log | uniq -c | awk '$3 !~ /jpg/ { n[$3] += $1 } END { print n["/robots.txt"], n["/.well-known/tdmrep.json"] }') $(wc -l <log)" "2 2 14" \
+        "fetching ten pictures of two hosts costs each one request besides robots.txt"
+    cp out.tsv first.tsv
+    say '||' "||$what" >cases.tsv
+    : >log
+    fetch --store field --root . --recheck-rights --summary summary.tsv ten 2>err
+    is "$(head -1 err)" "fetch: 5 pictures in the store are refused by their hosts now: kept (--rights-changed takedown removes them)" "$what: all five pictures, without --refresh"
+    is "$(asked)" "1 a1.jpg robots.txt tdmrep.json;2 b1.jpg b2.jpg b3.jpg b4.jpg b5.jpg robots.txt tdmrep.json;" "the other host is asked about one picture"
+    is "$(awk -F'\t' '$2 ~ /refused/ { print $2, $3 }' summary.tsv)" "ok-refused-now 5" "the summary counts them as kept"
+    cmp -s out.tsv first.tsv
+    ok $? "the table stays"
+    : >log
+    fetch --store field --root . --recheck-rights ten 2>err
+    has "$(cat err)" "5 pictures in the store are refused by their hosts now: kept" "the next run still says so"
+    is "$(asked | tr ';' '\n' | awk '{ print $1, NF - 1 }' | tr '\n' ';')" "1 3;2 3;" "and asks about one picture a host again"
+    fetch --store field --root . --rights-changed takedown --recheck-rights --summary summary.tsv ten 2>err
+    is "$(head -1 err | cut -c1-80) $(rows out.tsv) $(find field/objects -type f | wc -l)" "fetch: 5 pictures in the store are refused by their hosts now: taken down; purge 5 5" "with takedown they leave"
+    is "$(awk -F'\t' '$2 ~ /taken/ { print $2, $3 }' summary.tsv)" "taken-down 5" "as the summary says"
+done
+rm -rf field
+fetch --store field --root . ten 2>err
+is "$(rows out.tsv)" 5 "a host that refuses from the start gives none"
+say '||' '||' >cases.tsv
+rm -rf field && fetch --store field --root . ten 2>err
+seen=
+for _ in 1 2 3 4 5; do
+    : >log
+    sleep 1
+    fetch --store field --root . --recheck-rights ten 2>err
+    seen="$seen $(awk -F'\t' '$2 ~ /jpg/ { print $2 }' log | tr '\n' ' ')"
+done
+is "$(tr ' ' '\n' <<<"$seen" | grep . | sort | uniq -c | awk '{ print $1 }' | sort -u) $(tr ' ' '\n' <<<"$seen" | grep . | sort -u | wc -l)" "1 10" "five runs in turn ask about all five pictures of each host"
+say '||' '!401||tdm-reservation: 1' >cases.tsv
+fetch --store field --root . --recheck-rights --rights-changed takedown ten 2>err
+is "$(find field/objects -type f | wc -l) $(head -1 err | cut -c1-30)" "5 fetch: 5 pictures in the store" "a robots.txt that is refused hides nothing"
+
 # A store from before rights were recorded.
+say '||' '||' '||' >cases.tsv
 fetch --store old --root . three 2>err
 cp out.tsv first.tsv
 cut -f1-18 old/journal.tsv >j && mv j old/journal.tsv
