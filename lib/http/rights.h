@@ -45,7 +45,8 @@ const char *rights_text(char out[RIGHTS_TEXT_BYTES], uint32_t set);
 uint32_t rights_from_text(const char *text); /* words that are not known, of later versions, are skipped */
 /* The signals of the set that reserve, without X-Robots-Tag, which has a reject reason of its own. */
 uint32_t rights_reserving(uint32_t set);
-/* The signals of the set that forbid, in header fields of the picture: those that reserve, and X-Robots-Tag. */
+/* The signals of the set that forbid, in header fields of the picture: those that reserve, and
+ * X-Robots-Tag. */
 uint32_t rights_refused_in_fields(uint32_t set);
 
 /* The value of key in an RFC 9651 dictionary: 'y' or 'n'; 0 when it is absent or has another value; -1

@@ -148,8 +148,8 @@ static int remove_leftover(struct purge *p, const char *path, struct error *err)
     return say(p, "leftover-removed", path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
 }
 
-/* Whether the file is a record of a store: of another one than p->store, since that one is not read. fetch keeps
- * it, and its --takedown is told there, too. */
+/* Whether the file is a record of a store: of another one than p->store, since that one is not read. fetch
+ * keeps it, and its --takedown is told there, too. */
 static bool is_record_of_store(const char *folder, const char *name)
 {
     struct text objects = TEXT_EMPTY;
