@@ -294,7 +294,7 @@ static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct erro
     const uint32_t *rows;
     double seen_before = at->sum_seen;
     bool whole = engine_has_batch_norm(t->engine);
-    struct ahead a = {.most = o->clip_norm > 0 ? 0 : engine_steps_ahead(t->engine), .began = clock_seconds()};
+    struct ahead a = {.most = engine_steps_ahead(t->engine), .began = clock_seconds()};
     int more, signal;
 
     batch_loader_deal(t->loader, dist_rank(t->dist), dist_size(t->dist));

@@ -19,13 +19,14 @@
 #ifndef WINNOW_TENSOR_BACKEND_H
 #define WINNOW_TENSOR_BACKEND_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 
-#define BACKEND_ABI 6     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 7     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -231,6 +232,11 @@ struct adam_step {
     float rate, beta1, beta2, epsilon;
     uint64_t step;
 };
+static inline float adam_rate(const struct adam_step *s)
+{
+    double t = (double)s->step;
+    return (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
+}
 
 /* One plan that the library of the device made for an operation, for people and tests. */
 struct op_plan {
@@ -330,13 +336,26 @@ struct backend_table {
                 const struct adam_step *s, struct error *err);
 
     /* --- a training step that the host does not wait for; NULL: the engine works out the loss itself --- */
-    /* dz = factor * softmax(z) + offset of n vectors: values has n x c factors, then n x c offsets; it may
-     * change after the call. */
+    /* Sends what differs from step to step: n x c factors and n x c offsets for loss_gradient, of which the
+     * offsets go to dz, and the rate that sgd and adam will use (step_rate). values may change afterwards. */
+    int (*step_values)(struct backend *b, struct slot dz, const struct tensor_shape *s, const float *values,
+                       float rate, struct error *err);
+    /*
+     * Calls body, or queues again what an earlier call of it queued. With equal keys (n_key numbers) body
+     * must queue the same work, and no upload: what changes was sent before (step_values, tensor_upload).
+     * Where a recording fails, body is called as if there were none, and describe says why.
+     */
+    int (*run_step)(struct backend *b, const double *key, size_t n_key,
+                    int (*body)(void *context, struct error *err), void *context, struct error *err);
+    /* dz = factor * softmax(z) + offset of n vectors */
     int (*loss_gradient)(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
-                         const float *values, struct error *err);
-    /* Queues the way of z and of the norms, as they are now, to the host: of two steps at a time. */
-    int (*queue_results)(struct backend *b, struct slot z, const struct tensor_shape *s,
-                         const struct step_norm *norms, int n_norms, struct error *err);
+                         struct error *err);
+    /* The norms, as they are now, kept on the device. clip > 0: norms[0].x is scaled down to that norm. */
+    int (*keep_norms)(struct backend *b, const struct step_norm *norms, int n_norms, float clip,
+                      struct error *err);
+    /* Queues the way of z, as it is now, and of the kept norms to the host: of two steps at a time. */
+    int (*queue_results)(struct backend *b, struct slot z, const struct tensor_shape *s, int n_norms,
+                         struct error *err);
     /* Waits for the oldest of them; z [n x c]. */
     int (*take_results)(struct backend *b, float *z, float *norms, struct error *err);
 

@@ -394,22 +394,34 @@ static int upload_mask(struct engine *e, const struct node *n, enum run_kind kin
     return e->table->tensor_upload(e->backend, to, &shape, e->mask, 1, err);
 }
 
-int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
-                       const struct engine_step *step, struct error *err)
+int engine_feed(struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                const struct engine_step *step, struct error *err)
+{
+    const struct plan *p = &e->plan;
+    if (check_batch(e, in, kind, err)) return -1;
+    for (int i = 0; i < p->n_fed; i++)
+        if ((p->chunk == p->batch || p->storages[p->values[p->fed[i]].storage].whole_batch) &&
+            feed(e, in, i, 0, p->batch, in->n, err))
+            return -1;
+    for (size_t i = 0; e->table->run_step && i < p->n_nodes; i++)
+        if (p->nodes[i].mask != NO && upload_mask(e, &p->nodes[i], kind, step, in->first_row, err)) return -1;
+    e->rows = in->n;
+    e->probabilities_ready = false;
+    return 0;
+}
+
+int engine_compute(struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                   const struct engine_step *step, struct error *err)
 {
     const struct plan *p = &e->plan;
     struct slot workspace = {e->workspace, 0};
     struct op_io io;
     size_t first1 = 0;
-    if (check_batch(e, in, kind, err)) return -1;
     while (first1 < p->n_nodes && p->nodes[first1].segment == 0)
         first1++;
-    for (int i = 0; i < p->n_fed; i++)
-        if (p->storages[p->values[p->fed[i]].storage].whole_batch && feed(e, in, i, 0, p->batch, in->n, err))
-            return -1;
     for (int first = 0, chunk = 0; first < in->n; first += p->chunk, chunk++) {
         int filled = in->n - first < p->chunk ? in->n - first : p->chunk;
-        for (int i = 0; i < p->n_fed; i++)
+        for (int i = 0; p->chunk < p->batch && i < p->n_fed; i++)
             if (!p->storages[p->values[p->fed[i]].storage].whole_batch &&
                 feed(e, in, i, first, p->chunk, filled, err))
                 return -1;
@@ -421,7 +433,8 @@ int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run
     }
     for (size_t i = first1; i < p->n_nodes; i++) {
         const struct node *n = &p->nodes[i];
-        if (n->mask != NO && upload_mask(e, n, kind, step, in->first_row, err)) return -1;
+        if (n->mask != NO && !e->table->run_step && upload_mask(e, n, kind, step, in->first_row, err))
+            return -1;
         engine_node_io(e, n, 0, &io);
         io.use_moving = kind == RUN_INFERENCE;
         if (kind == RUN_REFRESH) io.momentum = (double)(e->refresh_runs - 1) / (double)e->refresh_runs;
@@ -434,9 +447,13 @@ int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run
             return -1;
         }
     }
-    e->rows = in->n;
-    e->probabilities_ready = false;
     return 0;
+}
+
+int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                       const struct engine_step *step, struct error *err)
+{
+    return engine_feed(e, in, kind, step, err) || engine_compute(e, in, kind, step, err) ? -1 : 0;
 }
 
 int engine_forward(struct engine *e, const struct engine_batch *in, struct error *err)

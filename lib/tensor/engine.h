@@ -164,9 +164,9 @@ int engine_train_step(struct engine *e, const struct engine_batch *in, const str
 
 /*
  * The same without waiting: begin queues the step, end gives the result of the oldest one that was begun and
- * not ended. Between them engine_steps_ahead() further steps may begin (0 or 1: begin then does all the work,
- * as with ranks and with clip_norm), so that the device has work while the host looks at results. Everything
- * that begin was given may change after it. engine_probabilities is of the step that ended last.
+ * not ended. Between them engine_steps_ahead() further steps may begin (with 0, as with ranks, begin does all
+ * the work), so that the device has work while the host looks at results. Everything that begin was given may
+ * change after it. engine_probabilities is of the step that ended last.
  */
 int engine_train_begin(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                        const struct engine_step *step, struct error *err);

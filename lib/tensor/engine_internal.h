@@ -147,7 +147,7 @@ struct engine {
     float input_scale, input_offset;
     struct backend_buffer *arena, *workspace, *weights, *gradients, *state[2], *ema, *statistics;
     size_t bytes;
-    /* host, for the loss and dropout; targets_gradient has room for factors and offsets (loss_gradient) */
+    /* host, for the loss and dropout; targets_gradient has room for factors and offsets (step_values) */
     float *logits, *probabilities, *targets_gradient, *mask;
     struct begun_step begun[2];
     int first_begun, n_begun;
@@ -168,6 +168,11 @@ struct tensor_shape engine_shape(const struct engine *e, int value, int rows);
 enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_REFRESH };
 int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                        const struct engine_step *step, struct error *err);
+/* Its two halves: what comes from the host (where the device has run_step, all of it), then the layers. */
+int engine_feed(struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                const struct engine_step *step, struct error *err);
+int engine_compute(struct engine *e, const struct engine_batch *in, enum run_kind kind,
+                   const struct engine_step *step, struct error *err);
 void engine_node_io(const struct engine *e, const struct node *n, int chunk_index, struct op_io *io);
 /* engine_ranks.c: combines the gradients and statistics of all ranks. */
 bool engine_has_ranks(const struct engine *e);

@@ -163,6 +163,12 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
     return 0;
 }
 
+static struct adam_step adam_of(const struct engine_step *step)
+{
+    return (struct adam_step){(float)step->rate, (float)step->beta1, (float)step->beta2, (float)step->epsilon,
+                              step->step + 1};
+}
+
 int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result,
                  struct error *err)
 {
@@ -171,12 +177,12 @@ int engine_apply(struct engine *e, const struct engine_step *step, struct engine
     struct slot w = start_of(e->weights), g = start_of(e->gradients), s = start_of(e->state[0]);
     size_t n = weights_of(e);
     if (!result->finite) return 0;
+    /* what run_step recorded was scaled by keep_norms, and has no gradient_norm here */
     if (step->clip_norm > 0 && result->gradient_norm > step->clip_norm &&
         t->scale(b, g, n, (float)(step->clip_norm / result->gradient_norm), err))
         return -1;
     if (e->options.optimizer == ENGINE_ADAM) {
-        struct adam_step a = {(float)step->rate, (float)step->beta1, (float)step->beta2, (float)step->epsilon,
-                              step->step + 1};
+        struct adam_step a = adam_of(step);
         if (t->adam(b, w, g, s, start_of(e->state[1]), n, &a, err)) return -1;
     } else {
         struct sgd_step a = {(float)step->rate, (float)step->momentum, step->nesterov};
@@ -202,11 +208,11 @@ static int count_l2(const struct engine *e)
 
 int engine_steps_ahead(const struct engine *e)
 {
-    return e->options.mode == ENGINE_TRAIN && e->table->loss_gradient && !engine_has_ranks(e) &&
+    return e->options.mode == ENGINE_TRAIN && e->table->run_step && !engine_has_ranks(e) &&
            1 + count_l2(e) <= STEP_MAX_NORMS;
 }
 
-/* What loss_gradient wants: weight/n times the sum of a row's targets, minus weight/n times each target. */
+/* What step_values wants: weight/n times the sum of a row's targets, minus weight/n times each target. */
 static void loss_factors(struct engine *e, const struct engine_target *target, int n, int n_whole)
 {
     size_t c = (size_t)e->plan.n_classes, all = (size_t)e->plan.batch * c;
@@ -223,23 +229,53 @@ static void loss_factors(struct engine *e, const struct engine_target *target, i
     }
 }
 
-static int queue_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
-                      const struct engine_step *step, struct begun_step *s, struct error *err)
+struct queued_step { /* what the body of a step needs */
+    struct engine *e;
+    const struct engine_batch *in;
+    const struct engine_step *step;
+};
+
+/* The same work for every batch: what differs is on the device before. */
+static int step_body(void *context, struct error *err)
 {
+    struct queued_step *q = context;
+    struct engine *e = q->e;
     const struct plan *p = &e->plan;
     struct step_norm norms[STEP_MAX_NORMS] = {{start_of(e->gradients), weights_of(e)}};
     struct tensor_shape shape = engine_shape(e, p->logits, p->batch);
     int logits = p->values[p->logits].storage;
-    struct slot z = engine_slot(e, logits);
+    struct slot dz = engine_slot(e, p->storages[logits].gradient);
+    struct engine_result r = {.finite = true};
+    return engine_compute(e, q->in, RUN_TRAIN, q->step, err) ||
+                   e->table->loss_gradient(e->backend, engine_slot(e, logits), dz, &shape, err) ||
+                   run_backward(e, q->in->n, true, err) || add_l2(e, &r, norms + 1, err) ||
+                   e->table->keep_norms(e->backend, norms, 1 + count_l2(e), (float)q->step->clip_norm, err) ||
+                   engine_apply(e, q->step, &r, err)
+               ? -1
+               : 0;
+}
+
+static int queue_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                      const struct engine_step *step, struct begun_step *s, struct error *err)
+{
+    const struct plan *p = &e->plan;
+    const struct backend_table *t = e->table;
+    struct tensor_shape shape = engine_shape(e, p->logits, p->batch);
+    int logits = p->values[p->logits].storage;
+    struct slot z = engine_slot(e, logits), dz = engine_slot(e, p->storages[logits].gradient);
+    struct adam_step a = adam_of(step);
+    struct queued_step q = {e, in, step};
+    /* What of the settings is part of the recorded work. The rate is not: it differs from step to step. */
+    const double key[] = {step->momentum, step->nesterov,  step->beta1,    step->beta2,
+                          step->epsilon,  step->clip_norm, step->ema_decay};
     s->queued = true;
     s->result = (struct engine_result){.finite = true};
-    if (engine_run_forward(e, in, RUN_TRAIN, step, err)) return -1;
+    if (engine_feed(e, in, RUN_TRAIN, step, err)) return -1;
     loss_factors(e, target, s->n, s->n_whole);
-    return e->table->loss_gradient(e->backend, z, engine_slot(e, p->storages[logits].gradient), &shape,
-                                   e->targets_gradient, err) ||
-                   run_backward(e, in->n, true, err) || add_l2(e, &s->result, norms + 1, err) ||
-                   e->table->queue_results(e->backend, z, &shape, norms, 1 + count_l2(e), err) ||
-                   engine_apply(e, step, &s->result, err)
+    return t->step_values(e->backend, dz, &shape, e->targets_gradient,
+                          e->options.optimizer == ENGINE_ADAM ? adam_rate(&a) : (float)step->rate, err) ||
+                   t->run_step(e->backend, key, sizeof key / sizeof *key, step_body, &q, err) ||
+                   t->queue_results(e->backend, z, &shape, 1 + count_l2(e), err)
                ? -1
                : 0;
 }
@@ -247,8 +283,8 @@ static int queue_step(struct engine *e, const struct engine_batch *in, const str
 int engine_train_begin(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                        const struct engine_step *step, struct error *err)
 {
-    bool ahead = engine_steps_ahead(e) && !(step->clip_norm > 0);
-    if (e->n_begun > engine_steps_ahead(e) || (!ahead && e->n_begun))
+    bool ahead = engine_steps_ahead(e);
+    if (e->n_begun > ahead)
         return error_set(err, EX_SOFTWARE, "a step begins before an earlier one has ended");
     struct begun_step *s = &e->begun[(e->first_begun + e->n_begun) % 2];
     s->queued = false;

@@ -1,6 +1,6 @@
 /*
- * op_host.h: what a backend whose memory is not the host's does on the host: the name of an operation for
- * messages, and parameters in the order [cout][kh][kw][cin].
+ * op_host.h: what backends do on the host, whatever the device: the name of an operation for messages,
+ * parameters in the order [cout][kh][kw][cin], which values backward reads.
  */
 #ifndef WINNOW_TENSOR_OP_HOST_H
 #define WINNOW_TENSOR_OP_HOST_H
@@ -47,6 +47,71 @@ static inline void op_host_reorder(const struct param_shape *p, const float *fro
                 size_t ours = p->kind == PARAM_CONV ? (o * taps + t) * cin + i : (i * cout + o) * taps + t;
                 to[to_keras ? keras : ours] = from[to_keras ? ours : keras];
             }
+}
+
+/* What the gradients of most operations read of the forward pass. */
+static inline unsigned op_host_backward_reads(const struct op_desc *d)
+{
+    unsigned reads = d->activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
+    switch (d->kind) {
+    case OP_CONV:
+    case OP_DEPTHWISE:
+    case OP_DENSE: return reads | (d->needs_dw ? BACKWARD_READS_X : 0);
+    case OP_BATCH_NORM:
+    case OP_CURVE:
+    case OP_PRODUCT:
+    case OP_SCALE: return reads | BACKWARD_READS_X;
+    default: return reads;
+    }
+}
+
+/* What cuda cannot run: -1 with a sentence that names the operation. */
+static inline int op_host_refuses(const struct op_desc *d, const char *name, int n_gpus, int most_channels,
+                                  struct error *err)
+{
+    bool softmax_of_map = d->kind == OP_SOFTMAX && (d->y.h > 1 || d->y.w > 1);
+    bool cuts = d->kind == OP_ZERO_PAD &&
+                (d->pad_top < 0 || d->pad_bottom < 0 || d->pad_left < 0 || d->pad_right < 0);
+    bool flat = d->kind == OP_RESHAPE || d->kind == OP_MULTIPLY || d->kind == OP_ACTIVATION ||
+                (d->kind == OP_DENSE && d->y.c <= most_channels);
+    if (softmax_of_map || cuts || d->kind == OP_RESIZE || d->kind == OP_CURVE || d->kind == OP_PRODUCT ||
+        d->kind == OP_SCALE || conv_groups(d) > 1)
+        return error_set(err, EX_UNAVAILABLE, "cuda: %s: this operation runs on the CPU only (--device cpu)",
+                         name);
+    if (d->y.n % n_gpus)
+        return error_set(err, EX_USAGE, "cuda: %s: %d pictures do not divide among %d GPUs", name, d->y.n,
+                         n_gpus);
+    if (!flat && (d->y.c > most_channels || d->x[0].c > most_channels))
+        return error_set(err, EX_UNAVAILABLE, "cuda: %s: more than %d channels", name, most_channels);
+    return 0;
+}
+
+/* Bytes as signed ones: value - 128. */
+static inline void op_host_to_signed(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
+{
+    size_t i = 0;
+    for (uint64_t v; i + sizeof v <= n; i += sizeof v) {
+        memcpy(&v, from + i, sizeof v);
+        v ^= 0x8080808080808080;
+        memcpy(to + i, &v, sizeof v);
+    }
+    for (; i < n; i++)
+        to[i] = from[i] ^ 0x80;
+}
+
+/* For an average over windows with more padding on one side: what a sum divided by the whole window is
+ * multiplied with at each pixel of y (h x w), so that padding does not count. */
+static inline void op_host_average_factors(const struct op_desc *d, float *factors)
+{
+    for (int y = 0; y < d->y.h; y++)
+        for (int x = 0; x < d->y.w; x++) {
+            int y0 = y * d->stride_h - d->pad_top, x0 = x * d->stride_w - d->pad_left, y1 = y0 + d->kernel_h,
+                x1 = x0 + d->kernel_w;
+            int rows = (y1 < d->x[0].h ? y1 : d->x[0].h) - (y0 > 0 ? y0 : 0),
+                columns = (x1 < d->x[0].w ? x1 : d->x[0].w) - (x0 > 0 ? x0 : 0);
+            *factors++ =
+                (float)(d->kernel_h * d->kernel_w) / (float)(rows * columns > 0 ? rows * columns : 1);
+        }
 }
 
 #endif

@@ -82,6 +82,7 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
             int raw = k ? n->mask : n->saved;
             if (raw == NO) continue;
             touch(p, raw, step);
+            if (k && t->run_step) touch(p, raw, 0); /* masks are sent with the batch */
             if (n->backward) touch(p, raw, back);
         }
         if (!n->backward) continue;
@@ -95,9 +96,9 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
     }
     if (p->logits != NO) {
         /* read after the backward pass where the host does not wait for them */
-        touch(p, p->values[p->logits].storage, t->loss_gradient ? TIME_END : loss);
+        touch(p, p->values[p->logits].storage, t->run_step ? TIME_END : loss);
         int g = p->storages[p->values[p->logits].storage].gradient;
-        if (g != NO) touch(p, g, loss);
+        if (g != NO) touch(p, g, t->run_step ? 0 : loss); /* a part of it is sent with the batch */
     }
     if (p->output != NO) touch(p, p->values[p->output].storage, loss);
     for (int i = 0; i < p->n_taps; i++)

@@ -141,6 +141,8 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
                : t->settings.refresh          ? "recomputed from training pictures before each validation"
                                               : "moving averages, as trained");
     rc = train_with_log(run, t, err);
+    if (!rc && strstr(engine_description(engine), "no CUDA graph"))
+        stage_note(&run->options->common, "%s", engine_description(engine));
     if (!rc) {
         if (t->best_epoch == 0 && train_is_first(run))
             stage_warn("no epoch was better on validation than the base model (accuracy %.4f): the base is "

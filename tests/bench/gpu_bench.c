@@ -212,6 +212,7 @@ static void run(struct net *net, const struct work *w, enum backend_precision pr
         printf("%-9s %-5s %5d %10.1f %8.3f %8s %8zu %9.3f %9s %6s\n", w->name, name, batch, rate, tflops,
                share, engine_memory_bytes(e) >> 20, 1e3 * took / runs, host, made);
     }
+    if (strstr(engine_description(e), "no CUDA graph")) printf("# %s\n", engine_description(e));
     fflush(stdout);
     for (int k = 0; k < n_boundary; k++)
         free(values[k]);

@@ -64,7 +64,18 @@ struct work {
     struct CUevent_st *wait, *record;
     uint64_t host_clock[MAX_STREAMS];
     uint64_t ticket;
+    size_t n_bytes;
     unsigned char args[];
+};
+
+/* Work that was captured and is queued when its graph is launched. One stream made it: it is a chain. */
+struct CUgraph_st {
+    struct work *first, **last;
+    int device;
+    bool invalid; /* a call that a capture does not allow was made within it */
+};
+struct CUgraphExec_st {
+    struct CUgraph_st chain;
 };
 
 struct CUstream_st {
@@ -72,7 +83,8 @@ struct CUstream_st {
     struct work *first, **last;
     uint64_t clock[MAX_STREAMS];
     bool running;
-    double ms; /* how long its work has taken so far */
+    struct CUgraph_st *capture; /* what is queued goes there, or NULL */
+    double ms;                  /* how long its work has taken so far */
 };
 
 struct CUevent_st {
@@ -95,6 +107,7 @@ static uint64_t tickets;
 static __thread int current_device;
 static __thread struct CUstream_st *running_stream;
 static __thread const char *running_name;
+static __thread struct CUstream_st *capturing;
 static void run_one(struct CUstream_st *s);
 
 static size_t env_number(const char *name, size_t otherwise)
@@ -575,12 +588,13 @@ int fake_stream_device(cudaStream_t stream) { return stream->device; }
 
 static struct work *work_new(struct CUstream_st *s, const char *name, size_t n_bytes)
 {
-    struct work *w = calloc(1, sizeof *w + n_bytes);
+    struct work *w = calloc(1, sizeof *w + n_bytes), ***last = s->capture ? &s->capture->last : &s->last;
     if (!w) return NULL;
     w->name = name;
+    w->n_bytes = n_bytes;
     memcpy(w->host_clock, host_clock, sizeof host_clock);
-    *s->last = w;
-    s->last = &w->next;
+    **last = w;
+    *last = &w->next;
     return w;
 }
 
@@ -602,6 +616,94 @@ cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work run, con
     pthread_mutex_unlock(&lock);
     return rc;
 }
+
+/* --- graphs --- */
+
+static void chain_free(struct CUgraph_st *c)
+{
+    while (c->first) {
+        struct work *w = c->first;
+        c->first = w->next;
+        free(w);
+    }
+    fake_object_free(c);
+}
+
+FAKE_API cudaError_t fake_capture_begin(cudaStream_t stream)
+{
+    if (stream->capture || capturing) return cudaErrorIllegalState;
+    struct CUgraph_st *g = fake_object_new("graph", sizeof *g);
+    if (!g) return cudaErrorMemoryAllocation;
+    g->last = &g->first;
+    g->device = stream->device;
+    stream->capture = g;
+    capturing = stream;
+    return cudaSuccess;
+}
+
+/* Within a capture by this thread (its mode is "thread local"), calls that wait, allocate or free are
+ * refused, and the capture is lost. */
+bool fake_capture_refuses(void)
+{
+    if (!capturing) return false;
+    capturing->capture->invalid = true;
+    last_error = cudaErrorStreamCaptureUnsupported;
+    return true;
+}
+
+FAKE_API cudaError_t fake_capture_end(cudaStream_t stream, cudaGraph_t *out)
+{
+    struct CUgraph_st *g = stream->capture;
+    *out = NULL;
+    if (!g) return cudaErrorIllegalState;
+    stream->capture = NULL;
+    capturing = NULL;
+    if (g->invalid) {
+        chain_free(g);
+        last_error = cudaErrorStreamCaptureInvalidated;
+        return cudaErrorStreamCaptureInvalidated;
+    }
+    *out = g;
+    return cudaSuccess;
+}
+
+static struct work *work_again(struct work ***last, const struct work *w)
+{
+    struct work *copy = calloc(1, sizeof *copy + w->n_bytes);
+    if (!copy) abort();
+    memcpy(copy, w, sizeof *w + w->n_bytes);
+    copy->next = NULL;
+    **last = copy;
+    *last = &copy->next;
+    return copy;
+}
+
+FAKE_API cudaError_t fake_graph_instantiate(cudaGraphExec_t *out, cudaGraph_t graph)
+{
+    struct CUgraphExec_st *e = *out = fake_object_new("graph exec", sizeof *e);
+    if (!e) return cudaErrorMemoryAllocation;
+    e->chain.last = &e->chain.first;
+    e->chain.device = graph->device;
+    for (const struct work *w = graph->first; w; w = w->next)
+        work_again(&e->chain.last, w);
+    return cudaSuccess;
+}
+
+FAKE_API cudaError_t fake_graph_launch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+    pthread_mutex_lock(&lock);
+    cudaError_t rc =
+        stream->capture || stream->device != exec->chain.device ? cudaErrorInvalidValue : cudaSuccess;
+    for (const struct work *w = exec->chain.first; rc == cudaSuccess && w; w = w->next) {
+        struct work *again = work_again(&stream->last, w);
+        memcpy(again->host_clock, host_clock, sizeof host_clock);
+    }
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+FAKE_API void fake_graph_free(cudaGraph_t graph) { chain_free(graph); }
+FAKE_API void fake_graph_exec_free(cudaGraphExec_t exec) { chain_free(&exec->chain); }
 
 static void clock_join(uint64_t *into, const uint64_t *from)
 {
@@ -702,6 +804,8 @@ FAKE_API bool fake_stream_idle(cudaStream_t stream) { return !stream->first; }
 
 FAKE_API cudaError_t fake_event_record(struct CUevent_st *e, cudaStream_t stream)
 {
+    /* Stricter: one stream's capture that forks to no other needs no events. */
+    if (stream->capture && fake_capture_refuses()) return cudaErrorStreamCaptureUnsupported;
     pthread_mutex_lock(&lock);
     struct work *w = work_new(stream, "cudaEventRecord", 0);
     if (w) {
@@ -716,6 +820,7 @@ FAKE_API cudaError_t fake_event_record(struct CUevent_st *e, cudaStream_t stream
 
 FAKE_API cudaError_t fake_stream_wait_event(cudaStream_t stream, struct CUevent_st *e)
 {
+    if (stream->capture && fake_capture_refuses()) return cudaErrorStreamCaptureUnsupported;
     pthread_mutex_lock(&lock);
     struct work *w = NULL;
     if (e->ever) { /* never recorded: the wait is already over, as documented */

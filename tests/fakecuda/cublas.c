@@ -117,26 +117,33 @@ FAKE_API const char *CUBLASWINAPI cublasGetStatusString(cublasStatus_t status)
 struct vectors {
     int n;
     float a;
+    const float *from; /* where a is, on the device; NULL: here */
     const float *x;
     float *y;
     float *result;
 };
 
+static float scalar_of(const struct vectors *v)
+{
+    const float *a = v->from ? fake_access(v->from, 4, FAKE_READ, "the scalar") : &v->a;
+    return a ? *a : NAN;
+}
+
 static void axpy_run(const void *args)
 {
     const struct vectors *v = args;
     const float *x = fake_access(v->x, (size_t)v->n * 4, FAKE_READ, "x");
-    float *y = fake_access(v->y, (size_t)v->n * 4, FAKE_READ | FAKE_WRITE, "y");
+    float *y = fake_access(v->y, (size_t)v->n * 4, FAKE_READ | FAKE_WRITE, "y"), a = scalar_of(v);
     for (int i = 0; x && y && i < v->n; i++)
-        y[i] += v->a * x[i];
+        y[i] += a * x[i];
 }
 
 static void scal_run(const void *args)
 {
     const struct vectors *v = args;
-    float *y = fake_access(v->y, (size_t)v->n * 4, FAKE_READ | FAKE_WRITE, "x");
+    float *y = fake_access(v->y, (size_t)v->n * 4, FAKE_READ | FAKE_WRITE, "x"), a = scalar_of(v);
     for (int i = 0; y && i < v->n; i++)
-        y[i] *= v->a;
+        y[i] *= a;
 }
 
 static void nrm2_run(const void *args)
@@ -155,7 +162,22 @@ static void nrm2_device_run(const void *args)
     if ((v.result = fake_access(v.result, 4, FAKE_WRITE, "the result"))) nrm2_run(&v);
 }
 
-/* Scalars of the host, but for a norm that the device keeps. */
+/* A vector call's scalar, on the host or on the device as the handle's mode says. */
+static bool vector_scalar(cublasHandle_t handle, const char *call, const float *p, struct vectors *v)
+{
+    bool device = handle->pointers == CUBLAS_POINTER_MODE_DEVICE;
+    if (!p || fake_is_device(p) != device) {
+        fake_complain(call, "a scalar that is not in the memory that the pointer mode names");
+        return false;
+    }
+    if (device)
+        v->from = p;
+    else
+        v->a = *p;
+    return true;
+}
+
+/* Of other calls: on the host. */
 static bool scalars_ok(cublasHandle_t handle, const char *call, const void *p)
 {
     if (handle->pointers == CUBLAS_POINTER_MODE_HOST && p && !fake_is_device(p)) return true;
@@ -167,10 +189,10 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSaxpy_v2(cublasHandle_t handle, int n
                                                     const float *x, int incx, float *y, int incy)
 {
     BEGIN("cublasSaxpy");
-    if (n < 0 || incx != 1 || incy != 1 || !scalars_ok(handle, "cublasSaxpy", alpha) ||
+    struct vectors v = {.n = n, .x = x, .y = y};
+    if (n < 0 || incx != 1 || incy != 1 || !vector_scalar(handle, "cublasSaxpy", alpha, &v) ||
         !is_device_float("cublasSaxpy", x, n) || !is_device_float("cublasSaxpy", y, n))
         return CUBLAS_STATUS_INVALID_VALUE;
-    struct vectors v = {n, *alpha, x, y, NULL};
     return queued(fake_queue(handle->stream, "cublasSaxpy", axpy_run, &v, sizeof v));
 }
 
@@ -178,10 +200,10 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSscal_v2(cublasHandle_t handle, int n
                                                     float *x, int incx)
 {
     BEGIN("cublasSscal");
-    if (n < 0 || incx != 1 || !scalars_ok(handle, "cublasSscal", alpha) ||
+    struct vectors v = {.n = n, .y = x};
+    if (n < 0 || incx != 1 || !vector_scalar(handle, "cublasSscal", alpha, &v) ||
         !is_device_float("cublasSscal", x, n))
         return CUBLAS_STATUS_INVALID_VALUE;
-    struct vectors v = {n, *alpha, NULL, x, NULL};
     return queued(fake_queue(handle->stream, "cublasSscal", scal_run, &v, sizeof v));
 }
 
@@ -193,8 +215,9 @@ FAKE_API cublasStatus_t CUBLASWINAPI cublasSnrm2_v2(cublasHandle_t handle, int n
     if (n < 0 || incx != 1 || !is_device_float("cublasSnrm2", x, n) ||
         (keeps ? !is_device_float("cublasSnrm2", result, 1) : !scalars_ok(handle, "cublasSnrm2", result)))
         return CUBLAS_STATUS_INVALID_VALUE;
-    struct vectors v = {n, 0, x, NULL, result};
+    struct vectors v = {.n = n, .x = x, .result = result};
     if (keeps) return queued(fake_queue(handle->stream, "cublasSnrm2", nrm2_device_run, &v, sizeof v));
+    if (fake_capture_refuses()) return CUBLAS_STATUS_NOT_SUPPORTED; /* it waits */
     *result = fake_dry() ? 1 : NAN;
     fake_count_wait();
     cudaError_t rc = fake_queue(handle->stream, "cublasSnrm2", nrm2_run, &v, sizeof v);

@@ -29,11 +29,23 @@ cudaEvent_t fake_event_new(void);
 bool fake_event_done(cudaEvent_t e);
 double fake_event_ms(cudaEvent_t e);
 bool fake_stream_idle(cudaStream_t stream);
+cudaError_t fake_capture_begin(cudaStream_t stream);
+cudaError_t fake_capture_end(cudaStream_t stream, cudaGraph_t *out);
+cudaError_t fake_graph_instantiate(cudaGraphExec_t *out, cudaGraph_t graph);
+cudaError_t fake_graph_launch(cudaGraphExec_t exec, cudaStream_t stream);
+void fake_graph_free(cudaGraph_t graph);
+void fake_graph_exec_free(cudaGraphExec_t exec);
 
 #define BEGIN(call, failure)                                                                                 \
     do {                                                                                                     \
         if (fake_call_fails(call)) return (failure);                                                         \
         if (fake_sticky() != cudaSuccess) return fake_sticky();                                              \
+    } while (0)
+
+/* For calls that wait, allocate or free. */
+#define NOT_IN_A_CAPTURE                                                                                     \
+    do {                                                                                                     \
+        if (fake_capture_refuses()) return cudaErrorStreamCaptureUnsupported;                                \
     } while (0)
 
 FAKE_API cudaError_t CUDARTAPI cudaGetDeviceCount(int *count)
@@ -113,24 +125,35 @@ FAKE_API cudaError_t CUDARTAPI cudaMemGetInfo(size_t *free_bytes, size_t *total_
 FAKE_API cudaError_t CUDARTAPI cudaMalloc(void **p, size_t bytes)
 {
     BEGIN("cudaMalloc", cudaErrorMemoryAllocation);
+    NOT_IN_A_CAPTURE;
     return fake_malloc(p, bytes);
 }
 
-FAKE_API cudaError_t CUDARTAPI cudaFree(void *p) { return fake_free(p); }
+FAKE_API cudaError_t CUDARTAPI cudaFree(void *p)
+{
+    if (p) NOT_IN_A_CAPTURE;
+    return fake_free(p);
+}
 
 FAKE_API cudaError_t CUDARTAPI cudaMallocHost(void **p, size_t bytes)
 {
     BEGIN("cudaMallocHost", cudaErrorMemoryAllocation);
+    NOT_IN_A_CAPTURE;
     return fake_pin(p, bytes);
 }
 
 FAKE_API cudaError_t CUDARTAPI cudaHostAlloc(void **p, size_t bytes, unsigned flags)
 {
     BEGIN("cudaHostAlloc", cudaErrorMemoryAllocation);
+    NOT_IN_A_CAPTURE;
     return fake_pin(p, bytes);
 }
 
-FAKE_API cudaError_t CUDARTAPI cudaFreeHost(void *p) { return fake_unpin(p); }
+FAKE_API cudaError_t CUDARTAPI cudaFreeHost(void *p)
+{
+    NOT_IN_A_CAPTURE;
+    return fake_unpin(p);
+}
 
 /* --- copies --- */
 
@@ -252,6 +275,7 @@ FAKE_API cudaError_t CUDARTAPI cudaStreamDestroy(cudaStream_t stream) { return f
 FAKE_API cudaError_t CUDARTAPI cudaStreamSynchronize(cudaStream_t stream)
 {
     BEGIN("cudaStreamSynchronize", cudaErrorLaunchFailure);
+    NOT_IN_A_CAPTURE;
     fake_count_wait();
     return fake_stream_is_live(stream) ? fake_stream_wait_host(stream) : cudaErrorInvalidResourceHandle;
 }
@@ -259,6 +283,7 @@ FAKE_API cudaError_t CUDARTAPI cudaStreamSynchronize(cudaStream_t stream)
 FAKE_API cudaError_t CUDARTAPI cudaStreamQuery(cudaStream_t stream)
 {
     BEGIN("cudaStreamQuery", cudaErrorLaunchFailure);
+    NOT_IN_A_CAPTURE;
     if (!fake_stream_is_live(stream)) return cudaErrorInvalidResourceHandle;
     return fake_stream_idle(stream) ? cudaSuccess : cudaErrorNotReady;
 }
@@ -266,6 +291,7 @@ FAKE_API cudaError_t CUDARTAPI cudaStreamQuery(cudaStream_t stream)
 FAKE_API cudaError_t CUDARTAPI cudaDeviceSynchronize(void)
 {
     BEGIN("cudaDeviceSynchronize", cudaErrorLaunchFailure);
+    NOT_IN_A_CAPTURE;
     return fake_device_wait_host();
 }
 
@@ -311,6 +337,7 @@ FAKE_API cudaError_t CUDARTAPI cudaStreamWaitEvent(cudaStream_t stream, cudaEven
 FAKE_API cudaError_t CUDARTAPI cudaEventSynchronize(cudaEvent_t event)
 {
     BEGIN("cudaEventSynchronize", cudaErrorLaunchFailure);
+    NOT_IN_A_CAPTURE;
     if (fake_object_is(event, "event") && !fake_event_done(event)) fake_count_wait();
     return fake_object_is(event, "event") ? fake_event_wait_host(event) : cudaErrorInvalidResourceHandle;
 }
@@ -318,8 +345,67 @@ FAKE_API cudaError_t CUDARTAPI cudaEventSynchronize(cudaEvent_t event)
 FAKE_API cudaError_t CUDARTAPI cudaEventQuery(cudaEvent_t event)
 {
     BEGIN("cudaEventQuery", cudaErrorLaunchFailure);
+    NOT_IN_A_CAPTURE;
     if (!fake_object_is(event, "event")) return cudaErrorInvalidResourceHandle;
     return fake_event_done(event) ? cudaSuccess : cudaErrorNotReady;
+}
+
+/* --- graphs --- */
+
+FAKE_API cudaError_t CUDARTAPI cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
+{
+    BEGIN("cudaStreamBeginCapture", cudaErrorUnknown);
+    const char *support = getenv("FAKECUDA_SUPPORT");
+    if (support && strstr(support, "no-graphs")) return cudaErrorNotSupported;
+    if (!fake_stream_is_live(stream)) return cudaErrorInvalidResourceHandle;
+    if (mode != cudaStreamCaptureModeThreadLocal) {
+        fake_complain("cudaStreamBeginCapture", "mode %d is not in the stand-in", (int)mode);
+        return cudaErrorInvalidValue;
+    }
+    return fake_capture_begin(stream);
+}
+
+FAKE_API cudaError_t CUDARTAPI cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    bool fails = fake_call_fails("cudaStreamEndCapture");
+    *graph = NULL;
+    if (!fake_stream_is_live(stream)) return cudaErrorInvalidResourceHandle;
+    cudaError_t rc = fake_capture_end(stream, graph);
+    if (!fails || rc != cudaSuccess) return rc;
+    fake_graph_free(*graph);
+    *graph = NULL;
+    return cudaErrorUnknown;
+}
+
+FAKE_API cudaError_t CUDARTAPI cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                                    unsigned long long flags)
+{
+    BEGIN("cudaGraphInstantiate", cudaErrorUnknown);
+    NOT_IN_A_CAPTURE;
+    if (!fake_object_is(graph, "graph") || flags) return cudaErrorInvalidValue;
+    return fake_graph_instantiate(exec, graph);
+}
+
+FAKE_API cudaError_t CUDARTAPI cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+    BEGIN("cudaGraphLaunch", cudaErrorLaunchFailure);
+    if (!fake_object_is(exec, "graph exec") || !fake_stream_is_live(stream))
+        return cudaErrorInvalidResourceHandle;
+    return fake_graph_launch(exec, stream);
+}
+
+FAKE_API cudaError_t CUDARTAPI cudaGraphDestroy(cudaGraph_t graph)
+{
+    if (!fake_object_is(graph, "graph")) return cudaErrorInvalidValue;
+    fake_graph_free(graph);
+    return cudaSuccess;
+}
+
+FAKE_API cudaError_t CUDARTAPI cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    if (!fake_object_is(exec, "graph exec")) return cudaErrorInvalidValue;
+    fake_graph_exec_free(exec);
+    return cudaSuccess;
 }
 
 /* --- words --- */
@@ -341,6 +427,10 @@ FAKE_API const char *CUDARTAPI cudaGetErrorName(cudaError_t error)
     case cudaErrorNotReady: return "cudaErrorNotReady";
     case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
+    case cudaErrorNotSupported: return "cudaErrorNotSupported";
+    case cudaErrorIllegalState: return "cudaErrorIllegalState";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
     default: return "cudaErrorUnknown";
     }
 }

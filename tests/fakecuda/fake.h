@@ -76,6 +76,8 @@ typedef void (*fake_work)(const void *args);
 /* Copies args (n_bytes) and queues work on the stream; name must be a literal. */
 FAKE_API cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work work, const void *args,
                                 size_t n_bytes);
+/* A call that a capture under way in this thread does not allow: true, and the capture is lost. */
+FAKE_API bool fake_capture_refuses(void);
 FAKE_API void fake_spend(double ms); /* for work that runs: how long it takes by the events' clock */
 FAKE_API bool fake_stream_is_live(cudaStream_t stream);
 FAKE_API bool fake_stream_step(cudaStream_t stream);

@@ -46,6 +46,14 @@ before=$(wc -l <algorithms.tsv)
 cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out fine-again --epochs 2 --batch 16 --precision fp32
 is "$(sums fine-again)" "$(sums fine)" "the same command gives the same bytes"
 is "$(wc -l <algorithms.tsv)" "$before" "and times no plan again"
+has "$(FAKECUDA_SUPPORT=no-graphs cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out no-graph --epochs 2 --batch 16 --precision fp32 \
+    --clip-norm 1.5 -v 2>&1)" "no CUDA graph (cuda: a step: cudaStreamBeginCapture" "where no step can be recorded, -v says so"
+cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out clipped --epochs 2 --batch 16 --precision fp32 --clip-norm 1.5
+WINNOW_CUDA_GRAPH=0 cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out calls --epochs 2 --batch 16 --precision fp32 --clip-norm 1.5
+is "$(sums no-graph)$(sums calls)" "$(sums clipped)$(sums clipped)" "steps as one graph and call by call, clipped: the same bytes"
+[ "$(sums clipped)" != "$(sums fine)" ]; ok $? "which are not those of a run that does not clip"
+ref --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out clipped-ref --epochs 2 --batch 16 --clip-norm 1.5
+near train_loss clipped/log.tsv clipped-ref/log.tsv 1e-3; ok $? "its losses are the plain loops' within 1e-3"
 printf 'garbage\n\twinnow\t\t\nwinnow stand-in 0\t8.0\t%s\tforward\t99999999999\n' 9 >>algorithms.tsv
 cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out fine-third --epochs 1 --batch 16 --precision fp32
 ok $? "a damaged file of plans is passed over"

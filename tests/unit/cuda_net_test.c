@@ -2,8 +2,8 @@
 /*
  * Whole networks on the CUDA backend against the plain loops: a small net with every construction that
  * InceptionV3 has (branches, pools, concatenation, batch norm, the head of this product), for inference and
- * ten training steps of each phase; both optimisers; a run taken up again; two GPUs against one; memory that
- * does not suffice.
+ * ten training steps of each phase; both optimisers; a run taken up again; steps as CUDA graphs against the
+ * same calls one by one; two GPUs against one; memory that does not suffice.
  */
 #include "cuda_common.h"
 #include "net/net.h"
@@ -121,7 +121,8 @@ struct outcome {
     double loss[STEPS], norm[STEPS];
     float *weights, *statistics, *ema, probabilities[BATCH * CLASSES];
     size_t n_weights, n_statistics, n_ema;
-    char device[200];
+    char device[500];
+    long launches; /* of graphs */
     bool ok;
 };
 
@@ -202,7 +203,7 @@ static void train(struct net *net, const struct settings *s, struct outcome *out
         step.rate = s->rate;
         step.seed = 99;
         step.step = (uint64_t)i;
-        step.clip_norm = i % 2 ? 1.0 : 0;
+        step.clip_norm = i % 4 == 1 ? 1.0 : i % 4 == 3 ? 1e3 : 0; /* scales, or finds nothing to do */
         step.nesterov = i > 6;
         out->ok = !engine_train_step(e, &in, &target, &step, &result, &err);
         out->loss[i] = result.loss;
@@ -304,6 +305,34 @@ static void test_training(struct net *net)
     }
 }
 
+/* Probabilities by weights that were set before anything ran (early), or after a run by others. */
+static bool run_with_weights(struct net *net, bool early, float *probabilities)
+{
+    struct settings s = {"cuda", "stem", PRECISION_BF16, ENGINE_SGD, BATCH, 0.01, false, 0};
+    struct engine_batch in = {.n = BATCH, .pixels = pixels[0]};
+    struct engine *e = NULL;
+    size_t n = 0;
+    float *w = NULL;
+    bool ok = open_engine(&e, net, &s) && (early || !engine_forward(e, &in, &err)) &&
+              (w = state_of(e, ENGINE_WEIGHTS, &n));
+    for (size_t i = 0; ok && i < n; i++)
+        w[i] *= i % 3 ? 1.1f : 0.8f;
+    ok = ok && !engine_state_set(e, ENGINE_WEIGHTS, w, &err) && !engine_forward(e, &in, &err) &&
+         !engine_probabilities(e, probabilities, &err);
+    free(w);
+    engine_close(e);
+    return ok;
+}
+
+static void test_set_weights(struct net *net)
+{
+    float early[BATCH * CLASSES], late[BATCH * CLASSES];
+    if (!cuda_has_bf16("weights that are set")) return;
+    bool ok = run_with_weights(net, true, early) && run_with_weights(net, false, late);
+    CHECK_SAY(ok && !memcmp(early, late, sizeof early), "weights that are set are those that count%s%s",
+              ok ? "" : ": ", ok ? "" : err.text);
+}
+
 /* Stopped after four steps and taken up by another engine: the same bits as without. */
 static void test_resume(struct net *net)
 {
@@ -398,6 +427,146 @@ static void test_two_gpus_bf16(struct net *net)
     cuda_check_clean("two GPUs in bf16");
 }
 
+/* Ten steps, two of them under way at a time, with everything that may happen between them. */
+static void train_ahead(struct net *net, const struct settings *s, struct outcome *out)
+{
+    struct engine *e = NULL;
+    struct engine_result result;
+    memset(out, 0, sizeof *out);
+    out->ok = open_engine(&e, net, s);
+    if (fake.there) fake.fail_call(0);
+    for (int i = 0; out->ok && i <= STEPS; i++) {
+        int n = s->batch;
+        if (i == 5) {
+            /* before the recording: runs that make copies of weights, and weights that are set */
+            struct engine_batch in = {.n = 3, .pixels = pixels[1]};
+            size_t n_weights = 0;
+            out->ok = !engine_train_end(e, &result, &err) && !engine_forward(e, &in, &err);
+            out->loss[i - 1] = result.loss;
+            float *w = out->ok ? state_of(e, ENGINE_WEIGHTS, &n_weights) : NULL;
+            for (size_t k = 0; w && k < n_weights; k++)
+                w[k] *= 0.99f;
+            out->ok = w && !engine_state_set(e, ENGINE_WEIGHTS, w, &err) && !engine_forward(e, &in, &err);
+            free(w);
+        }
+        if (!engine_has_batch_norm(e) && i == 8) n = s->batch - 3;
+        struct engine_batch in = {.n = n, .pixels = pixels[i % STEPS]};
+        struct engine_target target = {targets[i % STEPS], row_weights};
+        struct engine_step step = ENGINE_STEP_DEFAULTS;
+        step.rate = s->rate / (1 + i);
+        step.momentum = i < 4 ? 0.9 : 0.8; /* the recorded step is of no use then */
+        step.nesterov = true;
+        step.clip_norm = 0.7;
+        step.seed = 99;
+        step.step = (uint64_t)i;
+        if (out->ok && i < STEPS) out->ok = !engine_train_begin(e, &in, &target, &step, &err);
+        if (!out->ok || i == 0 || i == 5) continue;
+        out->ok = !engine_train_end(e, &result, &err);
+        out->loss[i - 1] = result.loss;
+        out->norm[i - 1] = result.gradient_norm;
+    }
+    out->launches = fake.there ? fake.count("cudaGraphLaunch", false) : -1;
+    if (out->ok) {
+        out->weights = state_of(e, ENGINE_WEIGHTS, &out->n_weights);
+        out->statistics = state_of(e, ENGINE_STATISTICS, &out->n_statistics);
+        out->ema = state_of(e, ENGINE_EMA, &out->n_ema);
+        out->ok = out->weights && out->statistics && out->ema;
+    }
+    snprintf(out->device, sizeof out->device, "%s", e ? engine_description(e) : "");
+    engine_close(e);
+}
+
+static bool same_outcome(const struct outcome *a, const struct outcome *b)
+{
+    return a->ok && b->ok && !memcmp(a->loss, b->loss, sizeof a->loss) &&
+           !memcmp(a->norm, b->norm, sizeof a->norm) &&
+           !memcmp(a->weights, b->weights, a->n_weights * sizeof(float)) &&
+           !memcmp(a->statistics, b->statistics, a->n_statistics * sizeof(float)) &&
+           !memcmp(a->ema, b->ema, a->n_ema * sizeof(float));
+}
+
+/* What a recorded step is made of: queue an upload, or wait, which a recording does not allow. */
+struct bad_body {
+    const struct backend_table *t;
+    struct backend *b;
+    struct backend_buffer *buffer;
+    bool waits;
+    int runs;
+};
+
+static int bad_body(void *context, struct error *why)
+{
+    struct bad_body *x = context;
+    struct tensor_shape shape = {1, 1, 1, 4, 4, 0};
+    const float values[4] = {1, 2, 3, (float)++x->runs};
+    struct slot at = {x->buffer, 0};
+    return x->waits ? x->t->sync(x->b, why) : x->t->tensor_upload(x->b, at, &shape, values, 1, why);
+}
+
+static void test_refused_recordings(void)
+{
+    for (int waits = 0; waits < 2; waits++) {
+        struct backend_options o = {.deterministic = true};
+        struct bad_body x = {.waits = waits};
+        const double key[] = {1};
+        if (!CHECK_SAY(!backend_open("cuda", &o, &x.t, &x.b, &err) && !x.t->alloc(x.b, 256, &x.buffer, &err),
+                       "opens: %s", err.text))
+            return;
+        bool ok = true;
+        for (int i = 0; i < 4 && ok; i++)
+            ok = !x.t->run_step(x.b, key, 1, bad_body, &x, &err);
+        CHECK_SAY(ok && x.runs == 5, "a step that %s is recorded in vain, and run: %d runs of 4 steps: %s",
+                  waits ? "waits" : "sends something", x.runs, ok ? "" : err.text);
+        CHECK_SAY(strstr(x.t->describe(x.b), ", no CUDA graph ("), "the description says so: %s",
+                  x.t->describe(x.b));
+        x.t->free(x.b, x.buffer);
+        x.t->close(x.b);
+        cuda_check_clean("a refused recording");
+    }
+}
+
+/* A step as one CUDA graph has the bits of the same calls made one by one. */
+static void test_graphs(struct net *net)
+{
+    const struct {
+        const char *what;
+        struct settings s;
+    } runs[] = {
+        {"head, SGD", {"cuda", NULL, PRECISION_TF32, ENGINE_SGD, BATCH, 0.05, true, 0}},
+        {"from b7b on, Adam", {"cuda", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0}},
+        {"everything, SGD in bf16", {"cuda", "stem", PRECISION_BF16, ENGINE_SGD, BATCH, 0.02, true, 0}},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        struct outcome graph, calls, without;
+        if (runs[i].s.precision == PRECISION_BF16 && !cuda_has_bf16(runs[i].what)) continue;
+        train_ahead(net, &runs[i].s, &graph);
+        setenv("WINNOW_CUDA_GRAPH", "0", 1);
+        train_ahead(net, &runs[i].s, &calls);
+        unsetenv("WINNOW_CUDA_GRAPH");
+        CHECK_SAY(same_outcome(&graph, &calls), "%s: one graph a step and call by call: the same bits%s%s",
+                  runs[i].what, graph.ok && calls.ok ? "" : ": ", graph.ok && calls.ok ? "" : err.text);
+        CHECK_SAY(graph.ok && graph.loss[0] != graph.loss[9] && !strstr(graph.device, "no CUDA graph"),
+                  "%s: the losses move (%.4f to %.4f): %s", runs[i].what, graph.loss[0], graph.loss[9],
+                  graph.device);
+        if (fake.there) {
+            CHECK_SAY(graph.launches == 8 && calls.launches == 0,
+                      "%s: of ten steps two are run and eight launched: %ld and %ld", runs[i].what,
+                      graph.launches, calls.launches);
+            setenv("FAKECUDA_SUPPORT", "no-graphs", 1);
+            train_ahead(net, &runs[i].s, &without);
+            unsetenv("FAKECUDA_SUPPORT");
+            CHECK_SAY(same_outcome(&without, &calls) && without.launches == 0 &&
+                          strstr(without.device, "no CUDA graph (cuda: a step: cudaStreamBeginCapture: "),
+                      "%s: where nothing can be recorded, the same bits: %s", runs[i].what, without.device);
+            outcome_free(&without);
+        }
+        outcome_free(&graph);
+        outcome_free(&calls);
+        cuda_check_clean(runs[i].what);
+    }
+    test_refused_recordings();
+}
+
 static void test_memory(struct net *net)
 {
     struct engine *e = NULL;
@@ -473,6 +642,8 @@ int main(int argc, char **argv)
     if (!CHECK_SAY(make_net(&net), "the small net: %s", err.text)) return tap_done();
     if (cuda_wanted(argv, "training")) test_training(&net);
     if (cuda_wanted(argv, "resume")) test_resume(&net);
+    if (cuda_wanted(argv, "resume")) test_set_weights(&net);
+    if (cuda_wanted(argv, "graphs")) test_graphs(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus_bf16(&net);
     if (cuda_wanted(argv, "memory")) test_memory(&net);

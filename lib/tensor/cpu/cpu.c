@@ -1,6 +1,5 @@
 /* cpu.c: the function table of the CPU backend: the device, its memory, copies in and out, and the
  * elementwise operations on all floats of an arena (fill, scale, optimiser steps). */
-#include <math.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdio.h>
@@ -467,8 +466,7 @@ static int cpu_adam(struct backend *b, struct slot sp, struct slot sg, struct sl
 {
     float *p = slot_at(&sp), *m = slot_at(&sm), *v = slot_at(&sv);
     const float *g = slot_at(&sg);
-    double t = (double)s->step;
-    float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
+    float rate = adam_rate(s);
     EACH_PART(n, b->k->adam(p + first, g + first, m + first, v + first, last - first, rate, s->beta1,
                             s->beta2, s->epsilon););
     return 0;

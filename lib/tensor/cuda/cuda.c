@@ -13,30 +13,34 @@ const float one = 1, zero = 0;
 /* The length of "cudnnCreate" in "cudnnCreate(&g->dnn)", for messages. */
 static int name_length(const char *call) { return (int)strcspn(call, "( "); }
 
+static int failed(struct error *err, const char *subject, const char *call, const char *name, const char *why)
+{
+    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s%s", subject ? subject : "", subject ? ": " : "",
+                     name_length(call), call, name, why);
+}
+
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status)
 {
+    char why[300];
     if (status == cudaSuccess) return 0;
     cudaGetLastError(); /* else the next library would take it for its own */
-    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s (%s)", subject ? subject : "", subject ? ": " : "",
-                     name_length(call), call, cudaGetErrorName(status), cudaGetErrorString(status));
+    snprintf(why, sizeof why, " (%s)", cudaGetErrorString(status));
+    return failed(err, subject, call, cudaGetErrorName(status), why);
 }
 
 int dnn_check(struct error *err, const char *subject, const char *call, cudnnStatus_t status)
 {
+    char why[300] = ": ";
     if (status == CUDNN_STATUS_SUCCESS) return 0;
-    char detail[300] = "";
-    cudnnGetLastErrorString(detail, sizeof detail);
-    for (char *c = detail; *c; c++)
+    cudnnGetLastErrorString(why + 2, sizeof why - 2);
+    for (char *c = why; *c; c++)
         if (iscntrl((unsigned char)*c)) *c = ' ';
-    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s%s%s", subject ? subject : "", subject ? ": " : "",
-                     name_length(call), call, cudnnGetErrorString(status), *detail ? ": " : "", detail);
+    return failed(err, subject, call, cudnnGetErrorString(status), why[2] ? why : "");
 }
 
 int blas_check(struct error *err, const char *subject, const char *call, cublasStatus_t status)
 {
-    if (status == CUBLAS_STATUS_SUCCESS) return 0;
-    return error_set(err, EX_OSERR, "cuda: %s%s%.*s: %s", subject ? subject : "", subject ? ": " : "",
-                     name_length(call), call, cublasGetStatusName(status));
+    return status == CUBLAS_STATUS_SUCCESS ? 0 : failed(err, subject, call, cublasGetStatusName(status), "");
 }
 
 /* --- one GPU --- */
@@ -78,28 +82,16 @@ int pinned_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const cha
 
 static int constant_vectors(struct gpu *g, struct error *err)
 {
-    size_t n = CUDA_MAX_CHANNELS;
-    float *values = mem_zalloc(2 * n, sizeof *values, err);
-    uint16_t *halves = values ? mem_zalloc(2 * n, sizeof *halves, err) : NULL;
-    int rc = -1;
-    if (!halves) goto out;
-    for (size_t i = 0; i < n; i++) {
-        values[i] = 1;
-        halves[i] = 0x3f80; /* 1 in bfloat16 */
-    }
-    if (CUDA(NULL, cudaMalloc((void **)&g->ones, 2 * n * sizeof *values)) ||
-        CUDA(NULL, cudaMalloc((void **)&g->ones_bf16, 2 * n * sizeof *halves)))
-        goto out;
+    const size_t n = CUDA_MAX_CHANNELS, bytes = 2 * n * sizeof(float);
+    cudnnTensorDescriptor_t t = NULL;
+    if (CUDA(NULL, cudaMalloc((void **)&g->ones, bytes)) ||
+        CUDA(NULL, cudaMemsetAsync(g->ones, 0, bytes, g->compute)))
+        return -1;
     g->zeros = g->ones + n;
-    g->zeros_bf16 = g->ones_bf16 + n;
-    rc = gpu_upload(g, g->ones, values, 2 * n * sizeof *values, err) ||
-                 gpu_upload(g, g->ones_bf16, halves, 2 * n * sizeof *halves, err)
-             ? -1
-             : 0;
-out:
-    free(values);
-    free(halves);
-    return rc;
+    int rc = tensor_make(&t, NULL, CUDNN_DATA_FLOAT, 1, CUDA_MAX_CHANNELS, 1, 1, err) ||
+             fill_tensor(g, NULL, t, CUDNN_DATA_FLOAT, g->ones, 1, err);
+    if (t) cudnnDestroyTensorDescriptor(t);
+    return rc ? -1 : 0;
 }
 
 /* The first two measure time. */
@@ -116,7 +108,11 @@ static void list_events(struct gpu *g, cudaEvent_t *out[N_EVENTS])
     memcpy(out, all, sizeof all);
 }
 
-static int gpu_open(struct gpu *g, int device, struct error *err)
+/* What NVIDIA recommends for Hopper. Its own room cuBLAS would allocate within a recording. */
+#define BLAS_ROOM ((size_t)32 << 20)
+
+/* blas_room: NVIDIA recommends 32 MiB for Hopper and 4 before. */
+static int gpu_open(struct gpu *g, int device, size_t blas_room, struct error *err)
 {
     g->device = device;
     if (gpu_use(g, err) || CUDA(NULL, cudaStreamCreateWithFlags(&g->compute, cudaStreamNonBlocking)) ||
@@ -130,7 +126,9 @@ static int gpu_open(struct gpu *g, int device, struct error *err)
                  cudaEventCreateWithFlags(events[i], i < 2 ? cudaEventDefault : cudaEventDisableTiming)))
             return -1;
     if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) ||
-        BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)))
+        BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)) ||
+        CUDA(NULL, cudaMalloc(&g->blas_room, blas_room)) || /* else cuBLAS takes some in a recording */
+        BLAS(NULL, cublasSetWorkspace(g->blas, g->blas_room, blas_room)))
         return -1;
     return constant_vectors(g, err);
 }
@@ -156,11 +154,12 @@ static void gpu_close(struct gpu *g)
                       g->staging[1].device,
                       g->convert,
                       g->ones,
-                      g->ones_bf16,
                       g->adam,
                       g->search,
                       g->loss,
-                      g->norms};
+                      g->norms,
+                      g->minus_rate,
+                      g->blas_room};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         cudaFree(memory[i]);
     if (g->sum) cudaStreamDestroy(g->sum);
@@ -196,15 +195,14 @@ static int check_conversions(struct backend *b, struct error *err)
     if (b->described) return 0;
     if (gpu_use(g, err)) return -1;
     if (bf16 &&
-        (try_conversion(g, CUDNN_DATA_FLOAT, g->ones, CUDNN_DATA_BFLOAT16, g->ones_bf16, &one, &why) ||
-         try_conversion(g, CUDNN_DATA_BFLOAT16, g->ones_bf16, CUDNN_DATA_FLOAT, g->ones, &one, &why)))
+        (try_conversion(g, CUDNN_DATA_FLOAT, g->ones, CUDNN_DATA_BFLOAT16, g->blas_room, &one, &why) ||
+         try_conversion(g, CUDNN_DATA_BFLOAT16, g->blas_room, CUDNN_DATA_FLOAT, g->ones, &one, &why)))
         return error_set(err, EX_NODEVICE,
                          "cuda: precision bf16 is not available: cuDNN does not convert between types here "
                          "(%s)",
                          why.text);
-    b->sends_bytes =
-        !try_conversion(g, CUDNN_DATA_INT8, g->ones, bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT,
-                        bf16 ? (void *)g->zeros_bf16 : (void *)g->zeros, &zero, &why);
+    b->sends_bytes = !try_conversion(g, CUDNN_DATA_INT8, g->ones,
+                                     bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT, g->zeros, &zero, &why);
     return 0;
 }
 
@@ -231,7 +229,10 @@ static void cuda_close(struct backend *b)
 {
     if (!b) return;
     choice_file_close(&b->plans);
+    step_forget(b);
     multi_gpu_close(b);
+    if (b->multiply) cudnnDestroyOpTensorDescriptor(b->multiply);
+    if (b->root) cudnnDestroyOpTensorDescriptor(b->root);
     for (int i = 0; i < b->n_gpus; i++)
         gpu_close(&b->gpu[i]);
     if (b->described) cudnnBackendDestroyDescriptor(b->described);
@@ -293,14 +294,25 @@ static int cuda_open(struct backend **out, const struct backend_options *options
                            : CUDA(NULL, cudaGetDeviceProperties(&b->properties, devices[0])))
         goto fail;
     for (int i = 0; !b->described && i < n; i++)
-        if (gpu_open(&b->gpu[i], devices[i], err)) goto fail;
+        if (gpu_open(&b->gpu[i], devices[i], (size_t)(b->properties.major < 9 ? 4 : 32) << 20, err))
+            goto fail;
     if (b->properties.major * 10 + b->properties.minor < 75) {
         error_set(err, EX_NODEVICE,
                   "cuda: %s has compute capability %d.%d; cuDNN 9 here needs 7.5 (Turing) or later",
                   b->properties.name, b->properties.major, b->properties.minor);
         goto fail;
     }
-    if (check_conversions(b, err) || multi_gpu_open(b, err) || plans_open(b, err)) goto fail;
+    if (DNN(NULL, cudnnCreateOpTensorDescriptor(&b->multiply)) ||
+        DNN(NULL, cudnnSetOpTensorDescriptor(b->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
+                                             CUDNN_PROPAGATE_NAN)) ||
+        DNN(NULL, cudnnCreateOpTensorDescriptor(&b->root)) ||
+        DNN(NULL, cudnnSetOpTensorDescriptor(b->root, CUDNN_OP_TENSOR_SQRT, CUDNN_DATA_FLOAT,
+                                             CUDNN_PROPAGATE_NAN)) ||
+        check_conversions(b, err) || multi_gpu_open(b, err) || plans_open(b, err))
+        goto fail;
+    b->arenas = 1;
+    const char *graph = getenv("WINNOW_CUDA_GRAPH");
+    b->records = n == 1 && !(graph && !strcmp(graph, "0"));
     describe(b);
     *out = b;
     return 0;
@@ -403,7 +415,8 @@ static bool cuda_reshape_is_free(const struct backend *b, const struct tensor_sh
     return stored_type(b, from) == stored_type(b, to);
 }
 
-static const struct backend_table table = {
+static struct backend_table table = {
+    /* the rest: winnow_backend */
     .abi = BACKEND_ABI,
     .name = "cuda",
     .open = cuda_open,
@@ -415,34 +428,7 @@ static const struct backend_table table = {
     .free = cuda_free,
     .sync = cuda_sync,
     .tensor_bytes = cuda_tensor_bytes,
-    .writes_slice = cuda_writes_slice,
     .reshape_is_free = cuda_reshape_is_free,
-    .param_bytes = cuda_param_bytes,
-    .tensor_upload = cuda_tensor_upload,
-    .tensor_upload_u8 = cuda_tensor_upload_u8,
-    .tensor_download = cuda_tensor_download,
-    .param_upload = cuda_param_upload,
-    .param_download = cuda_param_download,
-    .op_create = cuda_op_create,
-    .op_destroy = cuda_op_destroy,
-    .op_backward_reads = cuda_op_backward_reads,
-    .op_saved_bytes = cuda_op_saved_bytes,
-    .op_constant_bytes = cuda_op_constant_bytes,
-    .op_workspace_bytes = cuda_op_workspace_bytes,
-    .op_load = cuda_op_load,
-    .op_plan = cuda_op_plan,
-    .op_forward = cuda_op_forward,
-    .op_backward = cuda_op_backward,
-    .fill_zero = cuda_fill_zero,
-    .copy = cuda_copy,
-    .scale = cuda_scale,
-    .axpy = cuda_axpy,
-    .sum_of_squares = cuda_sum_of_squares,
-    .loss_gradient = cuda_loss_gradient,
-    .queue_results = cuda_queue_results,
-    .take_results = cuda_take_results,
-    .sgd = cuda_sgd,
-    .adam = cuda_adam,
     /* A GPU needs much work at a time and no locality; and chunks would have to divide among several. */
     .whole_batches = true,
     .gradients_from_zero = true,
@@ -451,4 +437,11 @@ static const struct backend_table table = {
 
 /* What lib/tensor/backend.c looks up. */
 __attribute__((visibility("default"))) const struct backend_table *winnow_backend(void);
-const struct backend_table *winnow_backend(void) { return &table; }
+const struct backend_table *winnow_backend(void)
+{
+    op_functions(&table);
+    transfer_functions(&table);
+    arena_functions(&table);
+    step_functions(&table);
+    return &table;
+}

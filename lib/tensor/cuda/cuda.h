@@ -25,7 +25,8 @@
 #define CUDA_MAX_GPUS BACKEND_MAX_DEVICES
 #define CUDA_MAX_CHANNELS 16384      /* the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
 #define CUDA_PIECE ((size_t)1 << 30) /* cuBLAS counts in int */
-#define CUDA_ADAM_CHUNK ((size_t)4 << 20) /* values a piece of an Adam step: three buffers of 16 MiB */
+#define CUDA_ADAM_CHUNK ((size_t)3 << 20) /* values a piece of an Adam step: four buffers of 12 MiB */
+#define STEP_MAX_KEY 8
 
 struct staging { /* one of two ways for a batch onto the GPU */
     void *pinned, *device;
@@ -47,8 +48,7 @@ struct gpu {
     struct staging staging[2];
     void *download_pinned, *convert; /* convert: on the device, for a download that changes type or layout */
     size_t download_bytes, convert_bytes;
-    float *ones, *zeros; /* CUDA_MAX_CHANNELS each */
-    uint16_t *ones_bf16, *zeros_bf16;
+    float *ones, *zeros; /* CUDA_MAX_CHANNELS each; zeros are zeros in bfloat16, too */
     void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
     void *search; /* memory to time plans in, given back when they are made */
     size_t search_bytes;
@@ -58,7 +58,10 @@ struct gpu {
     cudaEvent_t small_left[2];
     void *loss; /* of a step: factors of the rows, probabilities */
     size_t loss_bytes;
-    void *norms;
+    float *norms; /* STEP_MAX_NORMS, and the factor that clips */
+    float *minus_rate, sent_rate;
+    void *blas_room;
+    bool recording; /* a step: nothing may be sent, grown or waited for */
     struct step_results results[2];
     void *comm;       /* ncclComm_t, with several GPUs */
     cudaStream_t sum; /* where gradients are summed */
@@ -76,6 +79,13 @@ struct backend {
     /* a card that is only described: operations can be planned, not run */
     cudnnBackendDescriptor_t described;
     int next_staging, next_results, results_under_way;
+    unsigned arenas; /* grows when copies in bfloat16 become old, whichever they are of */
+    cudnnOpTensorDescriptor_t multiply, root;
+    /* the recorded step; n_key 0: no step yet */
+    cudaGraphExec_t graph;
+    double key[STEP_MAX_KEY];
+    size_t n_key;
+    bool records;
     bool sends_bytes;  /* pictures go up as bytes; cuDNN makes floats of them */
     struct nccl *nccl; /* cuda_multi_gpu.c */
     size_t bucket_bytes;
@@ -91,7 +101,7 @@ struct backend_buffer {
     bool average;                    /* what makes them one again: the mean, not the sum */
     /* A copy of it in bfloat16, for the weights of convolutions: made anew after the buffer has changed. */
     void *narrow[CUDA_MAX_GPUS];
-    bool narrow_fresh[CUDA_MAX_GPUS];
+    unsigned narrow_made[CUDA_MAX_GPUS]; /* when backend.arenas was so */
     bool gathered;  /* gradients: the copy holds what is to be added to the buffer, zeros elsewhere */
     bool unordered; /* not written from the end to the beginning: nothing is summed before all is there */
 };
@@ -123,7 +133,6 @@ struct backend_op {
     cudnnTensorDescriptor_t vector; /* [1,c,1,1] float: batch norm's, bias gradients of float layers */
     cudnnPoolingDescriptor_t pool;
     cudnnActivationDescriptor_t activation, fused_activation;
-    cudnnOpTensorDescriptor_t multiply;
     cudnnTensorDescriptor_t divisor;            /* [1,1,h,w]: asymmetric average pools */
     struct graph_plan *forward, *data, *filter; /* of a convolution, one for each GPU */
     cudnnDataType_t type;                       /* it computes with */
@@ -206,21 +215,11 @@ int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, c
 
 /* --- operations --- */
 
-/* cuda_op.c */
-int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
-void cuda_op_destroy(struct backend *b, struct backend_op *op);
-bool cuda_writes_slice(const struct backend *b, const struct op_desc *d);
-unsigned cuda_op_backward_reads(const struct backend_op *op);
-size_t cuda_op_saved_bytes(const struct backend_op *op);
-size_t cuda_op_constant_bytes(const struct backend_op *op);
-size_t cuda_op_workspace_bytes(const struct backend_op *op);
-bool cuda_op_plan(const struct backend_op *op, int i, struct op_plan *out);
-int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
-                 struct error *err);
-int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                    struct error *err);
-int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                     struct error *err);
+/* What each file has for the backend's table. */
+void op_functions(struct backend_table *t);
+void transfer_functions(struct backend_table *t);
+void arena_functions(struct backend_table *t);
+void step_functions(struct backend_table *t);
 
 /* What one GPU needs to run an operation: addresses on that GPU. */
 struct run {
@@ -240,6 +239,9 @@ int op_activation_backward(const struct run *r, struct error *err); /* dy *= act
 int conv_make(struct backend *b, struct backend_op *op, struct error *err);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err);
+/* n floats to their place on GPU g, in the operation's type; wide and narrow describe them in both. */
+int op_constant(struct gpu *g, const struct backend_op *op, const float *values, size_t n,
+                cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err);
 int conv_forward(const struct run *r, struct error *err);
 int conv_backward(const struct run *r, struct error *err);
 int dense_make(struct backend *b, struct backend_op *op, struct error *err);
@@ -271,17 +273,6 @@ void plans_free(struct backend *b, struct graph_plan *p);
 
 /* --- in and out (cuda_transfer.c) --- */
 
-int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
-                       int n_rows, struct error *err);
-int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
-                          const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err);
-int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
-                         int n_rows, struct error *err);
-int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
-                      struct error *err);
-int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
-                        struct error *err);
-size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p);
 /* Copies n_bytes from the host to the same place on GPU g, queued on its compute stream. values
  * may be changed after the call. */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err);
@@ -290,31 +281,25 @@ int images_per_gpu(const struct backend *b, int n);
 
 /* --- steps that are not waited for (cuda_step.c) --- */
 
-int cuda_loss_gradient(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
-                       const float *values, struct error *err);
-int cuda_queue_results(struct backend *b, struct slot z, const struct tensor_shape *s,
-                       const struct step_norm *norms, int n_norms, struct error *err);
-int cuda_take_results(struct backend *b, float *z, float *norms, struct error *err);
+void step_forget(struct backend *b); /* the recorded one */
+/* minus_rate of each GPU; sent when it is another one. */
+int card_rate(struct backend *b, float rate, struct error *err);
 
 /* --- flat arenas (cuda_optimizer.c) --- */
 
 /* The bytes of s in its buffer's copy in bfloat16 on that GPU; queued. */
-int arena_narrow(struct gpu *g, int gpu, const struct slot *s, const void **out, struct error *err);
+int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **out, struct error *err);
 /* Where a convolution puts its dw on the only GPU. */
 int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);
 /* Calls multi_gpu_settle, and adds what was gathered. Called before anything
  * else reads or writes the buffer. */
 int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
 void arena_changed(struct backend_buffer *buffer); /* by anything but the operations themselves */
-int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err);
-int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err);
-int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err);
-int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err);
-int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err);
-int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
-             const struct sgd_step *s, struct error *err);
-int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
-              const struct adam_step *s, struct error *err);
+static inline void arenas_changed(struct backend *b) { b->arenas++; } /* all of them, or nobody knows */
+/* cuBLAS over n values: a = |x|, y *= a, y += a x, with a on the host or, without waiting, on the card. */
+enum arena_call { ARENA_NORM, ARENA_SCALE, ARENA_AXPY };
+int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, float *a, const float *x,
+               float *y, struct error *err);
 
 /* --- several GPUs (cuda_multi_gpu.c) --- */
 

@@ -33,32 +33,7 @@ static int describe_in(struct backend *b, struct backend_op *op, cudnnDataType_t
         operand_make(&op->y, op->name, &ys, stored_type(b, &ys), type, NULL, y_staging, err) ||
         operand_make(&op->w, op->name, &f, CUDNN_DATA_FLOAT, type, NULL, STAGE_SLICES, err))
         return -1;
-    /* in the order of the fields; what is fused and added to is decided with the plans */
-    op->graph = (struct conv_graph){PASS_FORWARD,
-                                    type,
-                                    op->n,
-                                    xs.h,
-                                    xs.w,
-                                    xs.c,
-                                    ys.h,
-                                    ys.w,
-                                    ys.c,
-                                    d->kind == OP_DEPTHWISE ? xs.c : 1,
-                                    op->y.staged ? ys.c : ys.parent_c,
-                                    d->kernel_h,
-                                    d->kernel_w,
-                                    d->stride_h,
-                                    d->stride_w,
-                                    d->dilation_h ? d->dilation_h : 1,
-                                    d->dilation_w ? d->dilation_w : 1,
-                                    d->pad_top,
-                                    d->pad_bottom,
-                                    d->pad_left,
-                                    d->pad_right,
-                                    0,
-                                    0,
-                                    0,
-                                    0};
+    op->graph = conv_graph_of(d, (int)type, op->n, op->y.staged);
     return 0;
 }
 
@@ -133,8 +108,7 @@ int conv_make(struct backend *b, struct backend_op *op, struct error *err)
     return 0;
 }
 
-/* Floats to their place on GPU g, in the operation's type. */
-static int load(struct gpu *g, const struct backend_op *op, const float *values, size_t n,
+int op_constant(struct gpu *g, const struct backend_op *op, const float *values, size_t n,
                 cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err)
 {
     if (op->type == CUDNN_DATA_FLOAT) return gpu_upload(g, to, values, n * sizeof *values, err);
@@ -157,9 +131,10 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, co
     if (ours) op_host_reorder(&p, weights, ours, false);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         char *to = op->constant[k];
-        rc = gpu_use(&b->gpu[k], err) || load(&b->gpu[k], op, ours, n, op->w.stored, op->w.inner, to, err) ||
-             (bias && load(&b->gpu[k], op, bias, (size_t)d->y.c, op->vector, op->bias,
-                           to + round_up(op->weight_bytes), err));
+        rc = gpu_use(&b->gpu[k], err) ||
+             op_constant(&b->gpu[k], op, ours, n, op->w.stored, op->w.inner, to, err) ||
+             (bias && op_constant(&b->gpu[k], op, bias, (size_t)d->y.c, op->vector, op->bias,
+                                  to + round_up(op->weight_bytes), err));
     }
     free(ours);
     return rc ? -1 : 0;
@@ -171,7 +146,7 @@ static int weights_in(const struct run *r, const void **w, struct error *err)
     *w = op->d.constant_weights ? op->constant[r->gpu] : at(&r->io->w, r->gpu);
     return op->d.constant_weights || op->type == CUDNN_DATA_FLOAT
                ? 0
-               : arena_narrow(r->g, r->gpu, &r->io->w, w, err);
+               : arena_narrow(r->b, r->gpu, &r->io->w, w, err);
 }
 
 /* The bias in the type of y, or zeros, because a fused plan needs a bias. */
@@ -180,7 +155,7 @@ static int bias_in(const struct run *r, const void **bias, struct error *err)
     struct backend_op *op = r->op;
     bool half = op->type == CUDNN_DATA_BFLOAT16;
     if (!op->d.has_bias)
-        *bias = half ? (const void *)r->g->zeros_bf16 : (const void *)r->g->zeros;
+        *bias = r->g->zeros;
     else if (op->d.constant_weights)
         *bias = (char *)op->constant[r->gpu] + round_up(op->weight_bytes);
     else

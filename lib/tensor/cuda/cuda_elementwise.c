@@ -38,11 +38,6 @@ int elementwise_make(struct backend *b, struct backend_op *op, struct error *err
     }
     if (operand_make(&op->y, op->name, &ys, op->type, op->type, NULL, STAGE_SLICES, err)) return -1;
     op->y.staged = false; /* everything here reads and writes tensors with gaps */
-    if (d->kind == OP_MULTIPLY &&
-        (DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
-         DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
-                                                  CUDNN_PROPAGATE_NAN))))
-        return -1;
     if (d->kind == OP_MULTIPLY && !is_vector(&ys))
         return error_set(err, EX_UNAVAILABLE, "cuda: %s: dropout needs vectors", op->name);
     for (int i = 0; i < d->n_x; i++)
@@ -74,7 +69,7 @@ static int product(const struct run *r, const void *a, void *c, bool add, struct
     /* The mask is one array for the whole batch, the same on every GPU. */
     const char *mask =
         at(&r->io->mask, r->gpu) + (size_t)r->gpu * (size_t)op->n * (size_t)op->d.y.c * sizeof(float);
-    return DNN(op->name, cudnnOpTensor(r->g->dnn, op->multiply, &one, op->x[0].full, a, &one, op->x[0].full,
+    return DNN(op->name, cudnnOpTensor(r->g->dnn, r->b->multiply, &one, op->x[0].full, a, &one, op->x[0].full,
                                        mask, add ? &one : &zero, op->x[0].full, c));
 }
 

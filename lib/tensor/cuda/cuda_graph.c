@@ -9,7 +9,6 @@
  */
 #include "tensor/cuda/cuda_graph.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "tensor/cuda/cuda.h"
@@ -172,16 +171,6 @@ static cudnnBackendDescriptor_t graph(struct making *m, const struct conv_graph 
     set(m, out, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n_ops, ops);
     finalize(m, out);
     return out;
-}
-
-void graph_name(const struct conv_graph *g, char *out, size_t bytes)
-{
-    static const char *const names[] = {"forward", "data", "filter"};
-    snprintf(out, bytes, "%s%s%s%s%s %dx%dx%dx%d %dx%dx%d/%d k%dx%d s%dx%d d%dx%d p%d.%d.%d.%d g%d %s",
-             names[g->pass], g->add ? "+add" : "", g->bias ? "+bias" : "", g->relu ? "+relu" : "",
-             g->accumulate ? "+=" : "", g->n, g->h, g->w, g->c, g->oh, g->ow, g->k, g->y_pixel, g->kernel_h,
-             g->kernel_w, g->stride_h, g->stride_w, g->dilation_h, g->dilation_w, g->pad_top, g->pad_bottom,
-             g->pad_left, g->pad_right, g->groups, g->type == CUDNN_DATA_BFLOAT16 ? "bf16" : "f32");
 }
 
 /* --- devices --- */

@@ -11,40 +11,13 @@
 #include <cudnn.h>
 
 #include "base/error.h"
+#include "tensor/conv_graph.h"
 
-#define GRAPH_MAX_KNOBS 16
-#define GRAPH_MAX_TENSORS 5
 #define GRAPH_MAX_DESCRIPTORS 40
-
-enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
-
-/* Names of the tensors of a graph in a run: x and dx are GRAPH_X, and so on. */
-enum graph_tensor { GRAPH_X, GRAPH_W, GRAPH_Y, GRAPH_BIAS, GRAPH_ADD };
-
-/* Plain data: two graphs are the same when their bytes are, so start from zeros. Sizes are in pixels, maps
- * are NHWC, and kernels are [k][kernel_h][kernel_w][c / groups]. */
-struct conv_graph {
-    enum conv_pass pass;
-    cudnnDataType_t type; /* of all tensors in memory; sums are float */
-    int n, h, w, c, oh, ow, k, groups;
-    int y_pixel; /* values from one pixel of y to the next: k, or more where y is a slice of a wider map */
-    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-    int pad_top, pad_bottom, pad_left, pad_right;
-    /* PASS_FORWARD: y = relu(conv(x, w) + add + bias), each part where it is set. bias is [k], of type */
-    int bias, add, relu;
-    int accumulate; /* PASS_DATA: dx += instead of dx = */
-};
 
 struct graph_device {
     cudnnHandle_t handle;                /* of a card that is there, or NULL: then */
     cudnnBackendDescriptor_t properties; /* of a described one (graph_device_describe) */
-};
-
-/* Which of cuDNN's engines, and its settings: enough to make the same plan again. */
-struct graph_choice {
-    int64_t engine;
-    int n_knobs;
-    int64_t knob[GRAPH_MAX_KNOBS], value[GRAPH_MAX_KNOBS];
 };
 
 struct graph_plan {
@@ -64,9 +37,6 @@ struct graph_wish {
     bool tensor_core; /* allowed: TF32 where the type is float */
     bool repeatable;  /* only engines that give the same bits every time */
 };
-
-/* "forward 32x299x299x3 -> 32x149x149x32 k3x3 ... bf16": the name under which a plan is remembered. */
-void graph_name(const struct conv_graph *g, char *out, size_t bytes);
 
 /* A device from the text of its properties; an error with cuDNN's own words when it does not take them. */
 int graph_device_describe(struct graph_device *d, const char *json, struct error *err);

@@ -27,7 +27,7 @@ static int make_activation(struct backend_op *op, struct error *err)
                : 0;
 }
 
-bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
+static bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
 {
     switch (d->kind) {
     case OP_CONV:
@@ -70,7 +70,35 @@ static const struct calls *calls_of(const struct backend_op *op)
     }
 }
 
-int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err)
+static void cuda_op_destroy(struct backend *b, struct backend_op *op)
+{
+    if (!op) return;
+    for (int i = 0; i < OP_MAX_INPUTS; i++)
+        operand_release(&op->x[i]);
+    operand_release(&op->y);
+    operand_release(&op->w);
+    cudnnTensorDescriptor_t tensors[] = {op->bias, op->vector, op->wide, op->divisor};
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        if (tensors[i]) cudnnDestroyTensorDescriptor(tensors[i]);
+    plans_free(b, op->forward);
+    plans_free(b, op->data);
+    plans_free(b, op->filter);
+    if (op->pool) cudnnDestroyPoolingDescriptor(op->pool);
+    if (op->activation) cudnnDestroyActivationDescriptor(op->activation);
+    if (op->fused_activation) cudnnDestroyActivationDescriptor(op->fused_activation);
+    for (int k = 0; k < b->n_gpus; k++)
+        if (op->constant[k]) {
+            struct error ignored = {0};
+            gpu_use(&b->gpu[k], &ignored);
+            cudaStreamSynchronize(b->gpu[k].compute);
+            cudaFree(op->constant[k]);
+        }
+    free(op->name);
+    free(op);
+}
+
+static int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op **out,
+                          struct error *err)
 {
     *out = NULL;
     struct backend_op *op = mem_zalloc(1, sizeof *op, err);
@@ -80,28 +108,7 @@ int cuda_op_create(struct backend *b, const struct op_desc *d, struct backend_op
     char name[300];
     op_host_name(d, name, sizeof name);
     if (!(op->name = mem_strdup(name, err))) goto fail;
-    bool softmax_of_map = d->kind == OP_SOFTMAX && (d->y.h > 1 || d->y.w > 1);
-    bool cuts = d->kind == OP_ZERO_PAD &&
-                (d->pad_top < 0 || d->pad_bottom < 0 || d->pad_left < 0 || d->pad_right < 0);
-    if (softmax_of_map || cuts || d->kind == OP_RESIZE || d->kind == OP_CURVE || d->kind == OP_PRODUCT ||
-        d->kind == OP_SCALE || conv_groups(d) > 1) {
-        error_set(err, EX_UNAVAILABLE, "cuda: %s: this operation runs on the CPU only (--device cpu)",
-                  op->name);
-        goto fail;
-    }
-    if (d->y.n % b->n_gpus) {
-        error_set(err, EX_USAGE, "cuda: %s: %d pictures do not divide among %d GPUs", op->name, d->y.n,
-                  b->n_gpus);
-        goto fail;
-    }
-    if (d->y.c > CUDA_MAX_CHANNELS || d->x[0].c > CUDA_MAX_CHANNELS) {
-        bool flat = d->kind == OP_RESHAPE || d->kind == OP_MULTIPLY || d->kind == OP_DENSE ||
-                    d->kind == OP_ACTIVATION;
-        if (!flat || (d->kind == OP_DENSE && d->y.c > CUDA_MAX_CHANNELS)) {
-            error_set(err, EX_UNAVAILABLE, "cuda: %s: more than %d channels", op->name, CUDA_MAX_CHANNELS);
-            goto fail;
-        }
-    }
+    if (op_host_refuses(d, op->name, b->n_gpus, CUDA_MAX_CHANNELS, err)) goto fail;
     op->n = images_per_gpu(b, d->y.n);
     for (int i = 0; i < d->n_x; i++) {
         op->x[i].shape = d->x[i];
@@ -126,75 +133,40 @@ fail:
     return -1;
 }
 
-void cuda_op_destroy(struct backend *b, struct backend_op *op)
+static unsigned cuda_op_backward_reads(const struct backend_op *op)
 {
-    if (!op) return;
-    for (int i = 0; i < OP_MAX_INPUTS; i++)
-        operand_release(&op->x[i]);
-    operand_release(&op->y);
-    operand_release(&op->w);
-    cudnnTensorDescriptor_t tensors[] = {op->bias, op->vector, op->wide, op->divisor};
-    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
-        if (tensors[i]) cudnnDestroyTensorDescriptor(tensors[i]);
-    plans_free(b, op->forward);
-    plans_free(b, op->data);
-    plans_free(b, op->filter);
-    if (op->pool) cudnnDestroyPoolingDescriptor(op->pool);
-    if (op->activation) cudnnDestroyActivationDescriptor(op->activation);
-    if (op->fused_activation) cudnnDestroyActivationDescriptor(op->fused_activation);
-    if (op->multiply) cudnnDestroyOpTensorDescriptor(op->multiply);
-    for (int k = 0; k < b->n_gpus; k++)
-        if (op->constant[k]) {
-            struct error ignored = {0};
-            gpu_use(&b->gpu[k], &ignored);
-            cudaStreamSynchronize(b->gpu[k].compute);
-            cudaFree(op->constant[k]);
-        }
-    free(op->name);
-    free(op);
+    return op_host_backward_reads(&op->d) |
+           (op->d.kind == OP_MAX_POOL ? BACKWARD_READS_X | BACKWARD_READS_Y : 0);
 }
 
-unsigned cuda_op_backward_reads(const struct backend_op *op)
-{
-    unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
-    switch (op->d.kind) {
-    case OP_CONV:
-    case OP_DEPTHWISE:
-    case OP_DENSE: return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    case OP_BATCH_NORM: return reads | BACKWARD_READS_X;
-    case OP_MAX_POOL: return reads | BACKWARD_READS_X | BACKWARD_READS_Y;
-    default: return reads;
-    }
-}
-
-size_t cuda_op_saved_bytes(const struct backend_op *op)
+static size_t cuda_op_saved_bytes(const struct backend_op *op)
 {
     if (op->d.kind != OP_BATCH_NORM || !op->d.training) return 0;
     return round_up(2 * (size_t)op->d.y.c * sizeof(float)) + op->norm_reserve;
 }
 
-size_t cuda_op_constant_bytes(const struct backend_op *op)
+static size_t cuda_op_constant_bytes(const struct backend_op *op)
 {
     bool narrow = op->forward && !op->d.constant_weights && op->type == CUDNN_DATA_BFLOAT16;
     if (narrow) return op->weight_bytes; /* halves of arena_narrow and arena_gather */
     return op->d.constant_weights || op->d.kind == OP_AVERAGE_POOL ? op->constant_bytes : 0;
 }
 
-size_t cuda_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
+static size_t cuda_op_workspace_bytes(const struct backend_op *op) { return op->workspace_bytes; }
 
-bool cuda_op_plan(const struct backend_op *op, int i, struct op_plan *out)
+static bool cuda_op_plan(const struct backend_op *op, int i, struct op_plan *out)
 {
     const struct graph_plan *plans[] = {op->forward, op->data, op->filter}, *p = NULL;
     for (size_t k = 0; k < sizeof plans / sizeof *plans && !p; k++)
         if (plans[k] && i-- == 0) p = plans[k];
     if (!p) return false;
     *out = (struct op_plan){"", p->choice.engine, p->workspace, p->tensor_core, p->repeatable};
-    graph_name(&p->graph, out->what, sizeof out->what);
+    graph_name(&p->graph, p->graph.type == CUDNN_DATA_BFLOAT16, out->what, sizeof out->what);
     return true;
 }
 
-int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
-                 struct error *err)
+static int cuda_op_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
+                        struct error *err)
 {
     for (int k = 0; k < b->n_gpus; k++) {
         if (gpu_use(&b->gpu[k], err)) return -1;
@@ -227,8 +199,8 @@ static int run_all(struct backend *b, struct backend_op *op, const struct op_io 
     return 0;
 }
 
-int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                    struct error *err)
+static int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                           struct slot workspace, struct error *err)
 {
     run_function run = calls_of(op)->forward;
     if ((io->use_moving && multi_gpu_settle(b, io->mean.buffer, err)) ||
@@ -244,8 +216,8 @@ int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io
     return 0;
 }
 
-int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                     struct error *err)
+static int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                            struct slot workspace, struct error *err)
 {
     run_function run = calls_of(op)->backward;
     size_t bias_bytes = (size_t)op->d.y.c * sizeof(float), weight_bytes = op->weight_bytes;
@@ -308,4 +280,19 @@ int op_activation_backward(const struct run *r, struct error *err)
         DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, y, t, dy, t, y, &zero, t, dy));
     if (relu) cudnnDestroyActivationDescriptor(relu);
     return rc ? -1 : 0;
+}
+
+void op_functions(struct backend_table *t)
+{
+    t->writes_slice = cuda_writes_slice;
+    t->op_create = cuda_op_create;
+    t->op_destroy = cuda_op_destroy;
+    t->op_backward_reads = cuda_op_backward_reads;
+    t->op_saved_bytes = cuda_op_saved_bytes;
+    t->op_constant_bytes = cuda_op_constant_bytes;
+    t->op_workspace_bytes = cuda_op_workspace_bytes;
+    t->op_load = cuda_op_load;
+    t->op_plan = cuda_op_plan;
+    t->op_forward = cuda_op_forward;
+    t->op_backward = cuda_op_backward;
 }

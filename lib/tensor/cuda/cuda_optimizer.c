@@ -4,78 +4,99 @@
  */
 #include "tensor/cuda/cuda.h"
 
-#include <math.h>
-#include <stdlib.h>
-
-/* For each GPU and piece: queues one call. n_left and position are the piece's. */
-#define EACH_PIECE(b, n, code)                                                                               \
-    do {                                                                                                     \
-        for (int k_ = 0; k_ < (b)->n_gpus; k_++) {                                                           \
-            struct gpu *gpu = &(b)->gpu[k_];                                                                 \
-            if (gpu_use(gpu, err)) return -1;                                                                \
-            for (size_t first = 0; first < (n); first += CUDA_PIECE) {                                       \
-                int count = (int)((n)-first < CUDA_PIECE ? (n)-first : CUDA_PIECE);                          \
-                if (code) return -1;                                                                         \
-            }                                                                                                \
-        }                                                                                                    \
-    } while (0)
-#define FLOATS(s) ((float *)at(&(s), k_) + first)
-
-int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
+/* Nothing else may be on its way to y or x (NULL: none); y's copy in bfloat16 is old then. */
+static int begin(struct backend *b, struct backend_buffer *y, struct backend_buffer *x, struct error *err)
 {
-    arena_changed(y.buffer);
-    if (arena_settle(b, y.buffer, err)) return -1;
-    EACH_PIECE(b, n, CUDA(NULL, cudaMemsetAsync(FLOATS(y), 0, (size_t)count * sizeof(float), gpu->compute)));
-    return 0;
+    arena_changed(y);
+    return arena_settle(b, x, err) || arena_settle(b, y, err) ? -1 : 0;
 }
 
-int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
+static int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
-    arena_changed(y.buffer);
-    if (arena_settle(b, x.buffer, err) || arena_settle(b, y.buffer, err)) return -1;
-    EACH_PIECE(b, n,
-               CUDA(NULL, cudaMemcpyAsync(FLOATS(y), FLOATS(x), (size_t)count * sizeof(float),
-                                          cudaMemcpyDeviceToDevice, gpu->compute)));
-    return 0;
+    int rc = begin(b, y.buffer, NULL, err);
+    for (int k = 0; !rc && k < b->n_gpus; k++)
+        rc = gpu_use(&b->gpu[k], err) ||
+             CUDA(NULL, cudaMemsetAsync(at(&y, k), 0, n * sizeof(float), b->gpu[k].compute));
+    return rc ? -1 : 0;
 }
 
-int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
+static int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
 {
-    arena_changed(y.buffer);
-    if (arena_settle(b, y.buffer, err)) return -1;
-    EACH_PIECE(b, n, BLAS("arena", cublasSscal(gpu->blas, count, &a, FLOATS(y), 1)));
-    return 0;
+    int rc = begin(b, y.buffer, x.buffer, err);
+    for (int k = 0; !rc && k < b->n_gpus; k++)
+        rc = gpu_use(&b->gpu[k], err) ||
+             CUDA(NULL, cudaMemcpyAsync(at(&y, k), at(&x, k), n * sizeof(float), cudaMemcpyDeviceToDevice,
+                                        b->gpu[k].compute));
+    return rc ? -1 : 0;
 }
 
-int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
+int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, float *a, const float *x,
+               float *y, struct error *err)
 {
-    arena_changed(y.buffer);
-    if (arena_settle(b, x.buffer, err) || arena_settle(b, y.buffer, err)) return -1;
-    EACH_PIECE(b, n, BLAS("arena", cublasSaxpy(gpu->blas, count, &a, FLOATS(x), 1, FLOATS(y), 1)));
-    return 0;
+    struct error ignored = {0};
+    int rc = 0;
+    if (what == ARENA_NORM && n > CUDA_PIECE)
+        return error_set(err, EX_UNAVAILABLE, "cuda: the norm of %zu values", n);
+    if (on_card && BLAS("arena", cublasSetPointerMode(g->blas, CUBLAS_POINTER_MODE_DEVICE))) return -1;
+    for (size_t first = 0; !rc && first < n; first += CUDA_PIECE) {
+        int count = (int)(n - first < CUDA_PIECE ? n - first : CUDA_PIECE);
+        rc = what == ARENA_NORM ? BLAS("arena", cublasSnrm2(g->blas, count, x, 1, a))
+             : what == ARENA_SCALE
+                 ? BLAS("arena", cublasSscal(g->blas, count, a, y + first, 1))
+                 : BLAS("arena", cublasSaxpy(g->blas, count, a, x + first, 1, y + first, 1));
+    }
+    if (on_card && blas_check(rc ? &ignored : err, "arena", "cublasSetPointerMode",
+                              cublasSetPointerMode(g->blas, CUBLAS_POINTER_MODE_HOST)))
+        rc = -1;
+    return rc;
+}
+
+/* a NULL: what card_rate sent */
+static int change(struct backend *b, enum arena_call what, struct slot y, struct slot x, size_t n, float *a,
+                  struct error *err)
+{
+    int rc = begin(b, y.buffer, x.buffer, err);
+    for (int k = 0; !rc && k < b->n_gpus; k++) {
+        struct gpu *g = &b->gpu[k];
+        rc = gpu_use(g, err) ||
+             arena_call(g, what, !a, n, a ? a : g->minus_rate, (float *)at(&x, k), (float *)at(&y, k), err);
+    }
+    return rc ? -1 : 0;
+}
+
+static int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
+{
+    return change(b, ARENA_SCALE, y, (struct slot){NULL, 0}, n, &a, err);
+}
+
+static int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, float a, struct error *err)
+{
+    return change(b, ARENA_AXPY, y, x, n, &a, err);
 }
 
 /* nrm2 scales while it sums, so that no square overflows a float. It waits for its result. */
-int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
+static int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
 {
-    struct gpu *g = &b->gpu[0];
     *out = 0;
-    if (arena_settle(b, x.buffer, err) || gpu_use(g, err)) return -1;
+    if (arena_settle(b, x.buffer, err) || gpu_use(&b->gpu[0], err)) return -1;
     for (size_t first = 0; first < n; first += CUDA_PIECE) {
         float norm = 0;
-        int count = (int)(n - first < CUDA_PIECE ? n - first : CUDA_PIECE);
-        if (BLAS("arena", cublasSnrm2(g->blas, count, (float *)at(&x, 0) + first, 1, &norm))) return -1;
+        if (arena_call(&b->gpu[0], ARENA_NORM, false, n - first < CUDA_PIECE ? n - first : CUDA_PIECE, &norm,
+                       (float *)at(&x, 0) + first, NULL, err))
+            return -1;
         *out += (double)norm * norm;
     }
     return 0;
 }
 
-int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
-             const struct sgd_step *s, struct error *err)
+static int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
+                    const struct sgd_step *s, struct error *err)
 {
-    if (cuda_scale(b, v, n, s->momentum, err) || cuda_axpy(b, v, g, n, -s->rate, err)) return -1;
+    if (card_rate(b, s->rate, err) || cuda_scale(b, v, n, s->momentum, err) ||
+        change(b, ARENA_AXPY, v, g, n, NULL, err))
+        return -1;
     if (!s->nesterov) return cuda_axpy(b, p, v, n, 1, err);
-    return cuda_axpy(b, p, v, n, s->momentum, err) || cuda_axpy(b, p, g, n, -s->rate, err) ? -1 : 0;
+    return cuda_axpy(b, p, v, n, s->momentum, err) || change(b, ARENA_AXPY, p, g, n, NULL, err) ? -1 : 0;
 }
 
 /* --- a copy in bfloat16 --- */
@@ -96,7 +117,7 @@ static void piece_of(size_t left, int *rows, int *columns)
 void arena_changed(struct backend_buffer *buffer)
 {
     for (int k = 0; k < CUDA_MAX_GPUS; k++)
-        buffer->narrow_fresh[k] = false;
+        buffer->narrow_made[k] = 0;
 }
 
 /* Makes the copy again from the buffer, or (widen) adds it to the buffer. */
@@ -129,13 +150,13 @@ static int make_narrow(struct gpu *g, int gpu, struct backend_buffer *buffer, st
                : 0;
 }
 
-int arena_narrow(struct gpu *g, int gpu, const struct slot *s, const void **out, struct error *err)
+int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **out, struct error *err)
 {
     struct backend_buffer *buffer = s->buffer;
-    if (make_narrow(g, gpu, buffer, err) ||
-        (!buffer->narrow_fresh[gpu] && convert(g, gpu, buffer, false, err)))
+    if (make_narrow(&b->gpu[gpu], gpu, buffer, err) ||
+        (buffer->narrow_made[gpu] != b->arenas && convert(&b->gpu[gpu], gpu, buffer, false, err)))
         return -1;
-    buffer->narrow_fresh[gpu] = true;
+    buffer->narrow_made[gpu] = b->arenas;
     *out = (char *)buffer->narrow[gpu] + s->offset / 2;
     return 0;
 }
@@ -164,7 +185,7 @@ int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error 
 /* Neither library can divide, but batch norm in inference mode does: scale * (x - mean) / sqrt(variance +
  * epsilon) + bias, element by element. */
 struct adam_room {
-    float *ones, *zeros, *root;
+    float *ones, *zeros, *root, *quotient;
 };
 
 static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
@@ -172,9 +193,9 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
     size_t bytes = CUDA_ADAM_CHUNK * sizeof(float);
     bool fresh = !g->adam;
     cudnnTensorDescriptor_t t = NULL;
-    if (fresh && CUDA("Adam", cudaMalloc(&g->adam, 3 * bytes))) return -1;
-    *room = (struct adam_room){g->adam, (float *)g->adam + CUDA_ADAM_CHUNK,
-                               (float *)g->adam + 2 * CUDA_ADAM_CHUNK};
+    if (fresh && CUDA("Adam", cudaMalloc(&g->adam, 4 * bytes))) return -1;
+    float *p = g->adam;
+    *room = (struct adam_room){p, p + CUDA_ADAM_CHUNK, p + 2 * CUDA_ADAM_CHUNK, p + 3 * CUDA_ADAM_CHUNK};
     if (!fresh) return 0;
     int rc = flat(&t, CUDNN_DATA_FLOAT, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
              fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) ||
@@ -189,46 +210,40 @@ static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
 }
 
 /* n values as one tensor that is not too long in any direction: rows of 1024, and one row for the rest. */
-static int adam_piece(struct gpu *g, const struct adam_room *room, float *p, float *grad, float *m, float *v,
-                      int rows, int columns, float rate, const struct adam_step *s,
-                      cudnnOpTensorDescriptor_t multiply, cudnnOpTensorDescriptor_t root, struct error *err)
+static int adam_piece(struct backend *b, int gpu, const struct adam_room *room, float *p, float *grad,
+                      float *m, float *v, int rows, int columns, const struct adam_step *s, struct error *err)
 {
+    struct gpu *g = &b->gpu[gpu];
     cudnnTensorDescriptor_t t = NULL, single = NULL;
     cudnnHandle_t dnn = g->dnn;
+    cudnnOpTensorDescriptor_t multiply = b->multiply;
     const char *who = "Adam";
-    float minus_rate = -rate, keep1 = s->beta1, take1 = 1 - s->beta1, keep2 = s->beta2, take2 = 1 - s->beta2;
+    float keep1 = s->beta1, take1 = 1 - s->beta1, keep2 = s->beta2, take2 = 1 - s->beta2;
     int rc = flat(&t, CUDNN_DATA_FLOAT, rows, columns, err) || flat(&single, CUDNN_DATA_FLOAT, 1, 1, err) ||
              /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
              DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
              DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
              /* root = sqrt(v) + epsilon, squared, so that batch norm takes its root again */
-             DNN(who, cudnnOpTensor(dnn, root, &one, t, v, &one, t, v, &zero, t, room->root)) ||
+             DNN(who, cudnnOpTensor(dnn, b->root, &one, t, v, &one, t, v, &zero, t, room->root)) ||
              DNN(who, cudnnAddTensor(dnn, &s->epsilon, single, room->ones, &one, t, room->root)) ||
              DNN(who, cudnnOpTensor(dnn, multiply, &one, t, room->root, &one, t, room->root, &zero, t,
                                     room->root)) ||
              /* p = p - rate * m / root */
-             DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION,
-                                                              &minus_rate, &one, t, m, t, p, t, room->ones,
-                                                              room->zeros, room->zeros, room->root, 0));
+             DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION, &one,
+                                                              &zero, t, m, t, room->quotient, t, room->ones,
+                                                              room->zeros, room->zeros, room->root, 0)) ||
+             arena_call(g, ARENA_AXPY, true, (size_t)rows * (size_t)columns, g->minus_rate, room->quotient, p,
+                        err);
     if (t) cudnnDestroyTensorDescriptor(t);
     if (single) cudnnDestroyTensorDescriptor(single);
     return rc ? -1 : 0;
 }
 
-int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
-              const struct adam_step *s, struct error *err)
+static int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
+                     const struct adam_step *s, struct error *err)
 {
-    cudnnOpTensorDescriptor_t multiply = NULL, root = NULL;
-    double t = (double)s->step;
-    float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
-    const char *who = "Adam";
     arena_changed(p.buffer);
-    int rc = arena_settle(b, g.buffer, err) || DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
-             DNN(who, cudnnCreateOpTensorDescriptor(&root)) ||
-             DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
-                                                 CUDNN_PROPAGATE_NAN)) ||
-             DNN(who, cudnnSetOpTensorDescriptor(root, CUDNN_OP_TENSOR_SQRT, CUDNN_DATA_FLOAT,
-                                                 CUDNN_PROPAGATE_NAN));
+    int rc = card_rate(b, adam_rate(s), err) || arena_settle(b, g.buffer, err);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *gpu = &b->gpu[k];
         struct adam_room room = {0};
@@ -239,12 +254,21 @@ int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slot m, st
             size_t left = n - first < CUDA_ADAM_CHUNK ? n - first : CUDA_ADAM_CHUNK;
             int rows, columns;
             piece_of(left, &rows, &columns);
-            rc = adam_piece(gpu, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, rate,
-                            s, multiply, root, err);
+            rc = adam_piece(b, k, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, s,
+                            err);
             first += (size_t)rows * (size_t)columns;
         }
     }
-    if (multiply) cudnnDestroyOpTensorDescriptor(multiply);
-    if (root) cudnnDestroyOpTensorDescriptor(root);
     return rc ? -1 : 0;
+}
+
+void arena_functions(struct backend_table *t)
+{
+    t->fill_zero = cuda_fill_zero;
+    t->copy = cuda_copy;
+    t->scale = cuda_scale;
+    t->axpy = cuda_axpy;
+    t->sum_of_squares = cuda_sum_of_squares;
+    t->sgd = cuda_sgd;
+    t->adam = cuda_adam;
 }

@@ -16,30 +16,6 @@
 #define TIMED 4 /* plans that are timed: the heuristics put the quickest near the front */
 #define RUNS 3  /* of each; the shortest counts */
 
-/* "67 3=1,9=2": engine 67 with knob 3 at 1 and knob 9 at 2. */
-static void write_choice(const struct graph_choice *c, char *out, size_t bytes)
-{
-    int used = snprintf(out, bytes, "%lld ", (long long)c->engine);
-    for (int i = 0; i < c->n_knobs; i++)
-        used += snprintf(out + used, bytes - (size_t)used, "%s%lld=%lld", i ? "," : "", (long long)c->knob[i],
-                         (long long)c->value[i]);
-}
-
-static bool read_choice(const char *s, struct graph_choice *c)
-{
-    char *end;
-    *c = (struct graph_choice){.engine = strtoll(s, &end, 10)};
-    if (end == s || *end++ != ' ') return false;
-    while (*end) {
-        if (c->n_knobs == GRAPH_MAX_KNOBS) return false;
-        c->knob[c->n_knobs] = strtoll(s = end, &end, 10);
-        if (end == s || *end++ != '=') return false;
-        c->value[c->n_knobs++] = strtoll(s = end, &end, 10);
-        if (end == s || (*end && *end++ != ',')) return false;
-    }
-    return true;
-}
-
 int plans_open(struct backend *b, struct error *err)
 {
     char device[256], prefix[350], *path = NULL;
@@ -153,7 +129,7 @@ int plan_choose(struct backend *b, const struct conv_graph *g, const char *subje
     struct graph_plan offered[TIMED];
     char key[500], text[500];
     int n = 0, best = 0, rc = 1;
-    graph_name(g, key, sizeof key);
+    graph_name(g, g->type == CUDNN_DATA_BFLOAT16, key, sizeof key);
     size_t used = strlen(key);
     snprintf(key + used, sizeof key - used, " %s %zuMiB", wish.tensor_core ? "tensor" : "fma",
              wish.workspace_limit >> 20);
@@ -161,7 +137,7 @@ int plan_choose(struct backend *b, const struct conv_graph *g, const char *subje
     const char *known;
     struct graph_choice choice;
     for (size_t i = 0; rc == 1 && (known = choice_file_find(&b->plans, key, &i));)
-        if (read_choice(known, &choice)) rc = make_from(b, 0, g, &wish, subject, &choice, *out, err);
+        if (graph_choice_read(known, &choice)) rc = make_from(b, 0, g, &wish, subject, &choice, *out, err);
     if (!rc) return 0;
     if (rc == 1 && graph_plans(g, &d, &wish, subject, offered, b->described ? 1 : TIMED, &n, err)) rc = -1;
     if (rc == 1 && n > 0) {
@@ -172,7 +148,7 @@ int plan_choose(struct backend *b, const struct conv_graph *g, const char *subje
             offered[best] = (struct graph_plan){0};
             rc = make_from(b, 1, g, &wish, subject, &choice, *out, err);
         }
-        write_choice(&choice, text, sizeof text);
+        graph_choice_write(&choice, text, sizeof text);
         if (!rc) rc = choice_file_add(&b->plans, key, text, err);
     }
     while (n > 0)

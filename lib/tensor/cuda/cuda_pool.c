@@ -11,6 +11,8 @@
 #include <float.h>
 #include <stdlib.h>
 
+#include "tensor/op_host.h"
+
 #define DX 1
 #define DY 2
 
@@ -49,35 +51,18 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
     if (max || !asymmetric || b->described) return 0;
     /* The size of the window divided by the number of real values, for each pixel
      * of y: a few numbers, made once. */
-    size_t n = (size_t)ys.h * (size_t)ys.w, at_pixel = 0;
+    size_t n = (size_t)ys.h * (size_t)ys.w;
     float *factors = mem_alloc(n * sizeof *factors, err);
     int rc = factors ? 0 : -1;
-    for (int y = 0; factors && y < ys.h; y++)
-        for (int x = 0; x < ys.w; x++) {
-            int y0 = y * sh - d->pad_top, x0 = x * sw - d->pad_left, y1 = y0 + kh, x1 = x0 + kw;
-            int rows = (y1 < xs.h ? y1 : xs.h) - (y0 > 0 ? y0 : 0),
-                columns = (x1 < xs.w ? x1 : xs.w) - (x0 > 0 ? x0 : 0);
-            factors[at_pixel++] = (float)(kh * kw) / (float)(rows * columns > 0 ? rows * columns : 1);
-        }
-    op->constant_bytes = round_up(2 * n * sizeof *factors);
+    if (factors) op_host_average_factors(d, factors);
+    op->constant_bytes = round_up(n * sizeof *factors);
     cudnnTensorDescriptor_t wide = NULL;
     if (!rc)
         rc = tensor_make(&op->divisor, op->name, op->type, 1, 1, ys.h, ys.w, err) ||
-             tensor_make(&wide, op->name, CUDNN_DATA_FLOAT, 1, 1, ys.h, ys.w, err) ||
-             DNN(op->name, cudnnCreateOpTensorDescriptor(&op->multiply)) ||
-             DNN(op->name, cudnnSetOpTensorDescriptor(op->multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
-                                                      CUDNN_PROPAGATE_NAN));
+             tensor_make(&wide, op->name, CUDNN_DATA_FLOAT, 1, 1, ys.h, ys.w, err);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
-        struct gpu *g = &b->gpu[k];
-        char *second;
-        rc = gpu_use(g, err) || CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes));
-        if (rc) break;
-        second = (char *)op->constant[k] + n * sizeof *factors;
-        if (op->type == CUDNN_DATA_FLOAT)
-            rc = gpu_upload(g, op->constant[k], factors, n * sizeof *factors, err);
-        else
-            rc = gpu_upload(g, second, factors, n * sizeof *factors, err) ||
-                 transform(g, op->name, wide, second, op->divisor, op->constant[k], false, err);
+        rc = gpu_use(&b->gpu[k], err) || CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes)) ||
+             op_constant(&b->gpu[k], op, factors, n, wide, op->divisor, op->constant[k], err);
     }
     if (wide) cudnnDestroyTensorDescriptor(wide);
     free(factors);
@@ -95,8 +80,8 @@ int pool_forward(const struct run *r, struct error *err)
                    op->d.kind == OP_MAX_POOL ? -FLT_MAX : 0, &x, err) ||
         DNN(op->name, cudnnPoolingForward(dnn, op->pool, &one, op->x[0].full, x, &zero, op->y.full, y)))
         return -1;
-    if (op->multiply && DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->y.full, y, &one, op->divisor,
-                                                    op->constant[r->gpu], &zero, op->y.full, y)))
+    if (op->divisor && DNN(op->name, cudnnOpTensor(dnn, r->b->multiply, &one, op->y.full, y, &one,
+                                                   op->divisor, op->constant[r->gpu], &zero, op->y.full, y)))
         return -1;
     return operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
 }
@@ -117,9 +102,9 @@ int pool_backward(const struct run *r, struct error *err)
         (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, -FLT_MAX, &x, err) ||
          operand_in(&op->y, r->g, op->name, at(&r->io->y, r->gpu), r->workspace, 0, &y, err)))
         return -1;
-    if (op->multiply && DNN(op->name, cudnnOpTensor(dnn, op->multiply, &one, op->x[DY].full, dy, &one,
-                                                    op->divisor, op->constant[r->gpu], &zero, op->x[DY].full,
-                                                    (void *)dy))) /* staged by pool_make: ours to change */
+    if (op->divisor && DNN(op->name, cudnnOpTensor(dnn, r->b->multiply, &one, op->x[DY].full, dy, &one,
+                                                   op->divisor, op->constant[r->gpu], &zero, op->x[DY].full,
+                                                   (void *)dy))) /* staged by pool_make: ours to change */
         return -1;
     if (DNN(op->name,
             cudnnPoolingBackward(dnn, op->pool, &one, op->y.full, y, op->x[DY].full, dy, op->x[0].full, x,

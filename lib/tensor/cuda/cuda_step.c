@@ -1,72 +1,183 @@
 /*
- * cuda_step.c: a training step that the host does not wait for. The loss's gradient is made on the card; what
- * the host wants to know of a step (logits, norms) comes to pinned memory while the next one is queued.
+ * cuda_step.c: a training step that the host does not wait for. The loss's gradient is made on the card, and
+ * what the host wants to know of a step (logits, norms) comes to pinned memory while the next one is queued.
+ *
+ * On one GPU the second step with the same settings is recorded as a CUDA graph, and that is launched for
+ * later ones. What differs from step to step is sent before it: pictures, masks, targets, the rate. A
+ * recording has all addresses in it, so nothing that it uses may move: the first step has made everything.
  */
 #include "tensor/cuda/cuda.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-int cuda_loss_gradient(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
-                       const float *values, struct error *err)
+/* --- one graph a step --- */
+
+void step_forget(struct backend *b)
+{
+    if (b->graph) cudaStreamSynchronize(b->gpu[0].compute);
+    if (b->graph) cudaGraphExecDestroy(b->graph);
+    b->graph = NULL;
+}
+
+static int record(struct backend *b, int (*body)(void *, struct error *), void *context, struct error *err)
+{
+    cudaStream_t stream = b->gpu[0].compute;
+    struct error ignored = {0};
+    cudaGraph_t graph = NULL;
+    if (CUDA("a step", cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal))) return -1;
+    b->gpu[0].recording = true;
+    int rc = body(context, err);
+    b->gpu[0].recording = false;
+    cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+    if (cuda_check(rc ? &ignored : err, "a step", "cudaStreamEndCapture", ended)) rc = -1;
+    if (!rc) rc = CUDA("a step", cudaGraphInstantiate(&b->graph, graph, 0));
+    if (graph) cudaGraphDestroy(graph);
+    if (rc) b->graph = NULL;
+    return rc;
+}
+
+static int cuda_run_step(struct backend *b, const double *key, size_t n_key,
+                         int (*body)(void *, struct error *), void *context, struct error *err)
+{
+    struct error why = {0};
+    if (n_key > STEP_MAX_KEY) return error_set(err, EX_SOFTWARE, "cuda: a step has %zu settings", n_key);
+    bool known = b->n_key == n_key && !memcmp(b->key, key, n_key * sizeof *key);
+    if (!known) {
+        step_forget(b);
+        memcpy(b->key, key, n_key * sizeof *key);
+        b->n_key = n_key;
+    }
+    arenas_changed(b); /* a recording makes the copies of weights, whatever ran before it */
+    if (gpu_use(&b->gpu[0], err)) return -1;
+    if (b->records && known && !b->graph && record(b, body, context, &why)) {
+        size_t used = strlen(b->description);
+        snprintf(b->description + used, sizeof b->description - used, ", no CUDA graph (%s)", why.text);
+        b->records = false;
+        arenas_changed(b); /* what was noted as done did not run */
+    }
+    if (!b->graph) return body(context, err);
+    int rc = CUDA("a step", cudaGraphLaunch(b->graph, b->gpu[0].compute));
+    arenas_changed(b);
+    return rc;
+}
+
+/* --- its loss --- */
+
+int card_rate(struct backend *b, float rate, struct error *err)
+{
+    float minus = -rate;
+    for (int k = 0; k < b->n_gpus; k++) {
+        struct gpu *g = &b->gpu[k];
+        if (g->minus_rate && g->sent_rate == rate) continue;
+        if (gpu_use(g, err) ||
+            (!g->minus_rate && CUDA("the rate", cudaMalloc((void **)&g->minus_rate, sizeof minus))) ||
+            gpu_upload(g, g->minus_rate, &minus, sizeof minus, err))
+            return -1;
+        g->sent_rate = rate;
+    }
+    return 0;
+}
+
+/* Of a batch's vectors of s: how many bytes each GPU has. */
+static size_t part_bytes(const struct backend *b, const struct tensor_shape *s)
+{
+    return (size_t)images_per_gpu(b, s->n) * (size_t)s->c * sizeof(float);
+}
+
+static int cuda_step_values(struct backend *b, struct slot dz, const struct tensor_shape *s,
+                            const float *values, float rate, struct error *err)
+{
+    size_t bytes = part_bytes(b, s), all = shape_values(s);
+    for (int k = 0; k < b->n_gpus; k++) {
+        struct gpu *g = &b->gpu[k];
+        const float *mine = values + (bytes == all * sizeof(float) ? 0 : (size_t)k * bytes / sizeof(float));
+        if (gpu_use(g, err) || gpu_grow(g, &g->loss, &g->loss_bytes, 2 * bytes, "the loss", err) ||
+            gpu_upload(g, g->loss, mine, bytes, err) || gpu_upload(g, at(&dz, k), mine + all, bytes, err))
+            return -1;
+    }
+    return card_rate(b, rate, err);
+}
+
+static int cuda_loss_gradient(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
+                              struct error *err)
 {
     const char *who = "the loss";
     cudnnTensorDescriptor_t t = NULL;
-    cudnnOpTensorDescriptor_t multiply = NULL;
-    int each = images_per_gpu(b, s->n);
-    size_t n = (size_t)each * (size_t)s->c, bytes = n * sizeof(float);
-    int rc = tensor_make(&t, who, CUDNN_DATA_FLOAT, each, s->c, 1, 1, err) ||
-             DNN(who, cudnnCreateOpTensorDescriptor(&multiply)) ||
-             DNN(who, cudnnSetOpTensorDescriptor(multiply, CUDNN_OP_TENSOR_MUL, CUDNN_DATA_FLOAT,
-                                                 CUDNN_PROPAGATE_NAN));
+    size_t bytes = part_bytes(b, s);
+    int rc = tensor_make(&t, who, CUDNN_DATA_FLOAT, images_per_gpu(b, s->n), s->c, 1, 1, err);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
-        const float *mine = values + (each == s->n ? 0 : (size_t)k * n);
-        char *dp = at(&dz, k);
-        rc = gpu_use(g, err) || gpu_grow(g, &g->loss, &g->loss_bytes, 2 * bytes, who, err) ||
-             gpu_upload(g, g->loss, mine, bytes, err) ||
-             gpu_upload(g, dp, mine + shape_values(s), bytes, err) ||
+        void *probabilities = (char *)g->loss + bytes;
+        rc = gpu_use(g, err) ||
              DNN(who, cudnnSoftmaxForward(g->dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL, &one, t,
-                                          at(&z, k), &zero, t, (char *)g->loss + bytes)) ||
-             DNN(who, cudnnOpTensor(g->dnn, multiply, &one, t, (char *)g->loss + bytes, &one, t, g->loss,
-                                    &one, t, dp));
+                                          at(&z, k), &zero, t, probabilities)) ||
+             DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, probabilities, &one, t, g->loss, &one, t,
+                                    at(&dz, k)));
     }
     if (t) cudnnDestroyTensorDescriptor(t);
-    if (multiply) cudnnDestroyOpTensorDescriptor(multiply);
     return rc ? -1 : 0;
 }
 
-/* To the device's g->norms: cuBLAS waits for an answer that goes to the host. */
-static int queue_norm(struct gpu *g, const struct step_norm *x, int which, struct error *err)
+/* --- its norms --- */
+
+/*
+ * x *= min(1, most / norm), all on the card. Batch norm divides: (sqrt(most) / sqrt(norm))^2, then a ReLU
+ * capped at 1; a norm of 0 gives infinity, and so 1. The root comes first so that no square overflows.
+ */
+static int clip_to(struct gpu *g, struct backend *b, float *x, size_t n, float most, struct error *err)
 {
-    struct error ignored = {0};
-    if (x->n > CUDA_PIECE) return error_set(err, EX_UNAVAILABLE, "cuda: the norm of %zu values", x->n);
-    if (BLAS("norm", cublasSetPointerMode(g->blas, CUBLAS_POINTER_MODE_DEVICE))) return -1;
+    const char *who = "clipping";
+    float *norm = g->norms, *factor = norm + STEP_MAX_NORMS, root = sqrtf(most);
+    cudnnTensorDescriptor_t t = NULL;
+    cudnnActivationDescriptor_t cap = NULL;
     int rc =
-        BLAS("norm", cublasSnrm2(g->blas, (int)x->n, (float *)at(&x->x, 0), 1, (float *)g->norms + which));
-    return blas_check(rc ? &ignored : err, "norm", "cublasSetPointerMode",
-                      cublasSetPointerMode(g->blas, CUBLAS_POINTER_MODE_HOST)) ||
-                   rc
-               ? -1
-               : 0;
+        tensor_make(&t, who, CUDNN_DATA_FLOAT, 1, 1, 1, 1, err) ||
+        DNN(who, cudnnCreateActivationDescriptor(&cap)) ||
+        DNN(who, cudnnSetActivationDescriptor(cap, CUDNN_ACTIVATION_CLIPPED_RELU, CUDNN_PROPAGATE_NAN, 1)) ||
+        DNN(who,
+            cudnnBatchNormalizationForwardInference(g->dnn, CUDNN_BATCHNORM_SPATIAL, &root, &zero, t, g->ones,
+                                                    t, factor, t, g->ones, g->zeros, g->zeros, norm, 0)) ||
+        DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, factor, &one, t, factor, &zero, t, factor)) ||
+        DNN(who, cudnnActivationForward(g->dnn, cap, &one, t, factor, &zero, t, factor)) ||
+        arena_call(g, ARENA_SCALE, true, n, factor, NULL, x, err);
+    if (cap) cudnnDestroyActivationDescriptor(cap);
+    if (t) cudnnDestroyTensorDescriptor(t);
+    return rc ? -1 : 0;
 }
 
-int cuda_queue_results(struct backend *b, struct slot z, const struct tensor_shape *s,
-                       const struct step_norm *norms, int n_norms, struct error *err)
+static int cuda_keep_norms(struct backend *b, const struct step_norm *norms, int n_norms, float clip,
+                           struct error *err)
 {
-    const char *what = "a step's results";
-    int each = images_per_gpu(b, s->n), n_parts = each == s->n ? 1 : b->n_gpus;
-    size_t bytes = (size_t)each * (size_t)s->c * sizeof(float), first = STEP_MAX_NORMS * sizeof(float);
     for (int i = 0; i < n_norms; i++)
         if (arena_settle(b, norms[i].x.buffer, err)) return -1;
+    for (int k = 0; k < b->n_gpus; k++) { /* each has the same sums, and scales its own */
+        struct gpu *g = &b->gpu[k];
+        size_t bytes = (STEP_MAX_NORMS + 1) * sizeof(float);
+        if (gpu_use(g, err) || (!g->norms && CUDA("norms", cudaMalloc((void **)&g->norms, bytes)))) return -1;
+        for (int i = 0; i < (k == 0 ? n_norms : clip > 0); i++)
+            if (arena_call(g, ARENA_NORM, true, norms[i].n, g->norms + i, (float *)at(&norms[i].x, k), NULL,
+                           err))
+                return -1;
+        if (clip > 0 && clip_to(g, b, (float *)at(&norms[0].x, k), norms[0].n, clip, err)) return -1;
+    }
+    return 0;
+}
+
+/* --- its results --- */
+
+static int cuda_queue_results(struct backend *b, struct slot z, const struct tensor_shape *s, int n_norms,
+                              struct error *err)
+{
+    const char *what = "a step's results";
+    size_t bytes = part_bytes(b, s), first = STEP_MAX_NORMS * sizeof(float);
+    int n_parts = bytes == shape_values(s) * sizeof(float) ? 1 : b->n_gpus;
     for (int k = 0; k < n_parts; k++) {
         struct gpu *g = &b->gpu[k];
         struct step_results *r = &g->results[b->next_results];
-        if (gpu_use(g, err) || (!g->norms && CUDA(what, cudaMalloc(&g->norms, first))) ||
-            pinned_grow(g, &r->pinned, &r->bytes, first + bytes, what, err))
-            return -1;
-        for (int i = 0; k == 0 && i < n_norms; i++)
-            if (queue_norm(g, &norms[i], i, err)) return -1;
-        if ((k == 0 && n_norms &&
+        if (gpu_use(g, err) || pinned_grow(g, &r->pinned, &r->bytes, first + bytes, what, err) ||
+            (k == 0 && n_norms &&
              CUDA(what, cudaMemcpyAsync(r->pinned, g->norms, (size_t)n_norms * sizeof(float),
                                         cudaMemcpyDeviceToHost, g->compute))) ||
             CUDA(what, cudaMemcpyAsync((char *)r->pinned + first, at(&z, k), bytes, cudaMemcpyDeviceToHost,
@@ -81,7 +192,7 @@ int cuda_queue_results(struct backend *b, struct slot z, const struct tensor_sha
     return 0;
 }
 
-int cuda_take_results(struct backend *b, float *z, float *norms, struct error *err)
+static int cuda_take_results(struct backend *b, float *z, float *norms, struct error *err)
 {
     int which = b->next_results ^ (b->results_under_way & 1);
     if (!b->results_under_way) return error_set(err, EX_SOFTWARE, "cuda: no step is under way");
@@ -95,4 +206,14 @@ int cuda_take_results(struct backend *b, float *z, float *norms, struct error *e
         r->part = 0;
     }
     return 0;
+}
+
+void step_functions(struct backend_table *t)
+{
+    t->step_values = cuda_step_values;
+    t->run_step = cuda_run_step;
+    t->loss_gradient = cuda_loss_gradient;
+    t->keep_norms = cuda_keep_norms;
+    t->queue_results = cuda_queue_results;
+    t->take_results = cuda_take_results;
 }

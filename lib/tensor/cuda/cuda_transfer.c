@@ -61,6 +61,7 @@ static int staging_done(struct gpu *g, struct staging *s, struct error *err)
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err)
 {
     struct staging *s = &g->staging[0];
+    if (g->recording) return error_set(err, EX_SOFTWARE, "cuda: an upload within a recording");
     if (gpu_use(g, err)) return -1;
     if (n_bytes <= SMALL_BYTES) {
         if (!g->small && CUDA("small uploads", cudaMallocHost((void **)&g->small, 2 * SMALL_BYTES)))
@@ -93,18 +94,6 @@ struct upload {
     float scale, offset;
     int n_rows; /* pictures given; the rest becomes 0 */
 };
-
-static void to_signed(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
-{
-    size_t i = 0;
-    for (uint64_t v; i + sizeof v <= n; i += sizeof v) {
-        memcpy(&v, from + i, sizeof v);
-        v ^= 0x8080808080808080;
-        memcpy(to + i, &v, sizeof v);
-    }
-    for (; i < n; i++)
-        to[i] = from[i] ^ 0x80;
-}
 
 /*
  * Converts rows of the staging buffer into their slot. Bytes arrive as value - 128 in a signed byte, which
@@ -155,7 +144,7 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
         }
         if (staging_begin(b, g, (size_t)rows.n * sent, &st, err)) return -1;
         if (u->floats) memcpy(st->pinned, u->floats + (size_t)from * row, (size_t)rows.n * sent);
-        if (u->bytes) to_signed(st->pinned, u->bytes + (size_t)from * row, (size_t)rows.n * row);
+        if (u->bytes) op_host_to_signed(st->pinned, u->bytes + (size_t)from * row, (size_t)rows.n * row);
         if (staging_send(g, st, (size_t)rows.n * sent, err) || place(b, g, st, place_at, &rows, u, err) ||
             staging_done(g, st, err))
             return -1;
@@ -181,14 +170,15 @@ static int upload(struct backend *b, struct slot to, const struct tensor_shape *
     return 0;
 }
 
-int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
-                       int n_rows, struct error *err)
+static int cuda_tensor_upload(struct backend *b, struct slot to, const struct tensor_shape *s,
+                              const float *nhwc, int n_rows, struct error *err)
 {
     return upload(b, to, s, &(struct upload){nhwc, NULL, 1, 0, n_rows}, err);
 }
 
-int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
-                          const uint8_t *nhwc, int n_rows, float scale, float offset, struct error *err)
+static int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s,
+                                 const uint8_t *nhwc, int n_rows, float scale, float offset,
+                                 struct error *err)
 {
     if (b->sends_bytes) return upload(b, to, s, &(struct upload){NULL, nhwc, scale, offset, n_rows}, err);
     size_t n = (size_t)n_rows * (size_t)s->h * (size_t)s->w * (size_t)s->c;
@@ -227,8 +217,8 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
     return rc ? -1 : 0;
 }
 
-int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s, float *nhwc,
-                         int n_rows, struct error *err)
+static int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s,
+                                float *nhwc, int n_rows, struct error *err)
 {
     size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c;
     struct tensor_shape each = *s;
@@ -245,13 +235,13 @@ int cuda_tensor_download(struct backend *b, struct slot from, const struct tenso
 
 /* --- parameters --- */
 
-size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p)
+static size_t cuda_param_bytes(const struct backend *b, const struct param_shape *p)
 {
     return param_shape_values(p) * sizeof(float);
 }
 
-int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p, const float *keras,
-                      struct error *err)
+static int cuda_param_upload(struct backend *b, struct slot to, const struct param_shape *p,
+                             const float *keras, struct error *err)
 {
     size_t n = param_shape_values(p);
     float *ours = mem_alloc(n * sizeof *ours, err);
@@ -264,12 +254,22 @@ int cuda_param_upload(struct backend *b, struct slot to, const struct param_shap
     return rc;
 }
 
-int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
-                        struct error *err)
+static int cuda_param_download(struct backend *b, struct slot from, const struct param_shape *p, float *keras,
+                               struct error *err)
 {
     if (arena_settle(b, from.buffer, err) || gpu_use(&b->gpu[0], err) ||
         fetch(&b->gpu[0], at(&from, 0), param_shape_values(p) * sizeof(float), err))
         return -1;
     op_host_reorder(p, b->gpu[0].download_pinned, keras, true);
     return 0;
+}
+
+void transfer_functions(struct backend_table *t)
+{
+    t->tensor_upload = cuda_tensor_upload;
+    t->tensor_upload_u8 = cuda_tensor_upload_u8;
+    t->tensor_download = cuda_tensor_download;
+    t->param_upload = cuda_param_upload;
+    t->param_download = cuda_param_download;
+    t->param_bytes = cuda_param_bytes;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tensor/op_host.h"
 #include "tensor/ref/ref.h"
 
 struct backend {
@@ -138,20 +139,7 @@ static void ref_op_destroy(struct backend *b, struct backend_op *op)
     free(op);
 }
 
-static unsigned ref_op_backward_reads(const struct backend_op *op)
-{
-    unsigned reads = op->d.activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
-    switch (op->d.kind) {
-    case OP_CONV:
-    case OP_DEPTHWISE:
-    case OP_DENSE: return reads | (op->d.needs_dw ? BACKWARD_READS_X : 0);
-    case OP_BATCH_NORM:
-    case OP_CURVE:
-    case OP_PRODUCT:
-    case OP_SCALE: return reads | BACKWARD_READS_X;
-    default: return reads;
-    }
-}
+static unsigned ref_op_backward_reads(const struct backend_op *op) { return op_host_backward_reads(&op->d); }
 
 static size_t ref_op_saved_bytes(const struct backend_op *op)
 {
@@ -284,8 +272,7 @@ static int ref_adam(struct backend *b, struct slot sp, struct slot sg, struct sl
 {
     float *p = ref_at(&sp), *m = ref_at(&sm), *v = ref_at(&sv);
     const float *g = ref_at(&sg);
-    double t = (double)s->step;
-    float rate = (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
+    float rate = adam_rate(s);
     for (size_t i = 0; i < n; i++) {
         m[i] = s->beta1 * m[i] + (1 - s->beta1) * g[i];
         v[i] = s->beta2 * v[i] + (1 - s->beta2) * g[i] * g[i];

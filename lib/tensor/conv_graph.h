@@ -1,0 +1,106 @@
+/*
+ * conv_graph.h: a convolution as cuDNN's graphs have it, and a choice among the engines for it, as plain data
+ * and as text. Nothing here needs cuDNN.
+ */
+#ifndef WINNOW_TENSOR_CONV_GRAPH_H
+#define WINNOW_TENSOR_CONV_GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tensor/backend.h"
+
+#define GRAPH_MAX_KNOBS 16
+#define GRAPH_MAX_TENSORS 5
+
+enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
+
+/* Names of the tensors of a graph in a run: x and dx are GRAPH_X, and so on. */
+enum graph_tensor { GRAPH_X, GRAPH_W, GRAPH_Y, GRAPH_BIAS, GRAPH_ADD };
+
+/* Plain data: two graphs are the same when their bytes are, so start from zeros. Sizes are in pixels, maps
+ * are NHWC, and kernels are [k][kernel_h][kernel_w][c / groups]. */
+struct conv_graph {
+    enum conv_pass pass;
+    int type; /* cudnnDataType_t, of all tensors in memory; sums are float */
+    int n, h, w, c, oh, ow, k, groups;
+    int y_pixel; /* values from one pixel of y to the next: k, or more where y is a slice of a wider map */
+    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+    int pad_top, pad_bottom, pad_left, pad_right;
+    /* PASS_FORWARD: y = relu(conv(x, w) + add + bias), each part where it is set. bias is [k], of type */
+    int bias, add, relu;
+    int accumulate; /* PASS_DATA: dx += instead of dx = */
+};
+
+/* Which of cuDNN's engines, and its settings: enough to make the same plan again. */
+struct graph_choice {
+    int64_t engine;
+    int n_knobs;
+    int64_t knob[GRAPH_MAX_KNOBS], value[GRAPH_MAX_KNOBS];
+};
+
+/* The forward pass of a convolution over n pictures, whose y is dense or lies as the operation says. What is
+ * fused and added to is left open. */
+static inline struct conv_graph conv_graph_of(const struct op_desc *d, int type, int n, bool dense_y)
+{
+    return (struct conv_graph){.pass = PASS_FORWARD,
+                               .type = type,
+                               .n = n,
+                               .h = d->x[0].h,
+                               .w = d->x[0].w,
+                               .c = d->x[0].c,
+                               .oh = d->y.h,
+                               .ow = d->y.w,
+                               .k = d->y.c,
+                               .groups = d->kind == OP_DEPTHWISE ? d->x[0].c : 1,
+                               .y_pixel = dense_y ? d->y.c : d->y.parent_c,
+                               .kernel_h = d->kernel_h,
+                               .kernel_w = d->kernel_w,
+                               .stride_h = d->stride_h,
+                               .stride_w = d->stride_w,
+                               .dilation_h = d->dilation_h ? d->dilation_h : 1,
+                               .dilation_w = d->dilation_w ? d->dilation_w : 1,
+                               .pad_top = d->pad_top,
+                               .pad_bottom = d->pad_bottom,
+                               .pad_left = d->pad_left,
+                               .pad_right = d->pad_right};
+}
+
+/* "forward 32x299x299x3 -> 32x149x149x32 k3x3 ... bf16": the name under which a plan is remembered. */
+static inline void graph_name(const struct conv_graph *g, bool bf16, char *out, size_t bytes)
+{
+    static const char *const names[] = {"forward", "data", "filter"};
+    snprintf(out, bytes, "%s%s%s%s%s %dx%dx%dx%d %dx%dx%d/%d k%dx%d s%dx%d d%dx%d p%d.%d.%d.%d g%d %s",
+             names[g->pass], g->add ? "+add" : "", g->bias ? "+bias" : "", g->relu ? "+relu" : "",
+             g->accumulate ? "+=" : "", g->n, g->h, g->w, g->c, g->oh, g->ow, g->k, g->y_pixel, g->kernel_h,
+             g->kernel_w, g->stride_h, g->stride_w, g->dilation_h, g->dilation_w, g->pad_top, g->pad_bottom,
+             g->pad_left, g->pad_right, g->groups, bf16 ? "bf16" : "f32");
+}
+
+/* "67 3=1,9=2": engine 67 with knob 3 at 1 and knob 9 at 2. */
+static inline void graph_choice_write(const struct graph_choice *c, char *out, size_t bytes)
+{
+    int used = snprintf(out, bytes, "%lld ", (long long)c->engine);
+    for (int i = 0; i < c->n_knobs; i++)
+        used += snprintf(out + used, bytes - (size_t)used, "%s%lld=%lld", i ? "," : "", (long long)c->knob[i],
+                         (long long)c->value[i]);
+}
+
+static inline bool graph_choice_read(const char *s, struct graph_choice *c)
+{
+    char *end;
+    *c = (struct graph_choice){.engine = strtoll(s, &end, 10)};
+    if (end == s || *end++ != ' ') return false;
+    while (*end) {
+        if (c->n_knobs == GRAPH_MAX_KNOBS) return false;
+        c->knob[c->n_knobs] = strtoll(s = end, &end, 10);
+        if (end == s || *end++ != '=') return false;
+        c->value[c->n_knobs++] = strtoll(s = end, &end, 10);
+        if (end == s || (*end && *end++ != ',')) return false;
+    }
+    return true;
+}
+
+#endif
