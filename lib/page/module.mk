@@ -1,2 +1,2 @@
 # Self-contained HTML pages: escaping, base64, content security policy.
-NEEDS.page := base
+NEEDS.page := base io

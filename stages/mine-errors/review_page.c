@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "metric/picked_rows.h"
 #include "page/page.h"
+#include "page/page_template.h"
 
 extern const char review_page_html[] __attribute__((visibility("hidden")));
 extern const char review_page_css[] __attribute__((visibility("hidden")));
@@ -103,51 +104,21 @@ out:
     return rc;
 }
 
-static int put_policy(struct text *out, struct error *err)
-{
-    return text_puts(out, "default-src 'none'; img-src 'self' file: data:; style-src ", err) ||
-                   page_csp_hash(out, review_page_css, strlen(review_page_css), err) ||
-                   text_puts(out, "; script-src ", err) ||
-                   page_csp_hash(out, review_page_js, strlen(review_page_js), err) ||
-                   text_puts(out, "; base-uri 'none'; form-action 'none'", err)
-               ? -1
-               : 0;
-}
-
 int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_inputs *f,
                  const struct suspects *s, struct manifest_source *source, struct error *err)
 {
     struct text title = TEXT_EMPTY, policy = TEXT_EMPTY, data = TEXT_EMPTY;
-    struct atomic_file file = ATOMIC_FILE_EMPTY;
     int rc = -1;
-    if (page_escape(&title, o->title, err) || put_policy(&policy, err) || io_mkdirs_for(o->review, err) ||
-        put_data(&data, o, p, f, s, source, err) || atomic_file_open(&file, o->review, err))
+    if (page_escape(&title, o->title, err) || page_policy(&policy, review_page_css, review_page_js, err) ||
+        io_mkdirs_for(o->review, err) || put_data(&data, o, p, f, s, source, err))
         goto out;
-    const struct {
-        const char *name, *value;
-    } parts[] = {{"{{title}}", title.data ? title.data : ""},
-                 {"{{csp}}", policy.data},
-                 {"{{css}}", review_page_css},
-                 {"{{js}}", review_page_js},
-                 {"{{data}}", data.data}};
-    for (const char *at = review_page_html; *at;) {
-        const char *next = strstr(at, "{{"), *value = NULL;
-        if (!next) {
-            fputs(at, file.stream);
-            break;
-        }
-        fwrite(at, 1, (size_t)(next - at), file.stream);
-        at = next + 2;
-        for (size_t i = 0; i < sizeof parts / sizeof *parts && !value; i++)
-            if (text_starts(next, parts[i].name)) {
-                value = parts[i].value;
-                at = next + strlen(parts[i].name);
-            }
-        fputs(value ? value : "{{", file.stream);
-    }
-    rc = atomic_file_commit(&file, err);
+    const struct page_part parts[] = {{"title", title.data},
+                                      {"csp", policy.data},
+                                      {"css", review_page_css},
+                                      {"js", review_page_js},
+                                      {"data", data.data}};
+    rc = page_write(o->review, review_page_html, parts, sizeof parts / sizeof *parts, err);
 out:
-    atomic_file_discard(&file);
     text_release(&title);
     text_release(&policy);
     text_release(&data);
