@@ -105,3 +105,9 @@ double sort_quantile(const double *sorted, size_t n, double q)
     double rest = at - (double)i;
     return i + 1 < n ? sorted[i] + (sorted[i + 1] - sorted[i]) * rest : sorted[i];
 }
+
+double sort_far_above(const double *sorted, size_t n)
+{
+    double median = sort_quantile(sorted, n, 0.5), high = sort_quantile(sorted, n, 0.95);
+    return high + (high - median) / 2;
+}

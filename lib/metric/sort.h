@@ -22,5 +22,8 @@ int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct
 int sort_compare_doubles(const void *x, const void *y);
 /* The quantile q of n > 0 sorted values, by linear interpolation at (n - 1) q. */
 double sort_quantile(const double *sorted, size_t n, double q);
+/* Above most of n > 0 sorted values: the 95th percentile and half its distance from the median. Of a normal
+ * distribution 0.7 % lies above. */
+double sort_far_above(const double *sorted, size_t n);
 
 #endif

@@ -74,9 +74,9 @@ int likeness_off_topic(const struct mine_inputs *f, size_t n_rows, uint8_t *flag
     for (size_t i = 0; i < n_rows; i++)
         if (!isnan(f->distance[i])) sorted[n++] = f->distance[i];
     qsort(sorted, n, sizeof *sorted, sort_compare_doubles);
-    double low = sort_quantile(sorted, n, 0.25), high = sort_quantile(sorted, n, 0.75);
+    double most_usual = sort_far_above(sorted, n);
     for (size_t i = 0; i < n_rows; i++)
-        flagged[i] = !isnan(f->distance[i]) && f->distance[i] > high + 3 * (high - low);
+        flagged[i] = !isnan(f->distance[i]) && f->distance[i] > most_usual;
     free(sorted);
     return 0;
 }

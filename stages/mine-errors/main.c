@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 {
     struct mine_options opt = {.common = COMMON_OPTIONS_DEFAULTS,
                                .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
-                               .alike = 0.5,
+                               .alike = 0.3,
                                .group_size = 24,
                                .title = "Label review"};
     struct operands operands;

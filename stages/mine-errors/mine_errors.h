@@ -82,8 +82,8 @@ struct likeness {
 #define LIKENESS_EMPTY ((struct likeness){0})
 int likeness_read(struct likeness *l, const struct mine_options *o, const struct predictions *p,
                   struct mine_inputs *f, struct error *err);
-/* Which rows are off topic: flagged [n_rows]. Their distance lies above the set's upper quartile by more than
- * three times the distance of the quartiles. */
+/* Which rows are off topic: flagged [n_rows]. Their distance lies far above that of most: see
+ * sort_far_above. */
 int likeness_off_topic(const struct mine_inputs *f, size_t n_rows, uint8_t *flagged, struct error *err);
 int likeness_group(const struct likeness *l, const struct mine_options *o, const struct predictions *p,
                    struct suspects *s, struct error *err);
