@@ -57,10 +57,9 @@ static int near_lists_make(struct near_lists *l, const struct near_pairs *pairs,
     return 0;
 }
 
-static int join(struct near_lists *l, const float *values, size_t n, size_t n_values, uint32_t max_distance,
-                uint32_t n_neighbours, unsigned n_threads, struct error *err)
+static int find_pairs(struct near_pairs *out, const float *values, size_t n, size_t n_values,
+                      uint32_t max_distance, uint32_t n_neighbours, unsigned n_threads, struct error *err)
 {
-    struct near_pairs pairs = NEAR_PAIRS_EMPTY;
     const struct vector_join of = {.values = values,
                                    .n = n,
                                    .n_values = n_values,
@@ -69,21 +68,20 @@ static int join(struct near_lists *l, const float *values, size_t n, size_t n_va
                                    .max_distance = max_distance,
                                    .n_neighbours = n_neighbours,
                                    .n_threads = n_threads};
-    int rc = vector_join_run(&of, &pairs, err) || near_lists_make(l, &pairs, n, err) ? -1 : 0;
-    near_pairs_release(&pairs);
-    return rc;
+    return vector_join_run(&of, out, err);
 }
 
 int vector_stars(const float *values, size_t n, size_t n_values, uint32_t max_distance, uint32_t most,
                  unsigned n_threads, uint32_t *group, struct error *err)
 {
+    struct near_pairs pairs = NEAR_PAIRS_EMPTY;
     struct near_lists l = {0};
     struct near_one *order = NULL; /* `distance` is what is left of n when its neighbours are taken away */
     uint32_t n_groups = 0, *number = NULL;
     int rc = -1;
     memset(group, 0, n * sizeof *group);
-    if (join(&l, values, n, n_values, max_distance, STAR_NEIGHBOURS, n_threads, err) ||
-        !(order = mem_alloc((n + 1) * sizeof *order, err)) ||
+    if (find_pairs(&pairs, values, n, n_values, max_distance, STAR_NEIGHBOURS, n_threads, err) ||
+        near_lists_make(&l, &pairs, n, err) || !(order = mem_alloc((n + 1) * sizeof *order, err)) ||
         !(number = mem_zalloc(n + 1, sizeof *number, err)))
         goto out;
     for (size_t i = 0; i < n; i++)
@@ -108,17 +106,18 @@ int vector_stars(const float *values, size_t n, size_t n_values, uint32_t max_di
     }
     rc = 0;
 out:
+    near_pairs_release(&pairs);
     near_lists_release(&l);
     free(order);
     free(number);
     return rc;
 }
 
-int vector_neighbour_distances(const float *values, size_t n, size_t n_values, uint32_t n_near,
-                               unsigned n_threads, double *distance, struct error *err)
+int vector_pair_distances(const struct near_pairs *pairs, size_t n, uint32_t n_near, double *distance,
+                          struct error *err)
 {
     struct near_lists l = {0};
-    int rc = join(&l, values, n, n_values, VECTOR_MAX_DISTANCE, n_near, n_threads, err);
+    int rc = near_lists_make(&l, pairs, n, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         double sum = 0;
         for (uint32_t k = 0; k < n_near; k++) {
@@ -128,5 +127,17 @@ int vector_neighbour_distances(const float *values, size_t n, size_t n_values, u
         distance[i] = sum / n_near;
     }
     near_lists_release(&l);
+    return rc;
+}
+
+int vector_neighbour_distances(const float *values, size_t n, size_t n_values, uint32_t n_near,
+                               unsigned n_threads, double *distance, struct error *err)
+{
+    struct near_pairs pairs = NEAR_PAIRS_EMPTY;
+    int rc = find_pairs(&pairs, values, n, n_values, VECTOR_MAX_DISTANCE, n_near, n_threads, err) ||
+                     vector_pair_distances(&pairs, n, n_near, distance, err)
+                 ? -1
+                 : 0;
+    near_pairs_release(&pairs);
     return rc;
 }

@@ -27,6 +27,10 @@ int vector_stars(const float *values, size_t n, size_t n_values, uint32_t max_di
  * VECTOR_MAX_DISTANCE the missing ones count as 1. A vector that is all 0 has 1. Copies (distance 0) count as
  * neighbours. EX_OSERR.
  */
+struct near_pairs;
+/* The same from pairs that were found already, n_near or more neighbours of each row. */
+int vector_pair_distances(const struct near_pairs *pairs, size_t n, uint32_t n_near, double *distance,
+                          struct error *err);
 int vector_neighbour_distances(const float *values, size_t n, size_t n_values, uint32_t n_near,
                                unsigned n_threads, double *distance, struct error *err);
 

@@ -4,11 +4,19 @@
 
 #include <stddef.h>
 
+#include "audit_map.h"
 #include "base/error.h"
 #include "picture_checks.h"
 
-/* Checks of the set come after those of pictures. */
-enum audit_check { CHECK_NEAR_EMPTY = N_CHECKS, CHECK_OVER_FULL, CHECK_PREDICTS, N_ALL_CHECKS };
+/* Those that need all pictures come after the checks of single ones, and those of the set last. */
+enum audit_check {
+    CHECK_OFF_TOPIC = N_CHECKS,
+    CHECK_NEAR_EMPTY,
+    CHECK_OVER_FULL,
+    CHECK_PREDICTS,
+    CHECK_WEAK_CLUSTER,
+    N_ALL_CHECKS
+};
 const char *audit_check_name(int check);
 
 struct finding {
@@ -18,12 +26,14 @@ struct finding {
 };
 
 /*
- * One HTML file without scripts that shows findings [n], which stand check by check. Pictures are not inside:
- * it refers to them by the way from its folder to root. They are blurred until they are asked for. Labels and
- * paths come from strangers: they are escaped, and the policy of the page allows its own style and local
- * pictures only. EX_CANTCREAT.
+ * One HTML file, from web/audit, that shows findings [n], which stand check by check, and the map, which may
+ * be NULL; labels are the names of its labels. Pictures are not inside: it refers to them by the way from its
+ * folder to root. They are blurred until they are asked for. Labels and paths come from strangers: they are
+ * data of the page's script, never code, and its policy allows its own script and style and local pictures
+ * only. EX_CANTCREAT.
  */
-int audit_sheet_write(const char *path, const char *root, const struct finding *findings, size_t n,
-                      struct error *err);
+int audit_page_write(const char *path, const char *root, const struct finding *findings, size_t n,
+                     const struct audit_map *map, const char *const *labels, size_t n_labels,
+                     struct error *err);
 
 #endif

@@ -18,6 +18,7 @@
 struct audit {
     const struct audit_options *opt;
     struct audit_set set;
+    struct audit_map map; /* with --features */
     struct finding *findings;
     size_t n, capacity;
     struct arena arena;
@@ -216,6 +217,15 @@ out:
     return rc;
 }
 
+static int add_point(struct audit *a, const struct audit_columns *c, const struct manifest_reader *in,
+                     struct error *err)
+{
+    const char *label = manifest_field(in, c->label);
+    uint32_t number = UINT32_MAX;
+    if (*label && names_find(&a->set.labels, label, &number, err)) return -1;
+    return audit_map_add(&a->map, manifest_field(in, c->xxh128), in->fields[c->path], number, err);
+}
+
 static int find_pictures(struct audit *a, struct manifest_source *source, const struct audit_columns *c,
                          struct manifest_writer *scores, struct error *err)
 {
@@ -229,7 +239,7 @@ static int find_pictures(struct audit *a, struct manifest_source *source, const 
         double score[N_CHECKS], threshold[N_CHECKS];
         char text[N_CHECKS][32], measure[96];
         const char *fields[2 + N_CHECKS] = {in.fields[c->path], manifest_field(&in, c->label)};
-        if (audit_row_measures(&m, c, &in, err)) goto out;
+        if (audit_row_measures(&m, c, &in, err) || (a->opt->features && add_point(a, c, &in, err))) goto out;
         picture_check_scores(score, threshold, &m, sizes);
         for (int i = 0; i < N_CHECKS; i++) {
             if (score[i] < threshold[i] &&
@@ -243,6 +253,63 @@ static int find_pictures(struct audit *a, struct manifest_source *source, const 
     rc = got ? -1 : manifest_source_check(source, err);
 out:
     manifest_reader_close(&in);
+    return rc;
+}
+
+/* --- features --- */
+
+static int report_cluster(struct audit *a, size_t c, struct error *err)
+{
+    const struct audit_cluster *at = &a->map.about[c];
+    const char *const *labels = a->set.labels.text, *label = at->label == UINT32_MAX ? "" : labels[at->label];
+    double accuracy = (double)at->n_right / at->n_asked;
+    struct text measure = TEXT_EMPTY;
+    int rc = text_printf(&measure, err,
+                         "cluster=%zu rows=%u right=%u accuracy=%.4f low=%.4f high=%.4f overall=%.4f", c + 1,
+                         at->n_asked, at->n_right, accuracy, at->low, at->high, a->map.accuracy);
+    if (rc == 0 && at->n_confused)
+        rc = text_printf(&measure, err, " most_often=%s>%s:%u", labels[at->given], labels[at->said],
+                         at->n_confused);
+    if (rc == 0)
+        rc = add_finding(a, CHECK_WEAK_CLUSTER, accuracy / a->map.accuracy, -1, "", label, measure.data, err);
+    text_release(&measure);
+    if (rc == 0 && !a->opt->common.quiet)
+        stage_warn(
+            "the model is right about %.1f%% of the %u pictures of cluster %zu, most of them '%s', and about "
+            "%.1f%% of all",
+            100 * accuracy, at->n_asked, c + 1, label, 100 * a->map.accuracy);
+    return rc;
+}
+
+static int audit_features(struct audit *a, struct error *err)
+{
+    const struct audit_options *o = a->opt;
+    struct manifest_source source = MANIFEST_SOURCE_EMPTY;
+    struct predictions p = PREDICTIONS_EMPTY;
+    struct audit_map *m = &a->map;
+    int rc = -1;
+    if ((o->predictions && (manifest_source_open(&source, o->predictions, err) ||
+                            predictions_read(&p, &source, &(struct predictions_options){0}, err))) ||
+        audit_map_make(m, o->features, o->predictions ? &p : NULL, a->set.labels.text, a->set.labels.n,
+                       (size_t)o->n_clusters, stage_threads(&o->common), err))
+        goto out;
+    if (m->n_left_out)
+        stage_note(&o->common, "%zu rows have no features in '%s'", m->n_left_out, o->features);
+    for (size_t i = 0; i < m->n; i++) {
+        char measure[64];
+        const struct audit_point *at = &m->points[i];
+        snprintf(measure, sizeof measure, "distance=%.4f cluster=%u", m->distance[i], m->clusters.of[i] + 1);
+        if (m->distance[i] > m->most_usual &&
+            add_finding(a, CHECK_OFF_TOPIC, 1 - m->distance[i], 1 - m->most_usual, at->path,
+                        at->label == UINT32_MAX ? "" : a->set.labels.text[at->label], measure, err))
+            goto out;
+    }
+    for (size_t c = 0; c < m->clusters.n; c++)
+        if (m->about[c].weak && report_cluster(a, c, err)) goto out;
+    rc = 0;
+out:
+    predictions_release(&p);
+    manifest_source_close(&source);
     return rc;
 }
 
@@ -270,17 +337,23 @@ int audit_run(const struct audit_options *opt, const char *manifest, struct stag
     struct manifest_writer scores = MANIFEST_WRITER_EMPTY, facts = MANIFEST_WRITER_EMPTY;
     struct audit_columns columns = {0};
     int rc = -1;
+    if (!opt->features && (opt->map || opt->predictions))
+        return error_set(err, EX_USAGE, "--%s needs --features, a folder that embed --reduce wrote",
+                         opt->map ? "map" : "predictions");
     for (int i = 0; i < N_CHECKS; i++)
         score_columns[2 + i] = picture_check_names[i];
     if (manifest_source_open(&source, manifest, err) || read_set(&a, &source, &columns, err) ||
         (opt->facts && manifest_writer_open(&facts, opt->facts, NULL, fact_columns, err)) ||
         (opt->scores && manifest_writer_open(&scores, opt->scores, NULL, score_columns, err)) ||
         find_pictures(&a, &source, &columns, opt->scores ? &scores : NULL, err) || audit_classes(&a, err) ||
-        audit_facts(&a, opt->facts ? &facts : NULL, err))
+        audit_facts(&a, opt->facts ? &facts : NULL, err) || (opt->features && audit_features(&a, err)))
         goto out;
     if (a.n) qsort(a.findings, a.n, sizeof *a.findings, by_check);
     /* The file for which make waits comes last. */
-    if ((opt->sheet && audit_sheet_write(opt->sheet, opt->common.root, a.findings, a.n, err)) ||
+    if ((opt->sheet &&
+         audit_page_write(opt->sheet, opt->common.root, a.findings, a.n, opt->features ? &a.map : NULL,
+                          a.set.labels.text, a.set.labels.n, err)) ||
+        (opt->map && audit_map_write(&a.map, opt->map, a.set.labels.text, err)) ||
         (opt->facts && manifest_writer_commit(&facts, err)) ||
         (opt->scores && manifest_writer_commit(&scores, err)) || write_findings(&a, err))
         goto out;
@@ -292,6 +365,7 @@ out:
     manifest_writer_discard(&scores);
     manifest_source_close(&source);
     audit_set_release(&a.set);
+    audit_map_release(&a.map);
     free(a.findings);
     arena_release(&a.arena);
     return rc;

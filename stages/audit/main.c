@@ -1,7 +1,7 @@
 /*
  * audit: says what a set of pictures has that a person should see before training on it. Reads: path mode
  * width height and the columns of validate --with stats (and label format frames orientation bytes xxh128
- * group url). Opens no picture.
+ * group url); features of embed and predictions where they are given. Opens no picture.
  */
 #include "audit_stage.h"
 
@@ -11,10 +11,17 @@ static const struct option_row rows[] = {
     OPTION(struct audit_options, STRING, 0, "scores", scores, "FILE",
            "write the seven scores of every picture"),
     OPTION(struct audit_options, STRING, 0, "sheet", sheet, "FILE",
-           "write an HTML page that shows the findings, blurred until asked"),
+           "write an HTML page that shows the findings, blurred until asked, and with --features a map"),
+    OPTION(struct audit_options, STRING, 0, "features", features, "DIR",
+           "features that embed --reduce wrote: off-topic pictures, clusters, and a map"),
+    OPTION(struct audit_options, STRING, 0, "predictions", predictions, "FILE",
+           "out-of-fold predictions: clusters in which the model is wrong more often than elsewhere"),
+    OPTION(struct audit_options, STRING, 0, "map", map, "FILE",
+           "write place, cluster and distance of each picture"),
     COMMON_ROW_OUTPUT(struct audit_options, common),
     OPTION(struct audit_options, STRING, 0, "root", common.root, "DIR",
            "paths in the manifest are relative to this folder; for --sheet"),
+    COMMON_ROW_THREADS(struct audit_options, common),
     COMMON_ROW_TALK(struct audit_options, common),
 
     OPTION_GROUP("Expert"),
@@ -24,6 +31,8 @@ static const struct option_row rows[] = {
     OPTION(struct audit_options, DOUBLE, 0, "class-ratio", class_ratio, "RATIO",
            "a class is near empty or over full when it differs from the median of the others by this factor",
            RANGE(1, 1e9)),
+    OPTION(struct audit_options, INT, 0, "clusters", n_clusters, "N",
+           "number of clusters; 0: the root of half the number of pictures, at most 256", RANGE(0, 256)),
     OPTION(struct audit_options, INT, 0, "least-rows", least_rows, "N",
            "a class with fewer rows is near empty", RANGE(0, 1000000000)),
     OPTION_ROW_END,
@@ -37,7 +46,8 @@ static const struct option_table table = {
         "Reads what validate --with stats wrote. Writes a row for each finding, worst first within a check: "
         "check path label score threshold measure. A score is 0..1, low is bad.\n\n"
         "Checks of pictures, as CleanVision defines them: dark light blurry low_information odd_size "
-        "odd_aspect_ratio grayscale. Checks of the set: near_empty_class over_full_class predicts_label.",
+        "odd_aspect_ratio grayscale. Checks of the set: near_empty_class over_full_class predicts_label. "
+        "With --features: off_topic, and with --predictions weak_cluster.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -1,0 +1,35 @@
+/*
+ * vector_clusters.h: a set of vectors in clusters, for a person to look through: spherical k-means. The
+ * result depends on the vectors and their order only: not on n_threads, and not on the processor.
+ */
+#ifndef WINNOW_VECTOR_VECTOR_CLUSTERS_H
+#define WINNOW_VECTOR_VECTOR_CLUSTERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define VECTOR_MOST_CLUSTERS 256
+
+/* sqrt(n / 2), rounded, from 1 to VECTOR_MOST_CLUSTERS: 32 for 2,000 pictures, 158 for 50,000. */
+size_t vector_cluster_count(size_t n);
+
+struct vector_clusters {
+    size_t n;         /* largest first; none is empty */
+    uint32_t *of;     /* [n_rows] the cluster of each row */
+    float *likeness;  /* [n_rows] cosine to the middle of its cluster */
+    uint32_t *n_rows; /* [n] */
+};
+#define VECTOR_CLUSTERS_EMPTY ((struct vector_clusters){0})
+
+/*
+ * values [n][n_values], rows of length 1 or all 0; n > 0, wanted from 1 to VECTOR_MOST_CLUSTERS. The middles
+ * are fitted on the first VECTOR_FIT_ROWS rows, so rows should be in an order without meaning, such as that
+ * of their content hashes. There may be fewer clusters than wanted. EX_OSERR.
+ */
+int vector_clusters_make(struct vector_clusters *c, const float *values, size_t n, size_t n_values,
+                         size_t wanted, unsigned n_threads, struct error *err);
+void vector_clusters_release(struct vector_clusters *c);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * vector_map.h: vectors as points of a plane, so that a person sees what a set holds: alike pictures lie
+ * together. The first two principal components are the start; then neighbours attract each other and all
+ * points repel each other, as in t-SNE (van der Maaten and Hinton 2008), with the same weight for each of a
+ * point's nearest neighbours instead of a perplexity. Distances between clusters mean little.
+ */
+#ifndef WINNOW_VECTOR_VECTOR_MAP_H
+#define WINNOW_VECTOR_VECTOR_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "hash/near_join.h"
+
+#define VECTOR_MAP_NEIGHBOURS 15 /* what `near` should hold of each row */
+
+/*
+ * values [n][n_values], each row of length 1 or all 0; near: pairs of neighbours, as vector_join finds them.
+ * xy [n][2] becomes coordinates from 0 to 1, the longer side of the map being 1. The same vectors in the same
+ * order give the same bits on every processor and for any n_threads. Memory: some 120 bytes a row and 8 a
+ * pair. EX_OSERR.
+ */
+int vector_map_make(double *xy, const float *values, size_t n, size_t n_values, const struct near_pairs *near,
+                    unsigned n_threads, struct error *err);
+
+/* --- for vector_map.c and tests --- */
+
+/*
+ * What all points do to each other: force [n][2] becomes the sum over the others of
+ * (y_i - y_j) / (1 + |y_i - y_j|^2)^2, and the sum over all pairs i != j of 1 / (1 + |y_i - y_j|^2) is
+ * returned. field NULL: point by point, exactly; otherwise over a grid, to a percent where points
+ * are dense, and to some fifteen percent of what is left where they are so sparse that forces cancel.
+ */
+struct map_field;
+struct map_field *map_field_open(struct error *err);
+double map_repulsion(struct map_field *field, const double *y, size_t n, double *force, unsigned n_threads);
+void map_field_close(struct map_field *field);
+
+#endif
