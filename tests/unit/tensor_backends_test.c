@@ -75,8 +75,8 @@ static size_t n_weights(const struct op_desc *d)
 
 static int n_biases(const struct op_desc *d) { return d->kind == OP_SCALE ? d->bias_c : d->y.c; }
 
-/* Forward and backward on one side. With `slice` the output lies in a tensor twice as wide, at its second
- * half. */
+/* Forward, and backward where given_desc is for training, on one side. With `slice` the output lies in a
+ * tensor twice as wide, at its second half. */
 static struct run run_op(const struct side *s, const struct op_desc *given_desc, const struct given *g,
                          bool slice, bool constant, bool accumulate, const char *name)
 {
@@ -92,7 +92,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
     bool norm = d.kind == OP_BATCH_NORM,
          weights = d.kind == OP_CONV || d.kind == OP_DENSE || d.kind == OP_DEPTHWISE || d.kind == OP_SCALE;
     d.name = name;
-    d.training = d.needs_dx = true;
+    d.needs_dx = d.training;
     d.constant_weights = constant || d.kind == OP_AFFINE;
     d.needs_dw = (weights && !constant) || norm;
     if (slice) {
@@ -151,7 +151,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         CHECK_SAY(false, "%s on %s: forward: %s", name, t->name, err.text);
     r.y = malloc(count(&d.y) * sizeof(float));
     t->tensor_download(s->b, io.y, &d.y, r.y, d.y.n, &err);
-    if (d.kind != OP_SOFTMAX && d.kind != OP_RESIZE) {
+    if (d.training && d.kind != OP_SOFTMAX && d.kind != OP_RESIZE) {
         /* the wide gradient holds dy in the slice's channels and rubbish
          * that nobody may read in the others */
         float *wide = noise(count(&whole), 5, 6);
@@ -230,6 +230,7 @@ static void free_run(struct run *r)
 static void check(const char *name, struct op_desc d)
 {
     struct given g = {NULL};
+    d.training = true;
     bool can_slice = d.kind == OP_BATCH_NORM || d.kind == OP_AFFINE || d.kind == OP_ACTIVATION ||
                      d.kind == OP_CURVE || d.kind == OP_ADD || d.kind == OP_MAX_POOL ||
                      d.kind == OP_AVERAGE_POOL || d.kind == OP_CONV || d.kind == OP_PRODUCT ||
@@ -260,22 +261,28 @@ static void check(const char *name, struct op_desc d)
         if (d.activation == OP_RELU_CAPPED) uncut = largest;
         free_run(&r);
     }
-    for (int variant = 0; variant < 6; variant++) {
-        bool slice = variant == 2 || variant == 3, constant = variant >= 4, accumulate = variant & 1;
+    for (int variant = 0; variant < 8; variant++) {
+        bool slice = variant == 2 || variant == 3 || variant == 7, constant = variant >= 4;
+        bool accumulate = variant & 1;
         char label[128];
         if ((slice && !can_slice) || (constant && !weights)) continue;
+        d.training = variant < 6;
         if (slice) {
             struct op_desc s = d;
+            s.constant_weights = constant;
             s.y.parent_c = 2 * d.y.c;
             s.y.first_c = d.y.c;
             if (!sides[1].t->writes_slice(sides[1].b, &s)) continue;
         }
         snprintf(label, sizeof label, "%s%s%s%s", name, slice ? ", slice" : "",
-                 constant ? ", constant weights" : "", accumulate ? ", accumulating" : "");
+                 !d.training ? ", inference"
+                 : constant  ? ", constant weights"
+                             : "",
+                 accumulate ? ", accumulating" : "");
         struct run want = run_op(&sides[0], &d, &g, slice, constant, accumulate, name);
         struct run have = run_op(&sides[1], &d, &g, slice, constant, accumulate, name);
         compare(label, "y", want.y, have.y, count(&d.y), uncut);
-        for (int i = 0; i < d.n_x && d.kind != OP_SOFTMAX && d.kind != OP_RESIZE; i++)
+        for (int i = 0; i < d.n_x && d.training && d.kind != OP_SOFTMAX && d.kind != OP_RESIZE; i++)
             compare(label, "dx", want.dx[i], have.dx[i], count(&d.x[i]), 1e-3);
         compare(label, "dw", want.dw, have.dw, n_weights(&d), 1e-3);
         compare(label, "dbias", want.dbias, have.dbias, (size_t)n_biases(&d), 1e-3);
@@ -356,6 +363,13 @@ static void convolutions(void)
         {3, 32, 16, 1, 7, 1, true},
         {5, 16, 32, 3, 1, 1, false},
         {2, 32, 32, 3, 3, 1, true},
+        /* direct sums: pixels or channels divided, panels of three, two and one vector, odd channels */
+        {25, 32, 64, 1, 1, 1, true},
+        {24, 16, 40, 1, 1, 1, true},
+        {3, 24, 56, 1, 1, 1, true},
+        {21, 20, 20, 1, 1, 1, true},
+        {29, 20, 32, 2, 3, 2, false},
+        {11, 64, 24, 3, 3, 2, false},
     };
     char name[96];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -364,7 +378,7 @@ static void convolutions(void)
         snprintf(name, sizeof name, "conv %dx%d %d to %d stride %d", cases[i].kh, cases[i].kw, cases[i].cin,
                  cases[i].cout, cases[i].stride);
         check(name, d);
-        if (i % 3) continue;
+        if (i % 3 && i < 20) continue;
         d.has_bias = true;
         d.activation = i % 2 ? OP_RELU_CAPPED : OP_RELU;
         d.activation_max = i % 2 ? 0.7f : 0;

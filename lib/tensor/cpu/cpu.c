@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -114,17 +115,23 @@ static size_t cpu_memory_available(const struct backend *b)
     return available;
 }
 
+/* Large arenas lie in large pages where the system has some: a loop that reads blocks of channels, or many
+ * transformed tiles, touches more pages than a processor remembers. */
+#define LARGE_PAGE ((size_t)2 << 20)
+
 static int cpu_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
     struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
-    size_t rounded;
+    size_t page = bytes >= 2 * LARGE_PAGE ? LARGE_PAGE : 4096, rounded;
     *out = NULL;
     if (!buffer) return -1;
-    if (!size_add(bytes, 8191, &rounded) || !(buffer->data = mem_aligned(4096, rounded / 4096 * 4096, err))) {
+    if (!size_add(bytes, page - 1 + 4096, &rounded) ||
+        !(buffer->data = mem_aligned(page, rounded / page * page, err))) {
         free(buffer);
         return err->code ? -1 : error_set(err, EX_OSERR, "cannot allocate %zu bytes", bytes);
     }
-    memset(buffer->data, 0, rounded / 4096 * 4096);
+    if (page == LARGE_PAGE) (void)madvise(buffer->data, rounded / page * page, MADV_HUGEPAGE);
+    memset(buffer->data, 0, rounded / page * page);
     buffer->bytes = bytes;
     *out = buffer;
     return 0;

@@ -36,7 +36,7 @@ struct primitive { /* one oneDNN primitive with its memory objects; handles are 
     dnnl_memory_t scratch;
 };
 
-enum conv_algorithm { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD, CONV_DIRECT };
+enum conv_algorithm { CONV_ONEDNN, CONV_POINTWISE, CONV_WINOGRAD, CONV_TILED, CONV_DIRECT };
 
 struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     struct primitive forward, data, weights; /* weights: backward by weights */
@@ -93,6 +93,15 @@ int conv_packed_load(const struct backend *b, struct backend_op *op, const float
 void conv_packed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
 int conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                          struct error *err);
+
+/* cpu_conv_tiled.c: forward convolutions with constant weights, by direct sums. Functions after the first are
+ * for operations to which it agreed. */
+bool conv_tiled_suits(const struct backend *b, const struct op_desc *d);
+size_t conv_tiled_packed_bytes(const struct op_desc *d);
+size_t conv_tiled_workspace_bytes(const struct backend *b, const struct op_desc *d);
+void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const float *keras, float *packed);
+void conv_tiled_forward(const struct backend *b, const struct backend_op *op, const struct op_io *io,
+                        float *workspace);
 
 /* cpu_conv_direct.c: constant convolutions for which oneDNN has only a matrix product or a reference loop. */
 size_t conv_direct_workspace_bytes(const struct backend *b, const struct op_desc *d);

@@ -281,7 +281,7 @@ static size_t packed_bytes(const struct conv_state *s)
 
 static bool packs_itself(const struct conv_state *s)
 {
-    return s->algorithm == CONV_POINTWISE || s->algorithm == CONV_WINOGRAD;
+    return s->algorithm == CONV_POINTWISE || s->algorithm == CONV_WINOGRAD || s->algorithm == CONV_TILED;
 }
 
 /* In oneDNN's gemm convolutions the order of sums depends on the numbers of pictures and
@@ -298,6 +298,7 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     const struct op_desc *d = &op->d;
     op->conv.algorithm = conv_algorithm_of(b, d);
     if (op->conv.algorithm != CONV_ONEDNN) {
+        if (op->conv.algorithm == CONV_TILED) op->conv.forward_bytes = conv_tiled_packed_bytes(d);
         op->workspace_bytes = conv_packed_workspace_bytes(b, op);
         return 0;
     }

@@ -20,7 +20,10 @@ static bool is_pointwise(const struct backend *b, const struct op_desc *d)
 
 enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d)
 {
-    return is_pointwise(b, d) ? CONV_POINTWISE : winograd_suits(b, d) ? CONV_WINOGRAD : CONV_ONEDNN;
+    return is_pointwise(b, d)       ? CONV_POINTWISE
+           : winograd_suits(b, d)   ? CONV_WINOGRAD
+           : conv_tiled_suits(b, d) ? CONV_TILED
+                                    : CONV_ONEDNN;
 }
 
 static size_t pointwise_bytes(const struct op_desc *d, bool backward)
@@ -49,6 +52,7 @@ static size_t packed_bytes(const struct op_desc *d, enum conv_algorithm algorith
 size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend_op *op)
 {
     const struct op_desc *d = &op->d;
+    if (op->conv.algorithm == CONV_TILED) return conv_tiled_workspace_bytes(b, d);
     size_t bias_sums = page_aligned((size_t)d->y.c * sizeof(float)), packed = 0;
     for (int backward = 0; backward <= 1 && !d->constant_weights; backward++) {
         size_t bytes = packed_bytes(d, op->conv.algorithm, backward);
@@ -61,6 +65,7 @@ size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend
 size_t conv_packed_constant_bytes(const struct backend_op *op)
 {
     const struct op_desc *d = &op->d;
+    if (op->conv.algorithm == CONV_TILED) return op->conv.forward_bytes;
     return packed_bytes(d, op->conv.algorithm, false) +
            (d->needs_dx ? packed_bytes(d, op->conv.algorithm, true) : 0);
 }
@@ -68,6 +73,11 @@ size_t conv_packed_constant_bytes(const struct backend_op *op)
 int conv_packed_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
+    if (s->algorithm == CONV_TILED) {
+        if (!s->packed && !(s->packed = mem_aligned(4096, s->forward_bytes, err))) return -1;
+        conv_tiled_pack(b, &op->d, weights, s->packed);
+        return 0;
+    }
     for (int backward = 0; backward <= (op->d.needs_dx ? 1 : 0); backward++) {
         float **to = backward ? &s->packed_data : &s->packed;
         if (!*to && !(*to = mem_aligned(4096, packed_bytes(&op->d, s->algorithm, backward), err))) return -1;
@@ -167,6 +177,8 @@ void conv_packed_forward(struct backend *b, struct backend_op *op, const struct 
 {
     if (op->conv.algorithm == CONV_POINTWISE)
         pointwise_forward(b, op, io, workspace);
+    else if (op->conv.algorithm == CONV_TILED)
+        conv_tiled_forward(b, op, io, workspace);
     else
         winograd_forward(b, &op->d, io, winograd_weights(b, op, io, false, workspace), bias_of(op, io),
                          workspace);

@@ -4,20 +4,7 @@
 
 #ifdef __x86_64__
 #pragma GCC target("avx2,fma")
-#include <immintrin.h>
-
-#define WIDTH 8
-typedef __m256 vec;
-#define LOAD _mm256_loadu_ps
-#define STORE _mm256_storeu_ps
-#define SET1 _mm256_set1_ps
-#define ZERO _mm256_setzero_ps
-#define ADD _mm256_add_ps
-#define SUB _mm256_sub_ps
-#define FMA _mm256_fmadd_ps
-#define FNMA _mm256_fnmadd_ps
-#define MAX _mm256_max_ps
-#define MIN _mm256_min_ps
+#include "tensor/cpu/simd_avx2.h"
 #include "tensor/cpu/winograd_body.h"
 
 #pragma GCC push_options

@@ -4,20 +4,7 @@
 
 #ifdef __x86_64__
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
-#include <immintrin.h>
-
-#define WIDTH 16
-typedef __m512 vec;
-#define LOAD _mm512_loadu_ps
-#define STORE _mm512_storeu_ps
-#define SET1 _mm512_set1_ps
-#define ZERO _mm512_setzero_ps
-#define ADD _mm512_add_ps
-#define SUB _mm512_sub_ps
-#define FMA _mm512_fmadd_ps
-#define FNMA _mm512_fnmadd_ps
-#define MAX _mm512_max_ps
-#define MIN _mm512_min_ps
+#include "tensor/cpu/simd_avx512.h"
 #include "tensor/cpu/winograd_body.h"
 
 #pragma GCC push_options
