@@ -307,7 +307,7 @@ function drawTiles() {
 }
 function noteSeen() {
   const members = membersOf(current);
-  if (members && $("alike").classList.contains("shown") && tiles.every(t => t.ready)) seen.add(rows[current].alike);
+  if (members && $("alike").classList.contains("shown") && tiles.every(t => t.ready || (t.img.complete && t.img.naturalWidth))) seen.add(rows[current].alike);
 }
 function pick(k) {
   const members = membersOf(current);
