@@ -8,8 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
+#include "base/number.h"
 #include "tensor/backend.h"
 
 #define GRAPH_MAX_KNOBS 16
@@ -88,17 +89,26 @@ static inline void graph_choice_write(const struct graph_choice *c, char *out, s
                          (long long)c->value[i]);
 }
 
+/* A whole number and the character after it. */
+static inline bool graph_choice_number(const char **s, char after, int64_t *out)
+{
+    size_t n = strspn(*s, "0123456789");
+    uint64_t v = 0;
+    if (!n || !parse_digits(*s, n, &v) || v > INT64_MAX || (*s)[n] != after) return false;
+    *out = (int64_t)v;
+    *s += n + (after != 0);
+    return true;
+}
+
 static inline bool graph_choice_read(const char *s, struct graph_choice *c)
 {
-    char *end;
-    *c = (struct graph_choice){.engine = strtoll(s, &end, 10)};
-    if (end == s || *end++ != ' ') return false;
-    while (*end) {
-        if (c->n_knobs == GRAPH_MAX_KNOBS) return false;
-        c->knob[c->n_knobs] = strtoll(s = end, &end, 10);
-        if (end == s || *end++ != '=') return false;
-        c->value[c->n_knobs++] = strtoll(s = end, &end, 10);
-        if (end == s || (*end && *end++ != ',')) return false;
+    *c = (struct graph_choice){0};
+    if (!graph_choice_number(&s, ' ', &c->engine)) return false;
+    while (*s) {
+        int i = c->n_knobs++;
+        if (i == GRAPH_MAX_KNOBS || !graph_choice_number(&s, '=', &c->knob[i]) ||
+            !graph_choice_number(&s, strchr(s, ',') ? ',' : 0, &c->value[i]))
+            return false;
     }
     return true;
 }
