@@ -14,7 +14,7 @@
 #include "tensor/cpu/winograd.h"
 
 #define LEAST_ROWS 24 /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
-#define MOST_ROWS 192
+#define MOST_ROWS 168
 /* The bytes of transformed inputs and products, beside which a panel of weights is in the cache. */
 #define BLOCK_BYTES ((size_t)640 * 1024)
 #define SMALL_PACK (1 << 20) /* transformed weights */
@@ -171,7 +171,9 @@ static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_
 {
     size_t rows =
         BLOCK_BYTES / sizeof(float) / (size_t)points / (size_t)(n_k + k->panel) / LEAST_ROWS * LEAST_ROWS;
-    return rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+    /* Points that lie whole pages apart would use the same lines of the first-level cache. */
+    return rows > LEAST_ROWS && rows * (size_t)n_k % 1024 == 0 ? rows - LEAST_ROWS : rows;
 }
 
 /* Whether there are too few tiles to give each thread blocks of its own. */

@@ -54,8 +54,8 @@ struct winograd_kernels {
     /* to[p * stride + c] = sum over taps t of matrix[p][t] * tap[t][c] */
     void (*pack)(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps,
                  int width, float *to, size_t stride);
-    /* c[n x width] = a[n x n_k] * b[n_k x width]; width a multiple of vector, at most panel; rows of a follow
-     * each other */
+    /* c[n x width] = a[n x n_k] * b[n_k x width]; width a multiple of vector, at most panel; n_k a multiple
+     * of 16; rows of a follow each other. What follows b is fetched meanwhile: the next b. */
     void (*product)(const float *a, size_t n, const float *b, int n_k, int width, float *c);
 };
 const struct winograd_kernels *winograd_avx512(void); /* NULL where the processor or the build has none */

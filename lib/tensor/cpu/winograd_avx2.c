@@ -7,14 +7,15 @@
 #include "tensor/cpu/simd_avx2.h"
 #include "tensor/cpu/winograd_body.h"
 
-#pragma GCC push_options
-#pragma GCC optimize("unroll-loops")
 PRODUCT(6, 2)
 PRODUCT(12, 1)
-#pragma GCC pop_options
 
 static void product(const float *a, size_t n, const float *b, int n_k, int width, float *c)
 {
+    const char *ahead = (const char *)(b + (size_t)n_k * (size_t)width), *const ahead_end =
+                                                                             ahead + (size_t)n_k *
+                                                                                         (size_t)width *
+                                                                                         sizeof *b;
     if (width == 2 * WIDTH)
         PRODUCT_ROWS(6, 2);
     else

@@ -7,16 +7,17 @@
 #include "tensor/cpu/simd_avx512.h"
 #include "tensor/cpu/winograd_body.h"
 
-#pragma GCC push_options
-#pragma GCC optimize("unroll-loops")
 PRODUCT(6, 4)
 PRODUCT(8, 3)
 PRODUCT(12, 2)
 PRODUCT(24, 1)
-#pragma GCC pop_options
 
 static void product(const float *a, size_t n, const float *b, int n_k, int width, float *c)
 {
+    const char *ahead = (const char *)(b + (size_t)n_k * (size_t)width), *const ahead_end =
+                                                                             ahead + (size_t)n_k *
+                                                                                         (size_t)width *
+                                                                                         sizeof *b;
     switch (width / WIDTH) {
     case 4: PRODUCT_ROWS(6, 4); break;
     case 3: PRODUCT_ROWS(8, 3); break;

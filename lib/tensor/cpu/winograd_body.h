@@ -343,30 +343,46 @@ static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap
 
 /* --- the products: R rows by C vectors of sums stay in registers --- */
 
+/*
+ * n_k is a multiple of 16. Meanwhile what the next tile reads of a is fetched into the first-level cache, and
+ * the columns of the next point, which follow b, into the second: weights of 1 to 6 MB come from the third
+ * for each block of tiles.
+ */
 #define PRODUCT(R, C)                                                                                        \
-    static void product_##R##x##C(const float *a, size_t n_rows, const float *b, int n_k, float *c)          \
+    static const char *product_##R##x##C(const float *a, size_t n_rows, const float *b, int n_k, float *c,   \
+                                         const char *ahead, const char *ahead_end)                           \
     {                                                                                                        \
         vec sum[R][C];                                                                                       \
-        const float *row[R];                                                                                 \
+        const float *row[R], *next = a + (n_rows > R ? (size_t)R * (size_t)n_k : 0);                         \
         for (int r = 0; r < R; r++) {                                                                        \
             row[r] = a + ((size_t)r < n_rows ? (size_t)r : n_rows - 1) * (size_t)n_k;                        \
             for (int v = 0; v < C; v++)                                                                      \
                 sum[r][v] = ZERO();                                                                          \
         }                                                                                                    \
-        for (int k = 0; k < n_k; k++, b += C * WIDTH) {                                                      \
-            vec column[C];                                                                                   \
-            for (int v = 0; v < C; v++)                                                                      \
-                column[v] = LOAD(b + WIDTH * v);                                                             \
-            for (int r = 0; r < R; r++) {                                                                    \
-                vec value = SET1(row[r][k]);                                                                 \
+        for (int k = 0; k < n_k; k += 16, b += 16 * C * WIDTH) {                                             \
+            for (int r = 0; r < R; r++)                                                                      \
+                __builtin_prefetch(next + r * n_k + k);                                                      \
+            if (ahead < ahead_end)                                                                           \
+                for (int line = 0; line < C * WIDTH / 8; line++, ahead += 64)                                \
+                    __builtin_prefetch(ahead, 0, 2);                                                         \
+            UNROLLED for (int i = 0; i < 16; i++)                                                            \
+            {                                                                                                \
+                vec column[C];                                                                               \
                 for (int v = 0; v < C; v++)                                                                  \
-                    sum[r][v] = FMA(value, column[v], sum[r][v]);                                            \
+                    column[v] = LOAD(b + (i * C + v) * WIDTH);                                               \
+                for (int r = 0; r < R; r++) {                                                                \
+                    vec value = SET1(row[r][k + i]);                                                         \
+                    for (int v = 0; v < C; v++)                                                              \
+                        sum[r][v] = FMA(value, column[v], sum[r][v]);                                        \
+                }                                                                                            \
             }                                                                                                \
         }                                                                                                    \
         for (int r = 0; r < R && (size_t)r < n_rows; r++)                                                    \
             for (int v = 0; v < C; v++)                                                                      \
                 STORE(c + (size_t)r * C * WIDTH + WIDTH * v, sum[r][v]);                                     \
+        return ahead;                                                                                        \
     }
+#define UNROLLED _Pragma("GCC unroll 16")
 #define PRODUCT_ROWS(R, C)                                                                                   \
     for (size_t i = 0; i < n; i += R)                                                                        \
-    product_##R##x##C(a + i * (size_t)n_k, n - i < R ? n - i : R, b, n_k, c + i * C * WIDTH)
+    ahead = product_##R##x##C(a + i * (size_t)n_k, n - i, b, n_k, c + i * C * WIDTH, ahead, ahead_end)
