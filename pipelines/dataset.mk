@@ -30,7 +30,7 @@ $(ROUND_DIR)/distinct.tsv: $(NEAR_FROM) | $(BIN)/phash-dedup
 # Copies by features. They stay in the cache under the keys of phase head, which computes none again; so its flags are taken over.
 SHOWN := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),,set -x;)
 define flags_of_head
-set -- $(HEAD_FLAGS); like=; while test $$# -gt 0; do case $$1 in --boundary-cache=* | --unlock-from=* | --precision=* | --device=*) like="$$like $$1" ;; --boundary-cache | --unlock-from | --precision | --device) like="$$like $$1 $$2"; shift ;; esac; shift; done
+set -- $(HEAD_FLAGS); like=; while test $$# -gt 0; do case $$1 in --boundary-cache=* | --unlock-from=* | --precision=* | --device=* | --input=* | --feature-layer=*) like="$$like $$1" ;; --boundary-cache | --unlock-from | --precision | --device | --input | --feature-layer) like="$$like $$1 $$2"; shift ;; esac; shift; done
 endef
 $(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json) | $(BIN)/embed $(BIN)/feature-dedup
 	$(why)

@@ -81,12 +81,13 @@ const char *image_reason_slug(enum image_reason r)
 
 int resize_method_parse(const char *name, enum resize_method *out, struct error *err)
 {
-    for (int m = RESIZE_BILINEAR; m <= RESIZE_TFJS; m++)
+    for (int m = RESIZE_BILINEAR; m <= RESIZE_BICUBIC; m++)
         if (strcmp(name, resize_method_name((enum resize_method)m)) == 0) {
             *out = (enum resize_method)m;
             return 0;
         }
-    return error_set(err, EX_USAGE, "'%s' is not a resize method: bilinear, area, lanczos or tfjs", name);
+    return error_set(err, EX_USAGE, "'%s' is not a resize method: bilinear, area, lanczos, bicubic or tfjs",
+                     name);
 }
 
 int resize_rule_parse(const char *text, struct resize_rule *out, struct error *err)
@@ -121,7 +122,7 @@ const char *resize_rule_text(const struct resize_rule *rule, char out[RESIZE_RUL
 
 const char *resize_method_name(enum resize_method m)
 {
-    static const char *const names[] = {"bilinear", "area", "lanczos", "tfjs"};
+    static const char *const names[] = {"bilinear", "area", "lanczos", "tfjs", "bicubic"};
     return names[m];
 }
 

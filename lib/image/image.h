@@ -153,8 +153,8 @@ int image_orient(struct image *m, int orientation, struct error *err);
 
 /* --- resizing --- */
 
-enum resize_method { RESIZE_BILINEAR, RESIZE_AREA, RESIZE_LANCZOS, RESIZE_TFJS };
-/* Parses "bilinear", "area", "lanczos" or "tfjs". -1 with err set (EX_USAGE) for another name. */
+enum resize_method { RESIZE_BILINEAR, RESIZE_AREA, RESIZE_LANCZOS, RESIZE_TFJS, RESIZE_BICUBIC };
+/* Parses "bilinear", "area", "lanczos", "tfjs" or "bicubic". -1 with err set (EX_USAGE) for another name. */
 int resize_method_parse(const char *name, enum resize_method *out, struct error *err);
 const char *resize_method_name(enum resize_method m);
 

@@ -26,6 +26,24 @@ static double sinc(double x) { return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x); }
 
 static double lanczos3(double x) { return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0; }
 
+/* Keys' cubic with a = -1/2, as in Pillow. OpenCV and PyTorch's tensors take -3/4. */
+static double cubic(double x)
+{
+    x = fabs(x);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+}
+
+static double filter_support(enum resize_method method)
+{
+    return method == RESIZE_LANCZOS ? 3 : method == RESIZE_BICUBIC ? 2 : 1;
+}
+
+static double filter_weight(enum resize_method method, double x)
+{
+    return method == RESIZE_LANCZOS ? lanczos3(x) : method == RESIZE_BICUBIC ? cubic(x) : triangle(x);
+}
+
 /* Computes the weights of inputs first..first+n-1 for output i, not normalised. Returns n. scale = input /
  * output. */
 static int filter_taps(enum resize_method method, int i, int n_in, double scale, int *first, double *weights)
@@ -41,14 +59,13 @@ static int filter_taps(enum resize_method method, int i, int n_in, double scale,
         return n;
     }
     double widen = scale > 1 ? scale : 1; /* antialias: the filter grows with the reduction */
-    double support = (method == RESIZE_LANCZOS ? 3.0 : 1.0) * widen, centre = (i + 0.5) * scale;
+    double support = filter_support(method) * widen, centre = (i + 0.5) * scale;
     int from = (int)floor(centre - support + 0.5), to = (int)floor(centre + support + 0.5);
     from = from < 0 ? 0 : from;
     to = to > n_in ? n_in : to;
     *first = from;
     for (int j = from; j < to; j++) {
-        double x = (j + 0.5 - centre) / widen;
-        weights[n++] = method == RESIZE_LANCZOS ? lanczos3(x) : triangle(x);
+        weights[n++] = filter_weight(method, (j + 0.5 - centre) / widen);
     }
     return n;
 }

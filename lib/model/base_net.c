@@ -27,12 +27,18 @@ int base_net_open(struct net *net, const char *base, const char *input, int side
     bool beside = false;
     int rc = base_path(base, &named, err);
     if (!rc) rc = input ? net_input_parse(&in, input, err) : net_input_beside(&in, named.data, &beside, err);
-    if (!rc && onnx_open_model(net, named.data, side_px, err)) rc = error_prefix(err, "--base");
-    in.side_px = 0; /* the pictures' size decides */
+    if (!rc && onnx_open_model(net, named.data, side_px ? side_px : in.side_px, err))
+        rc = error_prefix(err, "--base");
+    if (side_px) in.side_px = 0; /* the pictures' size decides */
     if (!rc && (input || (beside && net->input_assumed)) && net_set_input(net, &in, err))
         rc = error_prefix(err, "--base '%s'", base);
     text_release(&named);
     return rc;
+}
+
+int base_net_end_at(struct net *net, const char *layer, const char *base, struct error *err)
+{
+    return layer && net_end_at(net, layer, err) ? error_prefix(err, "--feature-layer: --base '%s'", base) : 0;
 }
 
 int base_net_freeze(struct net *net)

@@ -11,12 +11,19 @@
 #include "net/net.h"
 #include "tensor/backend.h"
 
-/* Opens a model folder or file; an ONNX file that says no size is opened for pictures of side_px. A plain
- * name that does not exist is looked for among the bases that base-weights downloads; EX_NOINPUT names
- * those. input, or NULL: how bytes become its input, as net_input_parse takes it; without it, and where the
- * model does not say it, preprocessor_config.json beside it. Other errors are those of net_open and
- * onnx_read. */
+/*
+ * Opens a model folder or file. An ONNX file that says no size is opened for pictures of side_px, or where
+ * that is 0, of the side in `input`. A plain name that does not exist is looked for among the bases that
+ * base-weights downloads; EX_NOINPUT names those. input, or NULL: how bytes become its input, as
+ * net_input_parse takes it; without it, and where the model does not say it, preprocessor_config.json beside
+ * it. Other errors are those of net_open and onnx_read.
+ */
 int base_net_open(struct net *net, const char *base, const char *input, int side_px, struct error *err);
+/*
+ * What --feature-layer says: the head will stand on this layer, or on a block's last, instead of on the last
+ * feature map. NULL: nothing is done. Call it when the shapes are known. EX_USAGE names base and layer.
+ */
+int base_net_end_at(struct net *net, const char *layer, const char *base, struct error *err);
 /* Freezes everything but the head, which is what follows the last convolution, batch norm or scale.
  * Returns the last frozen layer. */
 int base_net_freeze(struct net *net);

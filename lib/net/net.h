@@ -151,7 +151,7 @@ struct net_metadata {
     char **classes; /* owned */
     int n_classes;
     char model_id[33];                /* first 32 hex digits of the hash of the float32 weights */
-    char resize[32];                  /* "bilinear", "area", "lanczos", "tfjs"; docs/preprocessing.md */
+    char resize[32];                  /* "bilinear", "lanczos+256" and so on; docs/preprocessing.md */
     char color[8];                    /* "srgb": profiles of pictures are applied; "" for not */
     char background[8];               /* what transparent parts are laid on, "#rrggbb"; "" for white */
     double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
@@ -313,6 +313,11 @@ int net_build_efficientnet_lite(struct net *n, int variant, int side, struct err
  * are Keras' ("dense_1" and so on).
  */
 int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err);
+/*
+ * Leaves away what follows a layer, or a block's last layer (net_block_end), so that a new head stands on it.
+ * Needs the shapes. EX_USAGE: no such layer, or one that gives no feature map; n is as it was then.
+ */
+int net_end_at(struct net *n, const char *layer, struct error *err);
 
 /* Makes every layer trainable from `from` on in the list (Keras' order), except InputLayer:
  * "conv2d_56" leaves conv2d_55 frozen. */
@@ -323,6 +328,8 @@ int net_unlock_from(struct net *n, const char *from, struct error *err);
  * as the net.
  */
 const char *net_unlock_place(const struct net *n, const char *from);
+/* The layer called so, or the last one of a block (as net_unlock_place names blocks); -1: there is none. */
+int net_block_end(const struct net *n, const char *name);
 /* Where the last `share` (0 to 1) of the convolutions begins, moved to the start of its block: a cut
  * inside a block would have to keep the wide inner activation and the skipped input. */
 const char *net_unlock_share(const struct net *n, double share);

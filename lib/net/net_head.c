@@ -171,6 +171,18 @@ int net_cut_head(struct net *n, struct error *err)
                    : net_keep_before(n, map, err);
 }
 
+int net_end_at(struct net *n, const char *layer, struct error *err)
+{
+    int at = net_block_end(n, layer);
+    if (at < 0) return error_set(err, EX_USAGE, "the network has no layer or block '%s'", layer);
+    const struct net_shape *s = &n->layers[at].output;
+    if (at == n->input || s->rank != 3)
+        return error_set(err, EX_USAGE,
+                         "layer '%s' gives no feature map: height, width and channels are needed",
+                         n->layers[at].name);
+    return net_keep_before(n, at, err);
+}
+
 int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err)
 {
     if (n_classes < 1) return error_set(err, EX_DATAERR, "a classifier needs at least one class");

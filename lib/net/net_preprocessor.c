@@ -50,12 +50,20 @@ static int three(const cJSON *list, double out[3], struct error *err)
                             : error_set(err, EX_DATAERR, "image_mean and image_std must have three numbers");
 }
 
-/* Pillow's numbers. Bicubic is not there: bilinear, antialiased as all here, is next to it. */
-static const char *method_of(const cJSON *v)
+/* Pillow's numbers. What is not said is bilinear, as in most of Transformers' own readers. */
+static int method_of(const cJSON *v, char *out, size_t out_bytes, struct error *err)
 {
-    int number;
-    if (net_json_int(v, 0, 5, &number)) return "bilinear";
-    return number == 1 ? "lanczos" : number == 4 ? "area" : "bilinear";
+    static const char *const names[] = {NULL, "lanczos", "bilinear", "bicubic", "area", NULL};
+    int number = 2;
+    if (v && !cJSON_IsNull(v) && net_json_int(v, 0, 5, &number))
+        return error_set(err, EX_DATAERR, "'resample' must be 0 to 5");
+    if (!names[number])
+        return error_set(err, EX_DATAERR,
+                         "'resample' %d (%s) is not supported: say what to do instead, as in "
+                         "--input torch,interpolation=bilinear",
+                         number, number ? "Hamming" : "nearest");
+    snprintf(out, out_bytes, "%s", names[number]);
+    return 0;
 }
 
 static int read_config(struct net_input *in, const cJSON *all, struct error *err)
@@ -77,7 +85,7 @@ static int read_config(struct net_input *in, const cJSON *all, struct error *err
     }
     if (in->first_px && in->first_px < in->side_px)
         return error_set(err, EX_DATAERR, "a crop of %d cannot be cut from %d", in->side_px, in->first_px);
-    snprintf(in->method, sizeof in->method, "%s", method_of(net_json_get(all, "resample")));
+    if (method_of(net_json_get(all, "resample"), in->method, sizeof in->method, err)) return -1;
     if (flag(all, "do_normalize", true) && net_json_get(all, "image_mean") &&
         (three(net_json_get(all, "image_mean"), in->mean, err) ||
          three(net_json_get(all, "image_std"), in->std, err)))

@@ -155,6 +155,7 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
         {"torch", {.range = 1, .mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}}},
         {"caffe", {.bgr = true, .range = 255, .mean = {103.939, 116.779, 123.68}, .std = {1, 1, 1}}},
     };
+    static const char *const methods[] = {"bilinear", "area", "lanczos", "bicubic", "tfjs"}; /* image.h's */
     char copy[256], *save = NULL, shown[64];
     bool ranged = false;
     *in = presets[0].input;
@@ -182,7 +183,8 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
                 ok = n >= 1 && !value[end] && in->first_px >= 1 && (n == 1 || second == in->first_px);
                 in->keep_shape = n == 1;
             } else if (strcmp(t, "interpolation") == 0) {
-                ok = strlen(value) < sizeof in->method;
+                for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+                    ok |= strcmp(value, methods[i]) == 0;
                 snprintf(in->method, sizeof in->method, "%s", value);
             } else if (strcmp(t, "side") == 0 || strcmp(t, "crop") == 0) {
                 ok = parse_digits(value, strlen(value), &side) && side >= 1 && side <= 4096;
@@ -202,7 +204,8 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
             return error_set(
                 err, EX_USAGE,
                 "--input: '%s' is none of unit, bytes, tf, torch, caffe, side=N, resize=N|NxN, crop=N, "
-                "interpolation=METHOD, order=rgb|bgr, range=1|255, mean=A[:B:C], std=A[:B:C]",
+                "interpolation=bilinear|area|lanczos|bicubic|tfjs, order=rgb|bgr, range=1|255, "
+                "mean=A[:B:C], std=A[:B:C]",
                 text_for_people(shown, sizeof shown, t));
     }
     for (int c = 0; c < 3 && !ranged; c++) /* a mean of 104 is one of bytes */

@@ -71,6 +71,21 @@ const char *net_unlock_share(const struct net *n, double share)
     return n->layers[0].name;
 }
 
+/* Whether the layer belongs to `prefix`: layer3.0.conv1 to "layer3", block5a_add to "block5a". */
+static bool is_part_of(const struct net_layer *l, const char *prefix)
+{
+    size_t bytes = strlen(prefix);
+    return bytes && strncmp(l->name, prefix, bytes) == 0 && (l->name[bytes] == '_' || l->name[bytes] == '.');
+}
+
+int net_block_end(const struct net *n, const char *name)
+{
+    int last = net_find(n, name);
+    for (int i = 0; last < 0 && i < n->n_layers; i++)
+        if (is_part_of(&n->layers[n->n_layers - 1 - i], name)) last = n->n_layers - 1 - i;
+    return last;
+}
+
 const char *net_unlock_place(const struct net *n, const char *from)
 {
     double share;
@@ -80,11 +95,7 @@ const char *net_unlock_place(const struct net *n, const char *from)
     if ((isdigit((unsigned char)*from) || *from == '.') &&
         !parse_double(from, 0, 1, &share, "the share", &ignored) && share > 0)
         return net_unlock_share(n, share);
-    for (int i = 0; i < n->n_layers; i++) {
-        size_t bytes = strlen(from);
-        if (strncmp(n->layers[i].name, from, bytes) == 0 &&
-            (n->layers[i].name[bytes] == '_' || n->layers[i].name[bytes] == '.'))
-            return n->layers[i].name;
-    }
+    for (int i = 0; i < n->n_layers; i++)
+        if (is_part_of(&n->layers[i], from)) return n->layers[i].name;
     return NULL;
 }

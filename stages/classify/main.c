@@ -25,7 +25,7 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Reading"),
     OPTION(struct classify_options, STRING, 0, "resize", resize, "METHOD",
-           "bilinear, area, lanczos or tfjs instead of what the model was trained with"),
+           "bilinear, area, lanczos, bicubic or tfjs instead of what the model was trained with"),
     OPTION(struct classify_options, STRING, 0, "color", color, "WORD",
            "none or srgb instead of what the model records: srgb applies colour profiles, gAMA and cICP"),
     OPTION(struct classify_options, STRING, 0, "background", background, "COLOUR",

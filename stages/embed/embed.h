@@ -20,15 +20,14 @@ enum embed_boundary { EMBED_BOUNDARY_NONE, EMBED_BOUNDARY_F16, EMBED_BOUNDARY_F3
 
 struct embed_options {
     struct common_options common;
-    const char *base, *folder, *cache, *unlock_from, *device, *reduce, *fit, *resize;
+    const char *base, *folder, *cache, *unlock_from, *device, *reduce, *fit, *resize, *input, *feature_layer;
     int64_t size, batch;
     int boundary, precision;
     bool no_orient, allow_truncated, no_sandbox;
 };
 #define EMBED_DEFAULTS                                                                                       \
     {                                                                                                        \
-        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .resize = "bilinear", .unlock_from = "auto",    \
-        .batch = 32                                                                                          \
+        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .unlock_from = "auto", .batch = 32              \
     }
 
 /* EX_USAGE for what does not go together. */

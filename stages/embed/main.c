@@ -11,6 +11,10 @@ static const struct option_row rows[] = {
     OPTION(struct embed_options, STRING, 0, "base", base, "MODEL",
            "TFJS layers model folder, .keras, .h5 or .onnx, or the name of a folder in models/base "
            "(efficientnet_lite1), as train takes it"),
+    OPTION(struct embed_options, STRING, 0, "input", input, "SPEC",
+           "how pictures are fed to a base that does not say it, as classify's --input"),
+    OPTION(struct embed_options, STRING, 0, "feature-layer", feature_layer, "LAYER",
+           "take the average of this layer's output, or of a block's last layer, as train's --feature-layer"),
     OPTION(struct embed_options, STRING, 'o', "output", folder, "DIR",
            "the folder: features.npy, rows.tsv, info.tsv, and reduce.fit with --reduce"),
     OPTION(struct embed_options, STRING, 0, "cache", cache, "DIR",
@@ -24,7 +28,8 @@ static const struct option_row rows[] = {
            "side of the squares that the base sees; 0: what the base says, as pack's --size",
            RANGE(0, SHARD_MAX_SIDE_PX)),
     OPTION(struct embed_options, STRING, 0, "resize", resize, "METHOD",
-           "bilinear (antialiased), area, lanczos, or tfjs, and what is cut, as pack's --resize"),
+           "bilinear (antialiased), area, lanczos, bicubic, or tfjs, and what is cut, as pack's --resize; "
+           "default: what --input or a preprocessor_config.json says, or bilinear"),
     OPTION(struct embed_options, CHOICE, 0, "boundary-cache", boundary, "TYPE",
            "keep what fine-tuning will start from at the same time, as train does (1 MiB a picture as f32, "
            "half as f16)",

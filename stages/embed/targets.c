@@ -12,8 +12,13 @@ static int open_net(struct embed *e, struct error *err)
     static char one[] = "a", two[] = "b";
     static char *const classes[] = {one, two};
     const struct embed_options *o = e->opt;
-    if (resize_rule_parse(o->resize, &e->rule, err)) return error_prefix(err, "--resize");
-    if (base_net_open(&e->net, o->base, NULL, (int)o->size, err) ||
+    if (o->resize && resize_rule_parse(o->resize, &e->rule, err)) return error_prefix(err, "--resize");
+    if (base_net_open(&e->net, o->base, o->input, (int)o->size, err)) return -1;
+    /* Bases of winnow's own kind remember what they were trained with; `pack` does not follow that either. */
+    const char *own = o->input || e->net.metadata.onnx_json ? e->net.metadata.resize : "";
+    if (!o->resize && resize_rule_parse(own, &e->rule, err)) return error_prefix(err, "--base '%s'", o->base);
+    if ((o->feature_layer && net_infer_shapes(&e->net, (int)o->size, (int)o->size, err)) ||
+        base_net_end_at(&e->net, o->feature_layer, o->base, err) ||
         net_replace_head(&e->net, 2, classes, 0, err))
         return -1;
     const struct net_shape *input = &e->net.layers[e->net.input].output;

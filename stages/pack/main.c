@@ -12,8 +12,8 @@ static const struct option_row rows[] = {
            RANGE(1, SHARD_MAX_SIDE_PX)),
     OPTION(
         struct pack_options, STRING, 0, "resize", resize, "METHOD",
-        "bilinear (antialiased), area, lanczos, or tfjs (what the browser demo does); with +256 or +256x256 "
-        "the middle of the picture once its shorter side or both are 256; recorded in the set"),
+        "bilinear (antialiased), area, lanczos, bicubic, or tfjs (what the browser demo does); with +256 or "
+        "+256x256 the middle of the picture once its shorter side or both are 256; recorded in the set"),
     OPTION(
         struct pack_options, STRING, 0, "color", color, "WORD",
         "srgb: convert pictures by their profile, gAMA or cICP; none: samples as they are stored; recorded "

@@ -34,6 +34,9 @@ static const struct option_row rows[] = {
            "fine-tune, --boundary-cache: this layer and all after it in the model file learn; also a block "
            "(block5a) or a share of the convolutions (0.3: the last 30%, from a block's start); auto: "
            "conv2d_56, or the last third"),
+    OPTION(struct train_options, STRING, 0, "feature-layer", feature_layer, "LAYER",
+           "head: put the head on the average of this layer's output, or of a block's last layer (layer3, "
+           "block5a), instead of on the last feature map"),
     OPTION(struct train_options, INT, 0, "folds", folds, "K",
            "head: also write out-of-fold probabilities of every training picture (oof.tsv) by K-fold "
            "cross-validation",

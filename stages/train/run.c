@@ -32,9 +32,11 @@ int train_options_complete(struct train_options *o, struct error *err)
     if (o->rate < 0) o->rate = (head ? 0.01 : 0.002) * (o->optimizer == ENGINE_ADAM ? 0.1 : 1);
     if (!o->schedule) o->schedule = head ? "cosine" : "exp:0.5";
     if (o->patience < 0) o->patience = head ? 20 : 5;
-    if (!head && (o->folds || o->export_features))
+    if (!head && (o->folds || o->export_features || o->feature_layer))
         return error_set(err, EX_USAGE, "--%s belongs to --phase head",
-                         o->folds ? "folds" : "export-features");
+                         o->folds             ? "folds"
+                         : o->export_features ? "export-features"
+                                              : "feature-layer");
     if (o->fold_rows != FOLD_TRAIN_ROWS && !o->folds)
         return error_set(err, EX_USAGE, "--fold-rows needs --folds K");
     if (o->fold_passes > 1 && !o->folds) return error_set(err, EX_USAGE, "--fold-passes needs --folds K");
@@ -169,7 +171,8 @@ static int make_plan(struct train_run *run, struct error *err)
                     precisions[run->precision], run->threads) ||
         /* The batch norm of each GPU uses the pictures of that GPU. */
         (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)) ||
-        (o->input && text_printf(p, err, "input\t%s\n", o->input)))
+        (o->input && text_printf(p, err, "input\t%s\n", o->input)) ||
+        (o->feature_layer && text_printf(p, err, "feature-layer\t%s\n", o->feature_layer)))
         return -1;
     bool differ;
     if (train_statistics_differ(run, &differ, err) ||
@@ -420,7 +423,7 @@ int train_open_base(struct train_run *run, int side, struct error *err)
     if (net_infer_shapes(&run->net, side, side, err))
         return error_prefix(err, "--base '%s' with pictures of %d x %d (pack --size sets it)", o->base, side,
                             side);
-    return 0;
+    return base_net_end_at(&run->net, o->feature_layer, o->base, err);
 }
 
 static int check_classes_same(const struct train_run *run, struct error *err)

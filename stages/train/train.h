@@ -24,7 +24,7 @@ enum fold_rows { FOLD_TRAIN_ROWS, FOLD_ALL_ROWS };
 enum on_change { CHANGE_REFUSE, CHANGE_RESTART };
 
 struct train_options {
-    const char *shards, *base, *out, *cache, *export_features, *features_only, *input;
+    const char *shards, *base, *out, *cache, *export_features, *features_only, *input, *feature_layer;
     int fold_rows; /* enum fold_rows */
     int phase, optimizer, precision, select, boundary, refresh, on_change, distributed;
     int64_t epochs, folds, fold_passes, patience, loader_threads;

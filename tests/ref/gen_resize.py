@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes resize_vectors.tsv: Pillow's resizing (bilinear, Lanczos) and exact area averages (numpy) of a made-up picture.
+"""Writes resize_vectors.tsv: Pillow's resizing (bilinear, Lanczos, bicubic) and exact area averages (numpy) of a made-up picture.
 
 Columns: method, input width and height, output width and height, then all samples (RGB, row by row) separated by blanks.
 Run once; the output is committed. resize_tfjs_vectors.tsv beside it comes from gen_resize_tfjs.js.
@@ -30,6 +30,7 @@ with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "resize_vecto
         results = {
             "bilinear": np.asarray(Image.fromarray(a).resize((W, H), Image.BILINEAR)),
             "lanczos": np.asarray(Image.fromarray(a).resize((W, H), Image.LANCZOS)),
+            "bicubic": np.asarray(Image.fromarray(a).resize((W, H), Image.BICUBIC)),
             "area": np.rint(np.einsum("ij,jkc->ikc", coverage(h, H), np.einsum("ij,kjc->kic", coverage(w, W), a.astype(float)))).astype(int),
         }
         if w % W == 0 and h % H == 0:       # where Pillow's box filter means the same, it must say the same

@@ -45,6 +45,16 @@ out=$(embed --cache other -o full3 all.tsv -v 2>&1)
 has "$out" "48 pictures, $((48 - learned)) of them computed now" "and embed finds what phase head computed: all but the test split"
 is "$(sums full3)" "$(sums full)" "with the same values"
 
+# --- another feature layer, other numbers in
+embed --cache cache --feature-layer bn1 -o early all.tsv
+is "$(shape early/features.npy)" "<f2, fortran_order: False, shape: (48, 4)" "--feature-layer: the channels of an inner layer, averaged"
+out=$("$BIN/train" --device ref --threads 1 --shards shards --base "$tiny" --feature-layer bn1 --cache cache --epochs 1 --out early-head -v 2>&1)
+has "$out" "features: $learned pictures, 0 of them computed now" "phase head with the same layer finds them"
+grep -q '"bn1"' early-head/model/model.json && ! grep -q '"gap"' early-head/model/model.json; ok $? "its model ends there"
+embed --cache cache --input bytes -o bytes all.tsv; cmp -s bytes/features.npy full/features.npy; is $? 1 "--input: other numbers go in"
+out=$("$BIN/train" --device ref --threads 1 --shards shards --base "$tiny" --input bytes --cache cache --epochs 1 --out bytes-head -v 2>&1)
+has "$out" "features: $learned pictures, 0 of them computed now" "phase head with the same --input finds what embed computed"
+
 # --- reductions
 embed --cache cache --reduce sqrt,pca:3,whiten:0.5 -o small -j1 all.tsv; ok $? "a reduction"
 is "$(shape small/features.npy)" "<f2, fortran_order: False, shape: (48, 3)" "has the components asked for"
@@ -84,6 +94,9 @@ refuse 'embed -o x --reduce pca:3 --fit small/reduce.fit all.tsv' "64:embed: --r
 refuse '"$BIN/embed" -o x all.tsv' "64:embed: --base is needed" "no base"
 refuse 'embed all.tsv' "64:embed: --output is needed" "no folder"
 refuse '"$BIN/embed" --base nobody -o x all.tsv' "66:embed: --base: no model 'nobody'" "no such base"
+refuse 'embed -o x --feature-layer c9 all.tsv' "64:embed: --feature-layer: --base '$tiny': the network has no layer or block 'c9'" "no such layer"
+refuse 'embed -o x --feature-layer gap all.tsv' "64:embed: --feature-layer: --base '$tiny': layer 'gap' gives no feature map" "a layer that gives no map"
+refuse 'embed -o x --input interpolation=cubic all.tsv' "64:embed: --input: 'interpolation' is none of" "no such interpolation"
 refuse 'embed --precision bf16 --device nothing -o x all.tsv' "embed: --device nothing" "no such device"
 cp small/reduce.fit bent.fit; printf x | dd of=bent.fit bs=1 seek=200 conv=notrunc 2>/dev/null
 refuse 'embed -o x --cache cache --fit bent.fit all.tsv' "65:embed: 'bent.fit' is damaged" "a damaged fit"

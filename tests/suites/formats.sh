@@ -204,7 +204,7 @@ if [ -n "$have_npm" ]; then
     ok $? "the tiny net in other engines: $(tr '\n\t' '; ' <"$T/engines" | tail -c 300)"
     # Resizing: the page's JavaScript against the programs' C, through the scores of pictures of another size.
     node tests/formats/png.cjs make 61 4 "$T/p61"
-    for method in bilinear area lanczos tfjs; do
+    for method in bilinear area lanczos bicubic tfjs; do
         "$BIN/classify" --model "$T/back" --resize $method "$T/p61" -o "$T/r.tsv" &&
             node tests/formats/resize.cjs "$T/r.tsv" "$T/back" $method >"$T/out" 2>&1
         ok $? "resize $method in JavaScript: $(tail -n 1 "$T/out")"

@@ -267,7 +267,7 @@ static void check_input(void)
                      "\"crop_size\":224,\"do_rescale\":false,\"image_mean\":[104,117,123],"
                      "\"image_std\":[1,1,1],\"resample\":2}",
         timm[] = "{\"size\":{\"shortest_edge\":256},\"do_center_crop\":true,\"crop_size\":{\"height\":224,"
-                 "\"width\":224},\"image_mean\":[0.5,0.5,0.5],\"image_std\":[0.5,0.5,0.5],\"resample\":1}";
+                 "\"width\":224},\"image_mean\":[0.5,0.5,0.5],\"image_std\":[0.5,0.5,0.5],\"resample\":3}";
     char folder[] = "/tmp/winnow-test-XXXXXX", config[600], model[600];
     struct net_input in, beside;
     bool found;
@@ -290,11 +290,16 @@ static void check_input(void)
     CHECK(!atomic_file_write(config, timm, strlen(timm), &err));
     if (CHECK_SAY(!net_input_beside(&beside, model, &found, &err) && found, "%s", err.text))
         CHECK(beside.keep_shape && beside.first_px == 256 && beside.side_px == 224 && beside.mean[1] == 0.5 &&
-              strcmp(beside.method, "lanczos") == 0);
+              strcmp(beside.method, "bicubic") == 0);
     static const char *const bad[] =
-        {"{\"size\":0}", "{\"image_mean\":[1,2]}", "[",
+        {"{\"size\":0}",
+         "{\"image_mean\":[1,2]}",
+         "[",
          "{\"crop_size\":300,\"do_center_crop\":true,\"size\":{\"shortest_edge\":256}}",
-         "{\"image_mean\":[0,0,0],\"image_std\":[0,0,0]}"};
+         "{\"image_mean\":[0,0,0],\"image_std\":[0,0,0]}",
+         "{\"resample\":0}",
+         "{\"resample\":5}",
+         "{\"resample\":\"bicubic\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         CHECK(!atomic_file_write(config, bad[i], strlen(bad[i]), &err));
         CHECK_SAY(net_input_beside(&beside, model, &found, &err) &&
@@ -302,8 +307,8 @@ static void check_input(void)
                   "%s", err.text);
         error_clear(&err);
     }
-    static const char *const wrong[] = {"resize=256x255", "resize=0", "resize=200,crop=224", "crop=0",
-                                        "mean=1/2"};
+    static const char *const wrong[] = {"resize=256x255", "resize=0", "resize=200,crop=224",
+                                        "crop=0",         "mean=1/2", "interpolation=cubic"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         CHECK_SAY(net_input_parse(&in, wrong[i], &err), "'%s' is refused: %s", wrong[i], err.text);
     error_clear(&err);

@@ -9,6 +9,10 @@
 
   const sinc = x => x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
   const lanczos3 = x => Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0;
+  const cubic = t => {                        // Keys' with a = -1/2, as in Pillow
+    const x = Math.abs(t);
+    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+  };
   const triangle = x => Math.abs(x) < 1 ? 1 - Math.abs(x) : 0;
 
   function filterTaps(method, i, nIn, scale) {
@@ -19,11 +23,12 @@
       for (let j = first; j < last; j++) weights.push(Math.min(to, j + 1) - Math.max(from, j));
       return { first, weights };
     }
-    const widen = scale > 1 ? scale : 1, support = (method === 'lanczos' ? 3 : 1) * widen, centre = (i + 0.5) * scale;
+    const kernel = method === 'lanczos' ? lanczos3 : method === 'bicubic' ? cubic : triangle;
+    const widen = scale > 1 ? scale : 1, support = (method === 'lanczos' ? 3 : method === 'bicubic' ? 2 : 1) * widen, centre = (i + 0.5) * scale;
     const first = Math.max(0, Math.floor(centre - support + 0.5)), to = Math.min(nIn, Math.floor(centre + support + 0.5));
     for (let j = first; j < to; j++) {
       const x = (j + 0.5 - centre) / widen;
-      weights.push(method === 'lanczos' ? lanczos3(x) : triangle(x));
+      weights.push(kernel(x));
     }
     return { first, weights };
   }
