@@ -3,7 +3,7 @@
 // SCORES.tsv is classify's output over PNG files that have the model's size. Prints one line an engine: name, pictures, largest difference.
 const fs = require('fs'), path = require('path');
 const { createRequire } = require('module');
-const need = createRequire(path.resolve(process.env.NPM || 'build/npm', 'x.cjs'));
+const npm = path.resolve(process.env.NPM || 'build/npm'), need = createRequire(path.join(npm, 'x.cjs'));
 const png = require('./png.cjs');
 const [scores, tfjsFolder, nhwc, nchw, nNsfwjs, tolerance] = process.argv.slice(2);
 const lines = fs.readFileSync(scores, 'utf8').trimEnd().split('\n').map(l => l.split('\t')), heads = lines.shift();
@@ -36,14 +36,17 @@ function report(name, got) {
   const model = await tf.loadLayersModel(handler);
   report('tfjs', inputs.map((x, i) => tf.tidy(() => Array.from(model.predict(tf.tensor4d(x, [1, pictures[i].h, pictures[i].w, 3])).dataSync()))));
   if (Number(nNsfwjs) > 0) {
-    const nsfwjs = need('nsfwjs'), net = await nsfwjs.load(handler, { size: pictures[0].w });
-    const order = ['Drawing', 'Hentai', 'Neutral', 'Porn', 'Sexy'], got = [];
-    for (const p of pictures.slice(0, Number(nNsfwjs))) {
-      const t = tf.tensor3d(Int32Array.from(p.rgb), [p.h, p.w, 3], 'int32'), said = await net.classify(t);
-      t.dispose();
-      got.push(order.map(name => said.find(s => s.className === name).probability));
+    for (const version of ['nsfwjs', 'nsfwjs-4.4']) {
+      if (!fs.existsSync(path.join(npm, 'node_modules', version))) continue;
+      const nsfwjs = need(version), net = await nsfwjs.load(handler, { size: pictures[0].w });
+      const order = ['Drawing', 'Hentai', 'Neutral', 'Porn', 'Sexy'], got = [];
+      for (const p of pictures.slice(0, Number(nNsfwjs))) {
+        const t = tf.tensor3d(Int32Array.from(p.rgb), [p.h, p.w, 3], 'int32'), said = await net.classify(t);
+        t.dispose();
+        got.push(order.map(name => said.find(s => s.className === name).probability));
+      }
+      report(version, got);
     }
-    report('nsfwjs', got);
   }
   if (nhwc !== '-' || nchw !== '-') {
     const ort = need('onnxruntime-web');

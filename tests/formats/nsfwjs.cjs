@@ -1,12 +1,13 @@
 // A model folder as it stands in nsfwjs in Chromium, end to end from JPEG files that the browser itself wrote.
-// usage: node nsfwjs.cjs MODEL_FOLDER SIDE PNG_FOLDER OUT     writes OUT/*.jpg and OUT/nsfwjs.tsv (file, five probabilities)
+// usage: node nsfwjs.cjs MODEL_FOLDER SIDE PNG_FOLDER OUT [PACKAGE]     writes OUT/*.jpg and OUT/nsfwjs.tsv (file, five probabilities)
+// PACKAGE: the folder of another version of nsfwjs below node_modules.
 const fs = require('fs'), path = require('path'), http = require('http');
 const { createRequire } = require('module');
 const npm = path.resolve(process.env.NPM || 'build/npm');
 const need = createRequire(path.join(npm, 'x.cjs'));
 const { chromium } = need('playwright-core');
-const [model, side, pngs, out] = process.argv.slice(2);
-const files = { '/tf.js': npm + '/node_modules/@tensorflow/tfjs/dist/tf.min.js', '/nsfwjs.js': npm + '/node_modules/nsfwjs/dist/browser/nsfwjs.min.js' };
+const [model, side, pngs, out, pack = 'nsfwjs'] = process.argv.slice(2);
+const files = { '/tf.js': npm + '/node_modules/@tensorflow/tfjs/dist/tf.min.js', '/nsfwjs.js': npm + '/node_modules/' + pack + '/dist/browser/nsfwjs.min.js' };
 const server = http.createServer((request, response) => {
   const name = new URL(request.url, 'http://x').pathname;
   if (name === '/') { response.setHeader('content-type', 'text/html'); return response.end('<!doctype html><meta charset=utf-8><script src=tf.js></script><script src=nsfwjs.js></script>'); }

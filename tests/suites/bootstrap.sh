@@ -42,6 +42,30 @@ echo 'pip loose>=1 build' >tree/packages.d/a.txt
 boot build
 [ $? = 65 ] && grep -q "'pip loose>=1' is not NAME==VERSION" err
 ok $? "a version has to be told: $(tail -n 1 err)"
+# npm's lines: scoped names, and a second version of a package under another name. A stand-in writes what npm would.
+mkdir bin
+cat >bin/npm <<'NPM'
+#!/bin/sh
+printf '%s\n' "$*" >>asked
+for word; do
+    case $word in
+    *@npm:*) name=${word%%@npm:*} ;;
+    ?*@*) name=${word%@*} ;;
+    *) continue ;;
+    esac
+    mkdir -p "build/npm/node_modules/$name"
+    printf '{"version": "%s"}\n' "${word##*@}" >"build/npm/node_modules/$name/package.json"
+done
+NPM
+chmod +x bin/npm
+printf '%s\n' 'npm @made/up@1.5.0 build' 'npm made@2.0.0 build' 'npm made-3@npm:made@3.0.0 build # another version' >tree/packages.d/a.txt
+PATH=$PWD/bin:$PATH boot build
+is "$? $(sed 's/.*loglevel=error //' tree/asked)" "0 @made/up@1.5.0 made@2.0.0 made-3@npm:made@3.0.0" "npm's packages, two versions of one among them"
+sed -i 's/made@3.0.0/made@3.0.1/' tree/packages.d/a.txt
+PATH=$PWD/bin:$PATH boot build
+is "$? $(tail -1 tree/asked | sed 's/.*loglevel=error //')" "0 made-3@npm:made@3.0.1" "what is there is not asked for again, another version is"
+PATH=$PWD/bin:$PATH boot build
+is "$(wc -l <tree/asked)" 2 "each once"
 for wrong in 'gpu --cuda 11' 'gpu --cuda' 'build --cuda 12' 'gpu cuda 12'; do
     # shellcheck disable=SC2086
     boot $wrong

@@ -59,9 +59,20 @@ grep -q 'Accuracy\|accuracy | 0.9' "$T/site/MODEL_CARD.md" && ! grep -q '<b>' "$
 ok $? "the card is there, and names are data"
 # The model folder as nsfwjs has it, end to end from JPEG files: decoders and resizers differ a little.
 mkdir "$T/jpeg"
-"$BIN/export" --model "$T/base/mobilenet_v2" --to tfjs -o "$T/float32" &&
-    node tests/formats/nsfwjs.cjs "$T/float32" 224 "$T/pictures" "$T/jpeg" >"$T/nsfwjs.err" 2>&1
-ok $? "nsfwjs in Chromium loads what export wrote $(tail -n 1 "$T/nsfwjs.err")"
+"$BIN/export" --model "$T/base/mobilenet_v2" --to tfjs -o "$T/float32"
+for version in nsfwjs-4.4 nsfwjs; do
+    if [ ! -d "$NPM/node_modules/$version" ]; then
+        skip "$version in Chromium" "it is not installed: ./bootstrap check"
+        continue
+    fi
+    node tests/formats/nsfwjs.cjs "$T/float32" 224 "$T/pictures" "$T/jpeg" $version >"$T/nsfwjs.err" 2>&1
+    ok $? "$version in Chromium loads what export wrote $(tail -n 1 "$T/nsfwjs.err")"
+    cp "$T/jpeg/nsfwjs.tsv" "$T/$version.tsv"
+done
+if [ -f "$T/nsfwjs-4.4.tsv" ]; then
+    cmp "$T/nsfwjs-4.4.tsv" "$T/nsfwjs.tsv"
+    ok $? "nsfwjs 4.4.0 says what 4.3.0 says"
+fi
 "$BIN/classify" --model "$T/float32" --resize tfjs "$T"/jpeg/*.jpg -o "$T/jpeg.tsv"
 awk -F'\t' 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /^p_/ && !first) first = i; next }
     NR == FNR { for (k = 0; k < 5; k++) p[$1, k] = $(2 + k); next }
