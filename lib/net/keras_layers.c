@@ -559,6 +559,7 @@ static int unknown(const struct keras_call *c, struct error *err)
 static int build(struct keras_call *c, const char *class_name, struct error *err)
 {
     int from = c->n_in > 0 ? c->in[0].layer : -1, kind = config_kind(class_name);
+    char shown[64];
     if (strcmp(class_name, "InputLayer") == 0) return build_input(c, err);
     if (from < 0) return error_set(err, EX_DATAERR, "has no input");
     if (strcmp(class_name, "Concatenate") == 0)
@@ -568,7 +569,9 @@ static int build(struct keras_call *c, const char *class_name, struct error *err
         return build_sum(c, class_name, err);
     if (strcmp(class_name, "Multiply") == 0) return keras_multiply(c, err);
     if (strcmp(class_name, "CustomScaleLayer") == 0) return build_custom_scale(c, err);
-    if (c->n_in != 1) return error_set(err, EX_DATAERR, "has %d inputs instead of one", c->n_in);
+    if (c->n_in != 1)
+        return error_set(err, EX_DATAERR, "is a '%s' with %d inputs, which is not supported",
+                         text_for_people(shown, sizeof shown, c->class_name), c->n_in);
     c->out = c->in[0];
     if (is_inert(class_name)) return 0;
     c->out.channel = -1;

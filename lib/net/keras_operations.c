@@ -338,7 +338,9 @@ int keras_build_operation(struct keras_call *c, struct error *err)
         if (c->in[i].channel >= 0)
             return error_set(err, EX_DATAERR, "takes one channel of a picture, which is not supported");
     if (strcmp(name, "Concatenate") == 0) return keras_concatenate(c, setting(c, "axis"), err);
-    if (c->n_in != 1) return error_set(err, EX_DATAERR, "has %d inputs instead of one", c->n_in);
+    if (c->n_in != 1)
+        return error_set(err, EX_DATAERR, "is the operation '%s' with %d inputs, which is not supported",
+                         text_for_people(shown, sizeof shown, name), c->n_in);
     if (strcmp(name, "Cast") == 0 || strcmp(name, "Identity") == 0) return 0;
     if (strcmp(name, "Negative") == 0) {
         c->out.layer = keras_rescale(c, "", c->in[0].layer, &minus, &zero, 1, err);

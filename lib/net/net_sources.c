@@ -280,6 +280,14 @@ static int name_left_record(const struct taking *t, size_t at, struct error *err
                      layer_kind_name(l->kind), name);
 }
 
+/* Whether a layer of the file is in a model that is a layer itself. */
+static bool has_models(const struct net_sources *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->items[i].model) return true;
+    return false;
+}
+
 static int take_all(struct taking *t, long *records, struct error *err)
 {
     struct net *n = t->n;
@@ -305,8 +313,12 @@ static int take_all(struct taking *t, long *records, struct error *err)
             if (give(t, i, j, records[at], err)) return -1;
         }
         if (!any)
-            return error_set(err, EX_DATAERR, "layer '%s': the file has no weights for it",
-                             n->layers[i].name);
+            return error_set(err, EX_DATAERR, "layer '%s': the file has no weights for it%s",
+                             n->layers[i].name,
+                             t->legacy || !has_models(t->s)
+                                 ? ""
+                                 : ". Keras writes those of a layer that is in several models into one of "
+                                   "them alone, and cannot open such a file either: save the model as .h5");
         enum source_kind kind = t->s->items[i].kind;
         if ((kind == SOURCE_NORMALIZATION || kind == SOURCE_INVERSE_NORMALIZATION) &&
             n->layers[i].n_weights == 2)
