@@ -142,12 +142,12 @@ $(ROUND_DIR)/suspects.tsv: $(ROUND_DIR)/head/oof.tsv $(REPORTED) | $(BIN)/mine-e
 	$(BIN)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(ROUND_DIR)/head/margins.tsv --manifest $(ROUND_DIR)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \
 	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(ROUND_DIR)/suspects-truth.tsv) --review $(ROUND_DIR)/review.html -o $@
 
-# Where the pictures come from. A description names a manifest in the folder that paths start from: a copy of the round's.
+# Where the pictures come from. A description names a manifest in the folder that paths start from, a copy of the round's, and the shards.
 CROISSANT := $(if $(strip $(CROISSANT_FLAGS)),$(RUN)/croissant.json)
-$(ROUND_DIR)/sources.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/report-sources
+$(ROUND_DIR)/sources.tsv: $(ROUND_DIR)/split.tsv $(if $(CROISSANT),$(ROUND_DIR)/shards/index.tsv) | $(BIN)/report-sources
 	$(why)
 	$(if $(CROISSANT),cp $< $(RUN)/dataset.tsv)
-	$(BIN)/report-sources $(if $(CROISSANT),--name '$(subst ','\'',$(NAME))' --croissant $(CROISSANT) $(CROISSANT_FLAGS)) -o $@ $(if $(CROISSANT),$(RUN)/dataset.tsv,$<)
+	$(BIN)/report-sources $(if $(CROISSANT),--name '$(subst ','\'',$(NAME))' --croissant $(CROISSANT) --shards $(ROUND_DIR)/shards $(CROISSANT_FLAGS)) -o $@ $(if $(CROISSANT),$(RUN)/dataset.tsv,$<)
 
 $(ROUND_DIR)/exports: $(ROUND_DIR)/report.html $(ROUND_DIR)/sources.tsv | $(BIN)/export
 	$(why)

@@ -201,6 +201,8 @@ static int records(struct text *t, const struct sources *s, const char *shards, 
                "\"extract\": {\"fileProperty\": \"content\"}}}",
                err) ||
                    (s->has_label && field(t, "images", "label", "\"sc:Text\"", "", err)) ||
+                   (s->has_split && field(t, "images", "split", "\"sc:Text\"", "", err)) ||
+                   (s->has_hash && field(t, "images", "xxh128", "\"sc:Text\"", "", err)) ||
                    text_puts(t, "]}", err) || (shards && croissant_shards_records(t, shards, err)) ||
                    text_puts(t, "\n ]\n}\n", err)
                ? -1

@@ -21,7 +21,7 @@ static const struct option_row rows[] = {
     OPTION(struct report_sources_options, STRING, 0, "url", url, "URL",
            "where the set is (default: not said)"),
     OPTION(struct report_sources_options, STRING, 0, "shards", shards, "DIR",
-           "also describe the tar files that pack --format webdataset wrote there"),
+           "also describe what pack wrote there: a set, or tar files"),
     OPTION_GROUP("Common"),
     COMMON_ROW_TALK(struct report_sources_options, common),
     OPTION_ROW_END,

@@ -46,8 +46,9 @@ const char *registrable_domain(const char *host);
 int croissant_write(const struct sources *s, const struct report_sources_options *o, const char *path,
                     struct error *err);
 
-/* The entries of the distribution, and the record sets, about the *.tar in folder, each with a comma before
- * it. EX_USAGE when folder is not below the folder of manifest, EX_NOINPUT without a tar. */
+/* The entries of the distribution, and the record sets, about what pack wrote into folder, a set or tar
+ * files, each with a comma before it. EX_USAGE when folder is not below the folder of manifest, EX_NOINPUT
+ * without either. */
 int croissant_shards_files(struct text *t, const char *folder, const char *manifest, struct error *err);
 int croissant_shards_records(struct text *t, const char *folder, struct error *err);
 

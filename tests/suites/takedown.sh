@@ -154,6 +154,7 @@ ok $? "the flow runs: $(tail -1 "$work/logs/make.log" | cut -c1-100)"
 ok $? "with the picture"
 card=$work/mind/round-1/exports/demo/MODEL_CARD.md
 for f in round-1/sources.tsv croissant.json; do has "$(cat "$card")" "$(sha256sum <"$work/mind/$f" | cut -c1-64)" "the model card names ${f##*/} by its hash"; done
+is "$(grep -c '"round-1/shards/shard-00000.bin"' "$work/mind/croissant.json")" 1 "which describes the shards, too"
 is "$(head -1 "$work/mind/valid.tsv" | grep -c 'generated	markers')" 1 "validate has read the markers"
 printf 'User-agent: *\nContent-Signal: ai-train=no\nDisallow:\n' >"$work/refuse"
 : >"$work/logs/make.log"
