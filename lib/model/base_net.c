@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "io/io.h"
+#include "net/net_int8.h"
 #include "onnx/onnx.h"
 
 static int base_path(const char *base, struct text *path, struct error *err)
@@ -29,6 +30,12 @@ int base_net_open(struct net *net, const char *base, const char *input, int side
     if (!rc) rc = input ? net_input_parse(&in, input, err) : net_input_beside(&in, named.data, &beside, err);
     if (!rc && onnx_open_model(net, named.data, side_px ? side_px : in.side_px, err))
         rc = error_prefix(err, "--base");
+    if (!rc && net_is_int8(net))
+        rc = error_set(
+            err, EX_DATAERR,
+            "--base '%s' is an int8 model, whose weights are rounded: give the model that it was made "
+            "from",
+            base);
     if (side_px) in.side_px = 0; /* the pictures' size decides */
     if (!rc && (input || (beside && net->input_assumed)) && net_set_input(net, &in, err))
         rc = error_prefix(err, "--base '%s'", base);

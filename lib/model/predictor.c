@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "tensor/engine.h"
@@ -11,7 +12,25 @@ struct predictor {
     struct net net;
     struct engine *engine;
     int batch, side_px, n_classes;
+    bool is_int8;
 };
+
+/* Whether it is to be computed in bytes, and on which device. */
+static int choose_precision(struct predictor *p, struct net_int8 *q, const struct predictor_options *o,
+                            const char *path, struct engine_options *e, struct error *err)
+{
+    if (o->precision == PREDICTOR_FP32) return 0;
+    if (net_int8_read(q, &p->net, err)) return error_prefix(err, "'%s'", path);
+    if (!q->layers && o->precision == PREDICTOR_INT8)
+        return error_set(err, EX_USAGE,
+                         "'%s' has no int8 form: export --precision int8 --shards DIR makes a model that has",
+                         path);
+    if (!q->layers) return 0;
+    p->is_int8 = true;
+    e->int8 = q;
+    if (!e->device || !e->device[0] || !strcmp(e->device, "auto")) e->device = "cpu";
+    return 0;
+}
 
 int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
                    struct error *err)
@@ -20,6 +39,7 @@ int predictor_open(struct predictor **out, const char *model_path, const struct 
     struct predictor *p = mem_zalloc(1, sizeof *p, err);
     if (!p) return -1;
     struct engine_options o = ENGINE_DEFAULTS;
+    struct net_int8 q = NET_INT8_EMPTY;
     o.device = options->device ? options->device : "auto";
     o.threads = options->threads;
     o.batch = options->batch > 0 ? options->batch : 8;
@@ -45,10 +65,14 @@ int predictor_open(struct predictor **out, const char *model_path, const struct 
                   p->net.metadata.n_classes, p->n_classes);
         goto fail;
     }
-    if (engine_open(&p->engine, &p->net, &o, err)) goto fail;
+    if (choose_precision(p, &q, options, model_path, &o, err) || engine_open(&p->engine, &p->net, &o, err))
+        goto fail;
+    net_int8_release(&q);
+    net_drop_weights(&p->net); /* the engine has its own */
     *out = p;
     return 0;
 fail:
+    net_int8_release(&q);
     predictor_close(p);
     return -1;
 }
@@ -56,6 +80,7 @@ fail:
 const struct net *predictor_net(const struct predictor *p) { return &p->net; }
 int predictor_side_px(const struct predictor *p) { return p->side_px; }
 int predictor_n_classes(const struct predictor *p) { return p->n_classes; }
+bool predictor_is_int8(const struct predictor *p) { return p->is_int8; }
 int predictor_batch(const struct predictor *p) { return p->batch; }
 const char *predictor_device(const struct predictor *p) { return engine_device(p->engine); }
 

@@ -2,6 +2,7 @@
 #ifndef WINNOW_MODEL_PREDICTOR_H
 #define WINNOW_MODEL_PREDICTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,10 +12,15 @@
 
 struct predictor;
 
+/* auto: as the model is; int8: one that has no such form is refused */
+enum predictor_precision { PREDICTOR_AUTO, PREDICTOR_FP32, PREDICTOR_INT8 };
+#define PREDICTOR_PRECISIONS "auto|fp32|int8"
+
 struct predictor_options {
     const char *device; /* "auto", "cpu", "ref", "cuda" */
     unsigned threads;   /* 0 = all processors */
     int batch;          /* pictures a forward pass; 0 = 8 */
+    int precision;      /* enum predictor_precision; int8 runs on the cpu, and auto devices mean that */
     struct scoring_options scoring;
     struct text *remarks; /* as scoring_model_open, or NULL */
 };
@@ -23,7 +29,8 @@ struct predictor_options {
  * when the device does not exist). */
 int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
                    struct error *err);
-const struct net *predictor_net(const struct predictor *p); /* metadata, classes; borrowed */
+const struct net *predictor_net(const struct predictor *p); /* metadata, classes, no weights; borrowed */
+bool predictor_is_int8(const struct predictor *p);
 int predictor_side_px(const struct predictor *p);
 int predictor_n_classes(const struct predictor *p);
 int predictor_batch(const struct predictor *p);

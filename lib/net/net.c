@@ -111,6 +111,27 @@ void net_layer_release(struct net *n, struct net_layer *layer)
     *layer = (struct net_layer){0};
 }
 
+static void release_stores(struct net *n)
+{
+    for (struct net_store *s = n->stores, *next; s; s = next) {
+        next = s->next;
+        if (s->mapped)
+            munmap(s->base, s->bytes);
+        else
+            free(s->base);
+        free(s);
+    }
+    n->stores = NULL;
+}
+
+void net_drop_weights(struct net *n)
+{
+    for (int i = 0; i < n->n_layers; i++)
+        for (int j = 0; j < n->layers[i].n_weights; j++)
+            net_weight_drop_values(n, &n->layers[i].weights[j]);
+    release_stores(n);
+}
+
 void net_release(struct net *n)
 {
     int saved = errno;
@@ -124,14 +145,7 @@ void net_release(struct net *n)
     free(n->metadata.license_json);
     free(n->metadata.onnx_json);
     free(n->name);
-    for (struct net_store *s = n->stores, *next; s; s = next) {
-        next = s->next;
-        if (s->mapped)
-            munmap(s->base, s->bytes);
-        else
-            free(s->base);
-        free(s);
-    }
+    release_stores(n);
     *n = NET_EMPTY;
     errno = saved;
 }

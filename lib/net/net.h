@@ -177,6 +177,8 @@ struct net {
 #define NET_EMPTY ((struct net){0})
 
 void net_release(struct net *n);
+void net_drop_weights(
+    struct net *n); /* values only: for whoever needs the metadata and shapes from then on */
 int net_copy(struct net *out, const struct net *n, struct error *err);
 
 /*
@@ -272,7 +274,14 @@ void net_abandon_folder(const char *made); /* removes it with all that is in it;
  * they are 0.2% of the bytes, and rounding them does most of the harm. uint8 and uint16: value = q * scale +
  * min, where 0 is exact if the range includes it.
  */
-enum net_encoding { NET_FLOAT32, NET_FLOAT16, NET_UINT16, NET_UINT8, NET_ENCODINGS };
+enum net_encoding {
+    NET_FLOAT32,
+    NET_FLOAT16,
+    NET_UINT16,
+    NET_UINT8,
+    NET_WHOLE, /* kernels of whole numbers from -64 to 64 as uint8, exactly; everything else as float32 */
+    NET_ENCODINGS
+};
 int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding encoding, struct error *err);
 /* Rounds the kernels in place to what a reader of such a file gets, to measure
  * the accuracy before and after. */

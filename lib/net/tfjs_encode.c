@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "net/net_int8.h"
 #include "net/tfjs_encode.h"
 
 /* IEEE single to half precision, rounded to nearest even. Too large values become
@@ -41,6 +42,13 @@ static float half_to_float(uint16_t h)
 struct tensor_encoding tensor_encoding_of(const struct net_weight *w, enum net_encoding wanted)
 {
     struct tensor_encoding e = {.as = w->shape.rank < 2 ? NET_FLOAT32 : wanted};
+    if (e.as == NET_WHOLE) {
+        e = (struct tensor_encoding){.as = NET_UINT8, .scale = 1, .min = -NET_INT8_MOST};
+        for (size_t i = 0; i < w->n_values && e.as == NET_UINT8; i++)
+            if (!(fabsf(w->values[i]) <= NET_INT8_MOST) || w->values[i] != rintf(w->values[i]))
+                e.as = NET_FLOAT32;
+        return e;
+    }
     if (e.as != NET_UINT8 && e.as != NET_UINT16) return e;
     double low = INFINITY, high = -INFINITY, top = e.as == NET_UINT8 ? 255 : 65535;
     for (size_t i = 0; i < w->n_values; i++) {

@@ -77,6 +77,10 @@ struct slot {
 struct tensor_shape {
     int n, h, w, c;
     int parent_c, first_c;
+    /* Above 0: the tensor has a byte for each value, value = (byte - zero) * scale (backends with has_int8).
+     * Slices and their parent have the same scale and zero. */
+    float scale;
+    int zero;
 };
 
 static inline size_t shape_row_values(const struct tensor_shape *s) /* of one picture */
@@ -115,8 +119,10 @@ enum op_kind {
     OP_MAX_POOL,
     OP_AVERAGE_POOL,        /* padding counts neither as a value nor in the divisor */
     OP_GLOBAL_AVERAGE_POOL, /* y is a vector */
-    OP_CONCAT, /* x[i] becomes channels first_c[i].. of y (only inputs that could not be written in place) */
-    OP_ADD,    /* y = act(sum of x[i]) */
+    /* x[i] becomes channels first_c[i].. of y (only inputs that could not be written in place). With bytes on
+     * one side or both, values are brought to the scale of y: so it also converts. */
+    OP_CONCAT,
+    OP_ADD, /* y = act(sum of x[i]) */
     OP_ZERO_PAD,
     OP_RESIZE,   /* bilinear, or the nearest pixel; forward only */
     OP_RESHAPE,  /* the same values in NHWC order under another shape (only where reshape_is_free is false) */
@@ -164,8 +170,11 @@ struct op_desc {
     float curve_at[3];    /* CURVE: curves.h says what of */
     /* CONV: output channels k*(y.c/groups).. read the k-th part of x's channels only; 0 means 1 */
     int groups;
-    int scale_c, bias_c;      /* SCALE: 0 = absent, 1 = the same for all channels, else y.c */
-    bool has_bias;            /* CONV, DEPTHWISE, DENSE */
+    int scale_c, bias_c; /* SCALE: 0 = absent, 1 = the same for all channels, else y.c */
+    bool has_bias;       /* CONV, DEPTHWISE, DENSE */
+    /* CONV, DEPTHWISE, whose x has a scale: the constant weights are whole numbers from -64 to 64, and
+     * op_load's bias is y.c factors of the weights, then y.c biases. y has a scale or is float. */
+    bool whole_weights;
     bool has_gamma, has_beta; /* BATCH_NORM */
     double epsilon;           /* BATCH_NORM */
     /* CONCAT. Channels of y that no x[i] covers stay as they are, since other operations write them. */
@@ -370,6 +379,7 @@ struct backend_table {
     bool exchanges_statistics; /* op_io.exchange works */
     /* The frozen part runs over the whole batch at once, not in pieces that fit into a processor's cache. */
     bool whole_batches;
+    bool has_int8; /* tensors with a scale, and what plan_int8.c makes of a network with them */
 };
 
 /* --- finding a backend (backend.c) --- */

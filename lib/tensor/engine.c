@@ -141,9 +141,15 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
     e->input_scale = (float)(net->metadata.input_scale != 0 ? net->metadata.input_scale : 1.0 / 255);
     e->input_offset = (float)net->metadata.input_offset;
     struct backend_options bo = engine_backend_options(options, NULL);
-    if (backend_open(options->device, &bo, &e->table, &e->backend, err) ||
-        make_plan(&e->plan, net, options, e->table, e->backend, err))
+    if (backend_open(options->device, &bo, &e->table, &e->backend, err)) goto fail;
+    if (options->int8 && !e->table->has_int8) {
+        error_set(err, EX_NODEVICE,
+                  "device '%s' does not compute int8 models: --device cpu does, or --precision "
+                  "fp32",
+                  e->table->name);
         goto fail;
+    }
+    if (make_plan(&e->plan, net, options, e->table, e->backend, err)) goto fail;
     e->bytes = plan_bytes(&e->plan, options);
     size_t limit =
         options->memory_limit_bytes ? options->memory_limit_bytes : e->table->memory_available(e->backend);
@@ -157,6 +163,7 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
         if (e->table->copy(e->backend, ema, w, e->plan.weights_bytes / sizeof(float), err)) goto fail;
     }
     e->options.inputs = e->options.outputs = NULL; /* were borrowed */
+    e->options.int8 = NULL;
     *out = e;
     return 0;
 fail:
@@ -258,7 +265,7 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
     int n_c = d->y.c, rc = -1;
     size_t n_w = 0;
     double *scale = mem_zalloc(2 * (size_t)n_c, sizeof *scale, err), *shift = scale + n_c;
-    float *w = NULL, *bias = scale ? mem_zalloc((size_t)n_c, sizeof *bias, err) : NULL;
+    float *w = NULL, *bias = scale ? mem_zalloc(2 * (size_t)n_c, sizeof *bias, err) : NULL;
     if (!bias) goto out;
     for (int c = 0; c < n_c; c++)
         scale[c] = 1;
@@ -283,12 +290,16 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
             goto out;
         }
         for (size_t i = 0; i < n_w; i++)
-            w[i] = n->norm_layer == NO ? kernel[i] : (float)(kernel[i] * scale[i % (size_t)n_c]);
+            w[i] = n->norm_layer == NO || d->whole_weights ? kernel[i]
+                                                           : (float)(kernel[i] * scale[i % (size_t)n_c]);
         for (int c = 0; own_bias && c < n_c; c++)
             shift[c] += own_bias[c] * scale[c];
     }
+    float *to = bias;
+    for (int c = 0; d->whole_weights && c < n_c; c++)
+        *to++ = (float)scale[c];
     for (int c = 0; c < n_c; c++)
-        bias[c] = (float)shift[c];
+        to[c] = (float)shift[c];
     rc = e->table->op_load(e->backend, n->op, w, d->has_bias || d->kind == OP_AFFINE ? bias : NULL, err);
 out:
     free(scale);
@@ -378,7 +389,7 @@ static int upload_mask(struct engine *e, const struct node *n, enum run_kind kin
                        const struct engine_step *step, int first_row, struct error *err)
 {
     size_t count = (size_t)e->plan.batch * (size_t)n->d.y.c;
-    struct tensor_shape shape = {1, 1, 1, (int)count, (int)count, 0};
+    struct tensor_shape shape = {.n = 1, .h = 1, .w = 1, .c = (int)count, .parent_c = (int)count};
     struct slot to = engine_slot(e, n->mask);
     float keep = (float)(1 / (1 - n->rate));
     uint64_t limit = (uint64_t)(n->rate * 16777216.0);

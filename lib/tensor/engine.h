@@ -27,6 +27,7 @@
 #include "base/error.h"
 #include "dist/dist.h"
 #include "net/net.h"
+#include "net/net_int8.h"
 #include "tensor/backend.h"
 
 struct engine;
@@ -63,6 +64,9 @@ struct engine_options {
      */
     struct dist *dist;
     bool sync_statistics;
+    /* Compute in 8 bits what this says (ENGINE_INFERENCE; borrowed during open). NULL: everything in floats.
+     * EX_NODEVICE when the device cannot. */
+    const struct net_int8 *int8;
     /* Refuse a plan that needs more (EX_OSERR, which names the largest batch that
      * fits). 0: what the machine has. */
     size_t memory_limit_bytes;
@@ -79,6 +83,14 @@ struct engine_options {
  * nothing is.
  */
 int engine_boundary(const struct net *net, int **layers, int *n_layers, struct error *err);
+
+/*
+ * What could run in bytes, of a network as an inference engine plans it. group[layer], by the net's layers:
+ * -1 stays float; layers of one number must have the same scale and zero (what a concatenation puts side by
+ * side, a pool and its input). kernel[layer]: a convolution that can have whole weights. The caller has
+ * room for n_layers of each. EX_DATAERR: what cannot be planned.
+ */
+int engine_int8_sites(const struct net *net, int *group, bool *kernel, struct error *err);
 
 /*
  * Plans and allocates. The net is copied where needed, and may be changed or released afterwards.

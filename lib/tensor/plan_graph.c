@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/plan_builder.h"
+#include "tensor/plan_int8.h"
 
 static bool has_weights(const struct net_layer *l) { return l->n_weights > 0; }
 
@@ -115,6 +115,7 @@ static int finish(struct builder *g, struct error *err)
 {
     struct plan *p = g->p;
     const struct net *net = g->net;
+    if (g->o->int8 && plan_int8_convert(p, err)) return -1;
     for (size_t i = 0; i < p->n_nodes; i++) { /* nodes took their shapes before slices were known */
         struct node *n = &p->nodes[i];
         for (int k = 0; k < n->d.n_x; k++)
@@ -208,11 +209,15 @@ int plan_build(struct plan *p, const struct net *net, const struct engine_option
             error_set(err, EX_DATAERR, "layer '%s': its size is not known", net->layers[layer].name);
             goto out;
         }
+        plan_int8_shape(&g, layer, &s);
         if (g.value[layer] == NO && (g.value[layer] = plan_add_value(&g, layer, &s, NO, err)) == NO) goto out;
         p->fed[i] = g.value[layer];
     }
-    for (int i = 0; i < net->n_layers; i++)
+    for (int i = 0; i < net->n_layers; i++) {
+        size_t first = p->n_nodes;
         if (g.needed[i] && !g.fed[i] && !g.absorbed[i] && plan_add_layer(&g, i, err)) goto out;
+        plan_int8_mark(&g, first);
+    }
     rc = finish(&g, err);
 out:
     free(flags);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/plan_builder.h"
+#include "tensor/plan_int8.h"
 
 static int unsupported(const struct builder *g, int layer, const char *why, struct error *err)
 {
@@ -21,7 +21,7 @@ static int only_reader(const struct builder *g, int layer)
 
 struct tensor_shape plan_shape_of(const struct net_shape *s)
 {
-    struct tensor_shape t = {0, 1, 1, 1, 0, 0};
+    struct tensor_shape t = {.h = 1, .w = 1, .c = 1};
     if (s->rank == 1)
         t.c = s->dim[0];
     else if (s->rank == 2)
@@ -390,6 +390,7 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
         xs[i] = g->value[l->inputs[i]];
         movable[i] = g->alone[l->inputs[i]];
     }
+    plan_int8_shape(g, layer, &whole);
     if (g->t->joins_norms && plan_join_norms(p, g->t, g->b, g->alone, xs, movable, &n_x, err)) return -1;
     if (n_x == 1 && l->n_inputs > 1) { /* one norm makes all of it */
         p->values[xs[0]].layer = layer;
@@ -407,7 +408,8 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
         int x = xs[i];
         struct value *v = &p->values[x];
         int c = v->shape.c;
-        bool in_place = movable[i] && v->producer != NO && v->storage == NO;
+        bool in_place = movable[i] && v->producer != NO && v->storage == NO &&
+                        v->shape.scale == whole.scale && v->shape.zero == whole.zero;
         if (in_place) { /* (a frozen branch of a learning block, too: its part of the gradient is not read) */
             struct op_desc d = p->nodes[v->producer].d;
             d.y.parent_c = whole.c;
@@ -442,7 +444,8 @@ static int add_reshape(struct builder *g, int layer, struct error *err)
     const struct net_layer *l = &g->net->layers[layer];
     int x = g->value[l->inputs[0]];
     struct tensor_shape to = plan_shape_of(&l->output), from = g->p->values[x].shape;
-    if (g->t->reshape_is_free(g->b, &from, &to) && g->segment1[layer] == g->segment1[l->inputs[0]]) {
+    if (!(from.scale > 0) && g->t->reshape_is_free(g->b, &from, &to) &&
+        g->segment1[layer] == g->segment1[l->inputs[0]]) {
         struct plan *p = g->p;
         if (p->values[x].storage == NO) {
             int storage = plan_add_storage(p, &from, err);

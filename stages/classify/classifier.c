@@ -119,6 +119,7 @@ int classifier_ready(struct classifier *c, const struct classify_options *opt, u
     struct predictor_options po = {.device = opt->device,
                                    .threads = stage_threads(&opt->common),
                                    .batch = (int)opt->batch,
+                                   .precision = opt->precision,
                                    .scoring = opt->scoring};
     struct text remarks = TEXT_EMPTY;
     if (c->predictor) return 0;

@@ -16,7 +16,7 @@ struct classify_options {
     struct scoring_options scoring;
     const char *model, *device, *resize, *background, *color, *frames, *watch, *hand_off;
     struct option_strings thresholds;
-    int format; /* enum result_format */
+    int format, precision; /* enum result_format, predictor_precision */
     int64_t batch, top;
     bool no_orient, no_sandbox, hash, once, no_decisions;
 };

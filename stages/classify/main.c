@@ -52,6 +52,9 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Running"),
     OPTION(struct classify_options, STRING, 0, "device", device, "NAME", "auto, cpu, ref or cuda"),
+    OPTION(struct classify_options, CHOICE, 0, "precision", precision, "P",
+           "auto: int8 where the model is one (export --precision int8), else fp32",
+           CHOICES(PREDICTOR_PRECISIONS)),
     OPTION(struct classify_options, INT, 0, "batch", batch, "N", "pictures in one forward pass",
            RANGE(1, 4096)),
     COMMON_ROW_OUTPUT(struct classify_options, common),

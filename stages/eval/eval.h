@@ -25,6 +25,7 @@ struct eval_options {
     bool fit_temperature, compare, drift, no_report, no_thumbnails;
     double sum_tolerance, threshold;
     int64_t bootstrap, min_slice, worst, batch;
+    int precision; /* enum predictor_precision */
 };
 
 /* --- views: a binary question over classes --- */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "eval_decisions.h"
+#include "model/predictor.h"
 
 static const struct option_row rows[] = {
     OPTION_GROUP("Input"),
@@ -24,6 +25,9 @@ static const struct option_row rows[] = {
            "caffe; or side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
     OPTION(struct eval_options, STRING, 0, "device", device, "NAME",
            "where the model runs: auto, cpu, cuda, ref"),
+    OPTION(struct eval_options, CHOICE, 0, "precision", precision, "P",
+           "auto: int8 where the model is one (export --precision int8), else fp32",
+           CHOICES(PREDICTOR_PRECISIONS)),
     OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures in one forward pass; 0 means 8",
            RANGE(0, 1024)),
     OPTION(struct eval_options, STRING, 0, "reports", reports, "FILE",

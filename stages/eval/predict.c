@@ -96,6 +96,7 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
     struct predictor_options po = {.device = o->device,
                                    .threads = stage_threads(&o->common),
                                    .batch = (int)o->batch,
+                                   .precision = o->precision,
                                    .scoring = o->scoring,
                                    .remarks = &remarks};
     const char **columns = NULL;

@@ -176,16 +176,21 @@ int export_accuracy(struct export *x, const char *before, const char *after, str
     }
     if (after) {
         uint64_t changed = 0;
-        double most = 0;
+        double most = 0, sum = 0;
         for (uint64_t r = 0; r < s[0].n; r++) {
             const float *a = s[0].p + r * (uint64_t)s[0].n_classes,
                         *b = s[1].p + r * (uint64_t)s[1].n_classes;
             changed += argmax(a, s[0].n_classes) != argmax(b, s[1].n_classes);
-            for (int k = 0; k < s[0].n_classes; k++)
-                most = fmax(most, fabs((double)a[k] - (double)b[k]));
+            for (int k = 0; k < s[0].n_classes; k++) {
+                double change = fabs((double)a[k] - (double)b[k]);
+                most = fmax(most, change);
+                sum += change;
+            }
         }
         if (put(x, "changed_class", (double)changed, NULL, s[0].n, err) ||
-            put(x, "largest_probability_change", most, NULL, s[0].n, err))
+            put(x, "largest_probability_change", most, NULL, s[0].n, err) ||
+            (x->opt->precision == EXPORT_INT8 &&
+             put(x, "mean_probability_change", sum / ((double)s[0].n * s[0].n_classes), NULL, s[0].n, err)))
             goto out;
     }
     rc = 0;

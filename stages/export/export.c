@@ -9,6 +9,7 @@
 
 #include "export.h"
 #include "io/io.h"
+#include "net/net_int8.h"
 #include "onnx/onnx.h"
 
 void export_release(struct export *x)
@@ -50,6 +51,11 @@ static int check_options(const struct export_options *o, struct error *err)
         return error_set(err, EX_UNAVAILABLE,
                          "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and "
                          "libonnx-dev, and build again)");
+    if (o->precision == EXPORT_INT8 && o->to != TO_TFJS)
+        return error_set(err, EX_USAGE, "--precision int8 goes with --to tfjs");
+    if (o->precision == EXPORT_INT8 && o->quantize > QUANTIZE_NONE)
+        return error_set(err, EX_USAGE,
+                         "--precision int8 stores its own small kernels: leave --quantize away");
     if (o->date && (strlen(o->date) != 10 || o->date[4] != '-' || o->date[7] != '-' ||
                     strspn(o->date, "0123456789-") != 10))
         return error_set(err, EX_USAGE, "--date: '%s' is not YYYY-MM-DD", o->date);
@@ -200,11 +206,15 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
                                                   : QUANTIZE_NONE;
     x->encoding = encodings[quantize];
     if (net_hash(&x->net, x->source_id, err)) return -1;
+    if (opt->precision == EXPORT_INT8 || (opt->to == TO_TFJS && net_is_int8(&x->net))) {
+        if (!net_is_int8(&x->net) && export_int8(x, err)) return -1;
+        if (opt->quantize == QUANTIZE_AUTO) x->encoding = NET_WHOLE;
+    }
     if ((opt->fold_temperature || opt->to == TO_TRANSFORMERS) && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
     if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err))) return -1;
     /* The id of the model as it is written; its files contain the id, too. */
-    if (x->encoding == NET_FLOAT32) {
+    if (x->encoding == NET_FLOAT32 || x->encoding == NET_WHOLE) {
         if (net_hash(&x->net, x->id, err)) return -1;
     } else {
         struct net rounded;

@@ -12,19 +12,20 @@
 /* auto: as the ONNX file that the model came from, else nhwc */
 enum export_layout { LAYOUT_AUTO, LAYOUT_NHWC, LAYOUT_NCHW };
 enum export_to { TO_TFJS, TO_ONNX, TO_KERAS, TO_DEMO, TO_TRANSFORMERS };
+enum export_precision { EXPORT_FP32, EXPORT_INT8 };
 enum export_quantize { QUANTIZE_AUTO, QUANTIZE_NONE, QUANTIZE_FLOAT16, QUANTIZE_UINT16, QUANTIZE_UINT8 };
 
 struct export_options {
     struct scoring_options scoring;
     struct common_options common;
     const char *model, *metrics, *slices, *sources, *croissant, *shards, *device, *title, *date, *web, *npm;
-    int to, quantize, layout, split;
-    int64_t batch;
+    int to, quantize, layout, split, precision;
+    int64_t batch, calibration;
     bool weights_only, fold_temperature;
 };
 #define EXPORT_DEFAULTS                                                                                      \
     {                                                                                                        \
-        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8, .split = 2                          \
+        .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .batch = 8, .split = 2, .calibration = 256      \
     }
 
 /* One export. */
@@ -51,6 +52,9 @@ const char *export_fact(const struct export *x, const char *key, char *out, size
 /* Measures the accuracy of two models (one when after is NULL) on the test
  * split: TSV lines in x->accuracy. */
 int export_accuracy(struct export *x, const char *before, const char *after, struct error *err);
+
+/* Makes the int8 form of x->net, calibrated on pictures of the set. */
+int export_int8(struct export *x, struct error *err);
 
 /* Counts the pictures of each class and split in the set: x->counts. */
 int export_count(struct export *x, struct error *err);

@@ -93,10 +93,11 @@ static void wrap(struct engine *e)
 
 static void report(const struct engine *e, double steps)
 {
-    static const char *const names[OP_KINDS] = {"conv",        "depthwise",  "dense",    "batch_norm",
-                                                "affine",      "activation", "max_pool", "average_pool",
-                                                "global_pool", "concat",     "add",      "zero_pad",
-                                                "reshape",     "multiply",   "softmax"};
+    static const char *const names[OP_KINDS] = {"conv",         "depthwise",   "dense",   "batch_norm",
+                                                "affine",       "activation",  "curve",   "max_pool",
+                                                "average_pool", "global_pool", "concat",  "add",
+                                                "zero_pad",     "resize",      "reshape", "multiply",
+                                                "product",      "scale",       "softmax"};
     double sum[OP_KINDS][2] = {{0}};
     for (int i = 0; i < n_accounts; i++) {
         const struct op_desc *d = &e->plan.nodes[i].d;
@@ -167,7 +168,12 @@ int main(int argc, char **argv)
         o.inputs = boundary;
         o.n_inputs = n_boundary;
     }
+    struct net_int8 q = NET_INT8_EMPTY;
+    if (!train && net_int8_read(&q, &net, &err)) return fail(&err);
+    if (q.layers) o.int8 = &q;
     if (engine_open(&e, &net, &o, &err)) return fail(&err);
+    net_drop_weights(&net);
+    net_int8_release(&q);
     double opened = now() - t0;
     size_t size = engine_input_size(e, 0);
     struct random r = random_start(1, 2, 3);

@@ -497,7 +497,7 @@ struct bad_body {
 static int bad_body(void *context, struct error *why)
 {
     struct bad_body *x = context;
-    struct tensor_shape shape = {1, 1, 1, 4, 4, 0};
+    struct tensor_shape shape = {1, 1, 1, 4, 4, 0, 0, 0};
     const float values[4] = {1, 2, 3, (float)++x->runs};
     struct slot at = {x->buffer, 0};
     return x->waits ? x->t->sync(x->b, why) : x->t->tensor_upload(x->b, at, &shape, values, 1, why);

@@ -171,7 +171,7 @@ static bool run(const struct side *s, const struct op_case *c, const struct inpu
         io.variance = parameter(s, &vector, in->variance);
     }
     if (d->kind == OP_MULTIPLY) {
-        struct tensor_shape flat = {1, 1, 1, (int)values_of(&d->y), (int)values_of(&d->y), 0};
+        struct tensor_shape flat = {1, 1, 1, (int)values_of(&d->y), (int)values_of(&d->y), 0, 0, 0};
         io.mask = tensor(s, &flat, in->mask);
     }
     if (t->op_saved_bytes(op)) io.saved = make(s, t->op_saved_bytes(op));
@@ -272,7 +272,7 @@ static void compare(const struct op_case *c, const struct result *a, const struc
 
 #define WHOLE(n, h, w, c)                                                                                    \
     {                                                                                                        \
-        n, h, w, c, c, 0                                                                                     \
+        n, h, w, c, c, 0, 0, 0                                                                               \
     }
 #define CONV_CASE(k_h, k_w, s, p, ...)                                                                       \
     .n_x = 1, .kernel_h = k_h, .kernel_w = k_w, .stride_h = s, .stride_w = s, .dilation_h = 1,               \

@@ -143,7 +143,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         t->param_upload(s->b, io.variance, &vector, g->variance, &err);
     }
     if (d.kind == OP_MULTIPLY) {
-        struct tensor_shape flat = {1, 1, 1, (int)count(&d.y), (int)count(&d.y), 0};
+        struct tensor_shape flat = {1, 1, 1, (int)count(&d.y), (int)count(&d.y), 0, 0, 0};
         io.mask = room(s, count(&d.y) * sizeof(float));
         t->tensor_upload(s->b, io.mask, &flat, g->mask, 1, &err);
     }
@@ -301,7 +301,7 @@ static void check(const char *name, struct op_desc d)
 
 static struct tensor_shape shape(int n, int h, int w, int c)
 {
-    return (struct tensor_shape){n, h, w, c, c, 0};
+    return (struct tensor_shape){n, h, w, c, c, 0, 0, 0};
 }
 
 /* "same" padding by TensorFlow's rule when same, else valid. */
@@ -512,7 +512,7 @@ static void arenas(void)
     size_t n = 1300003;
     float *p = noise(n, -1, 1), *g = noise(n, -1, 1), *have[2][3];
     double squares[2];
-    struct tensor_shape flat = {1, 1, 1, (int)n, (int)n, 0};
+    struct tensor_shape flat = {1, 1, 1, (int)n, (int)n, 0, 0, 0};
     for (int k = 0; k < 2; k++) {
         const struct side *s = &sides[k];
         struct slot slots[4];

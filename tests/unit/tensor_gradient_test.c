@@ -174,7 +174,7 @@ static void check_op(const char *name, struct op_desc d)
     p.r = noise(p.n_y, -1, 1);
     if (d.kind == OP_MULTIPLY) {
         float *mask = noise(p.n_y, 0, 2);
-        struct tensor_shape s = {1, 1, 1, (int)p.n_y, (int)p.n_y, 0};
+        struct tensor_shape s = {1, 1, 1, (int)p.n_y, (int)p.n_y, 0, 0, 0};
         p.io.mask = room(p.n_y);
         t->tensor_upload(b, p.io.mask, &s, mask, 1, &err);
         free(mask);
@@ -245,7 +245,7 @@ static void check_op(const char *name, struct op_desc d)
 
 static struct tensor_shape shape(int n, int h, int w, int c)
 {
-    return (struct tensor_shape){n, h, w, c, c, 0};
+    return (struct tensor_shape){n, h, w, c, c, 0, 0, 0};
 }
 
 static struct op_desc window(enum op_kind kind, struct tensor_shape x, struct tensor_shape y, int kh, int kw,

@@ -51,7 +51,7 @@ static struct slot room(size_t bytes)
 /* n pictures from the first on. */
 static void run(int first, int n, struct op_exchange *exchange, struct result *r)
 {
-    struct tensor_shape shape = {n, H, W, C, C, 0};
+    struct tensor_shape shape = {n, H, W, C, C, 0, 0, 0};
     struct param_shape v = {PARAM_VECTOR, 1, 1, 1, C};
     struct op_desc d = {.kind = OP_BATCH_NORM,
                         .name = "norm",

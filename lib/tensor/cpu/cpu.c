@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/simd.h"
 #include "tensor/cpu/cpu_view.h"
+#include "tensor/cpu/int8.h"
 
 #define SMALL_PART ((size_t)1 << 20) /* values: below this one thread is done before another has woken up */
 
@@ -153,7 +154,7 @@ static int cpu_sync(struct backend *b, struct error *err)
 
 static size_t cpu_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
-    return shape_values(s) * sizeof(float);
+    return s->scale > 0 ? (size_t)s->n * int8_picture_bytes(s) : shape_values(s) * sizeof(float);
 }
 
 /* Convolutions of oneDNN 2.6 use a slow reference loop for strided destinations.
@@ -165,6 +166,7 @@ static bool cpu_writes_slice(const struct backend *b, const struct op_desc *d)
                d->kind == OP_AVERAGE_POOL || d->kind == OP_ZERO_PAD || d->kind == OP_PRODUCT ||
                d->kind == OP_SCALE || (d->kind == OP_CONV && conv_algorithm_of(b, d) != CONV_ONEDNN);
     int block = block_of(b, d->y.parent_c);
+    if (d->y.scale > 0) return true;
     return own && (block == d->y.parent_c ? block_of(b, d->y.c) == d->y.c
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
 }
@@ -187,6 +189,10 @@ static int cpu_tensor_upload(struct backend *b, struct slot to, const struct ten
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = shape_row_values(s);
+    if (s->scale > 0) {
+        int8_upload(to, s, nhwc, n_rows);
+        return 0;
+    }
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
@@ -208,6 +214,10 @@ static int cpu_tensor_upload_u8(struct backend *b, struct slot to, const struct 
 {
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = shape_row_values(s);
+    if (s->scale > 0) {
+        int8_upload_u8(to, s, nhwc, n_rows, scale, offset);
+        return 0;
+    }
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < s->n; n++) {
         float *out = v.p + (size_t)n * v.n_stride;
@@ -232,6 +242,10 @@ static int cpu_tensor_download(struct backend *b, struct slot from, const struct
     struct view v = view_of(b, &from, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = shape_row_values(s);
     if (cpu_sync(b, err)) return -1;
+    if (s->scale > 0) {
+        int8_download(from, s, nhwc, n_rows);
+        return 0;
+    }
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)
     for (int n = 0; n < n_rows; n++)
         for (int k = 0; k < v.blocks; k++)
@@ -263,6 +277,7 @@ static bool is_conv(const struct op_desc *d) { return d->kind == OP_CONV || d->k
 static void cpu_op_destroy(struct backend *b, struct backend_op *op)
 {
     if (!op) return;
+    int8_destroy(op->int8);
     conv_destroy(op);
     free(op->bias);
     free(op->scale);
@@ -279,6 +294,12 @@ static int cpu_op_create(struct backend *b, const struct op_desc *d, struct back
     op->d = *d;
     op->d.name = NULL;
     omp_set_num_threads(b->threads);
+    if (int8_is(d)) {
+        if (int8_create(b, d, &op->int8, err)) goto fail;
+        op->workspace_bytes = int8_workspace_bytes(op->int8);
+        *out = op;
+        return 0;
+    }
     if (d->kind == OP_MAX_POOL && d->training && d->kernel_h * d->kernel_w > 255) {
         error_set(err, EX_UNAVAILABLE, "a max pool of %d x %d does not train here", d->kernel_h, d->kernel_w);
         goto fail;
@@ -319,6 +340,7 @@ static size_t cpu_op_constant_bytes(const struct backend_op *op)
 {
     size_t c = (size_t)op->d.y.c * sizeof(float);
     if (!op->d.constant_weights) return 0;
+    if (op->int8) return int8_constant_bytes(op->int8);
     return is_conv(&op->d)          ? conv_constant_bytes(op) + c
            : op->d.kind == OP_DENSE ? dense_constant_bytes(op) + c
                                     : 2 * c;
@@ -341,6 +363,7 @@ static int cpu_op_load(struct backend *b, struct backend_op *op, const float *we
 {
     size_t c = (size_t)op->d.y.c;
     omp_set_num_threads(b->threads);
+    if (op->int8) return int8_load(op->int8, weights, bias, err);
     if (load_copy(&op->bias, bias, c, err)) return -1;
     if (is_conv(&op->d)) return conv_load(b, op, weights, err);
     if (op->d.kind == OP_DENSE) return dense_load(op, weights, err);
@@ -352,6 +375,10 @@ static int cpu_op_forward(struct backend *b, struct backend_op *op, const struct
 {
     float *scratch = slot_at(&workspace);
     omp_set_num_threads(b->threads);
+    if (op->int8) {
+        int8_forward(b, op->int8, io, scratch);
+        return 0;
+    }
     switch (op->d.kind) {
     case OP_CONV:
     case OP_DEPTHWISE: return conv_forward(b, op, io, scratch, err);
@@ -518,6 +545,7 @@ static const struct backend_table table = {
     .adam = cpu_adam,
     .host_memory = cpu_host_memory,
     .exchanges_statistics = true,
+    .has_int8 = true,
 };
 
 const struct backend_table *backend_cpu(void) { return &table; }

@@ -51,8 +51,10 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     enum conv_algorithm algorithm;
 };
 
+struct int8_op; /* int8.h */
 struct backend_op {
     struct op_desc d;
+    struct int8_op *int8; /* with tensors of bytes, and then nothing of the following */
     struct conv_state conv;
     float *bias, *scale; /* constant: bias of convolutions and dense, scale and shift (bias) of AFFINE */
     float *dense;        /* constant dense weights */

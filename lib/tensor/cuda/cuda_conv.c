@@ -15,7 +15,7 @@
 static struct tensor_shape filter_shape(const struct op_desc *d)
 {
     int c = d->kind == OP_DEPTHWISE ? 1 : d->x[0].c;
-    return (struct tensor_shape){d->y.c, d->kernel_h, d->kernel_w, c, c, 0};
+    return (struct tensor_shape){d->y.c, d->kernel_h, d->kernel_w, c, c, 0, 0, 0};
 }
 
 static int describe_in(struct backend *b, struct backend_op *op, cudnnDataType_t type,

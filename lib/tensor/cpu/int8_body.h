@@ -1,0 +1,228 @@
+/*
+ * int8_body.h: the inner loops on bytes, compiled once for each instruction set. The includer may define
+ * VECTOR, a set of macros for LANES sums of 32 bits; without it the loops are plain C, which is also what the
+ * others are compared with.
+ *
+ * The tile: n pixels times a few vectors of output channels stay in registers, while the window's bytes are
+ * broadcast four at a time against weights that are read in the order in which they lie.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "tensor/cpu/int8_kernels.h"
+
+static inline uint8_t to_byte(int32_t sum, float factor, float low, float high, int zero)
+{
+    float v = (float)sum * factor;
+    v = v < low ? low : v;
+    v = v > high ? high : v;
+    return (uint8_t)((int)rintf(v) + zero);
+}
+
+static void to_bytes(const int32_t *sums, const float *factor, int n_c, float low, float high, int zero,
+                     uint8_t *y)
+{
+    for (int c = 0; c < n_c; c++)
+        y[c] = to_byte(sums[c], factor[c], low, high, zero);
+}
+
+#ifdef VECTOR
+
+#define PER_BLOCK (INT8_BLOCK / LANES)
+enum { MOST_P = 8, MOST_V = 4 }; /* of any tile */
+
+/* P pixels times V vectors of sums. */
+static inline __attribute__((always_inline)) void tile(const struct int8_window *w, const uint8_t *const *x,
+                                                       const int P, const int V, VECTOR sums[MOST_P][MOST_V])
+{
+    const int8_t *at = w->weights;
+    for (int p = 0; p < P; p++)
+        for (int v = 0; v < V; v++)
+            sums[p][v] = LOAD(w->bias + v * LANES);
+    for (int r = 0; r < w->n_runs; r++) {
+        const uint8_t *from[MOST_P];
+        for (int p = 0; p < P; p++)
+            from[p] = x[p] + w->run_at[r];
+        for (int k = 0; k < w->n_steps; k++, at += 4 * INT8_BLOCK) {
+            VECTOR weights[MOST_V];
+            for (int v = 0; v < V; v++)
+                weights[v] = LOAD(at + (size_t)(v / PER_BLOCK) * w->block_bytes + v % PER_BLOCK * 4 * LANES);
+            for (int p = 0; p < P; p++) {
+                int32_t four;
+                memcpy(&four, from[p] + 4 * (size_t)k, 4);
+                VECTOR bytes = BROADCAST(four);
+                for (int v = 0; v < V; v++)
+                    sums[p][v] = DOT(sums[p][v], bytes, weights[v]);
+            }
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void tile_bytes(const struct int8_window *w,
+                                                             const uint8_t *const *x, uint8_t *y,
+                                                             size_t y_stride, const int P, const int V)
+{
+    VECTOR sums[MOST_P][MOST_V];
+    tile(w, x, P, V, sums);
+    const VECTOR_F low = SPLAT_F(w->low), high = SPLAT_F(w->high);
+    const VECTOR zero = SPLAT(w->zero);
+    for (int p = 0; p < P; p++) {
+        uint8_t *to = y + (size_t)p * y_stride;
+        for (int v = 0; v < V; v += PER_BLOCK) {
+            VECTOR r[PER_BLOCK];
+            for (int i = 0; i < PER_BLOCK; i++)
+                r[i] =
+                    ADD(zero, TO_INT(CLAMP(MUL(TO_FLOAT(sums[p][v + i]), LOAD_F(w->factor + (v + i) * LANES)),
+                                           low, high)));
+            int left = w->n_channels - v * LANES;
+            if (left >= INT8_BLOCK) {
+                STORE_BYTES(to + v * LANES, r);
+            } else {
+                uint8_t block[INT8_BLOCK];
+                STORE_BYTES(block, r);
+                memcpy(to + v * LANES, block, (size_t)left);
+            }
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void tile_sums(const struct int8_window *w,
+                                                            const uint8_t *const *x, int32_t *y, const int P,
+                                                            const int V)
+{
+    VECTOR sums[MOST_P][MOST_V];
+    tile(w, x, P, V, sums);
+    for (int p = 0; p < P; p++)
+        for (int v = 0; v < V; v++)
+            STORE(y + (p * V + v) * LANES, sums[p][v]);
+}
+
+/* One function for each size of tile, so that all sums are in registers. */
+#define TILE(P, V)                                                                                           \
+    static                                                                                                   \
+        __attribute__((noinline)) void tile_##P##_##V(const struct int8_window *w, const uint8_t *const *x,  \
+                                                      uint8_t *y, size_t y_stride)                           \
+    {                                                                                                        \
+        tile_bytes(w, x, y, y_stride, P, V);                                                                 \
+    }
+TILES(TILE)
+#undef TILE
+
+static void conv(const struct int8_window *w, const uint8_t *const *x, int n_pixels, uint8_t *y,
+                 size_t y_stride)
+{
+    static void (*const tiles[5][MOST_P + 1])(const struct int8_window *, const uint8_t *const *, uint8_t *,
+                                              size_t) = {
+#define TILE(P, V) [(V) / PER_BLOCK][P] = tile_##P##_##V,
+        TILES(TILE)
+#undef TILE
+    };
+    tiles[w->n_blocks][n_pixels](w, x, y, y_stride);
+}
+
+static void conv_sums(const struct int8_window *w, const uint8_t *const *x, int n_pixels, int32_t *sums)
+{
+    struct int8_window one = *w;
+    one.n_blocks = 1;
+    for (int p = 0; p < n_pixels; p++)
+        for (int k = 0; k < w->n_blocks; k++) {
+            one.weights = w->weights + (size_t)k * w->block_bytes;
+            one.bias = w->bias + k * INT8_BLOCK;
+            tile_sums(&one, x + p, sums + (p * w->n_blocks + k) * INT8_BLOCK, 1, PER_BLOCK);
+        }
+}
+
+#else
+
+static void conv_sums(const struct int8_window *w, const uint8_t *const *x, int n_pixels, int32_t *sums)
+{
+    for (int p = 0; p < n_pixels; p++)
+        for (int k = 0; k < w->n_blocks; k++) {
+            int32_t *y = sums + (p * w->n_blocks + k) * INT8_BLOCK;
+            const int8_t *at = w->weights + (size_t)k * w->block_bytes;
+            memcpy(y, w->bias + k * INT8_BLOCK, INT8_BLOCK * sizeof *y);
+            for (int r = 0; r < w->n_runs; r++)
+                for (int s = 0; s < w->n_steps; s++, at += 4 * INT8_BLOCK) {
+                    const uint8_t *four = x[p] + w->run_at[r] + 4 * (size_t)s;
+                    for (int c = 0; c < INT8_BLOCK; c++)
+                        for (int i = 0; i < 4; i++)
+                            y[c] += four[i] * at[4 * c + i];
+                }
+        }
+}
+
+static void conv(const struct int8_window *w, const uint8_t *const *x, int n_pixels, uint8_t *y,
+                 size_t y_stride)
+{
+    int32_t sums[INT8_BLOCK];
+    struct int8_window one = *w;
+    one.n_blocks = 1;
+    for (int p = 0; p < n_pixels; p++)
+        for (int k = 0; k < w->n_blocks; k++) {
+            int left = w->n_channels - k * INT8_BLOCK;
+            one.weights = w->weights + (size_t)k * w->block_bytes;
+            one.bias = w->bias + k * INT8_BLOCK;
+            conv_sums(&one, x + p, 1, sums);
+            to_bytes(sums, w->factor + k * INT8_BLOCK, left < INT8_BLOCK ? left : INT8_BLOCK, w->low, w->high,
+                     w->zero, y + (size_t)p * y_stride + k * INT8_BLOCK);
+        }
+}
+
+#endif
+
+static void depthwise(const uint8_t *const *at, int n_taps, const int16_t *weights, const int32_t *bias,
+                      int n_c, int32_t *sums)
+{
+    memcpy(sums, bias, (size_t)n_c * sizeof *sums);
+    for (int t = 0; t < n_taps; t++) {
+        const uint8_t *x = at[t];
+        const int16_t *w = weights + (size_t)t * (size_t)n_c;
+        for (int c = 0; c < n_c; c++) /* a product fits into 16 bits */
+            sums[c] += (int16_t)((int16_t)x[c] * w[c]);
+    }
+}
+
+static void maximum(uint8_t *y, const uint8_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] > y[i] ? x[i] : y[i];
+}
+
+static void sum(uint32_t *y, const uint8_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+static void mean(uint8_t *y, const uint32_t *sums, size_t n, float share)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (uint8_t)(int)((float)(int)sums[i] * share + 0.5f);
+}
+
+static void add(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const float factor[2],
+                const int zeros[3], float low, float high)
+{
+    const float fa = factor[0], fb = factor[1];
+    const int za = zeros[0], zb = zeros[1], zy = zeros[2];
+    for (size_t i = 0; i < n; i++) {
+        float v = (float)((int)a[i] - za) * fa + (float)((int)b[i] - zb) * fb;
+        v = v < low ? low : v;
+        v = v > high ? high : v;
+        y[i] = (uint8_t)((int)rintf(v) + zy);
+    }
+}
+
+static const struct int8_kernels table = {
+    .isa = INT8_ISA,
+    .most_blocks = MOST_BLOCKS,
+    .most_pixels = MOST_PIXELS,
+    .conv = conv,
+    .conv_sums = conv_sums,
+    .depthwise = depthwise,
+    .to_bytes = to_bytes,
+    .max = maximum,
+    .sum = sum,
+    .mean = mean,
+    .add = add,
+};

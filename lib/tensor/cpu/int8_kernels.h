@@ -1,0 +1,61 @@
+/* int8_kernels.h: the inner loops on bytes, compiled once for each instruction set; all give the same bits.
+ * */
+#ifndef WINNOW_TENSOR_CPU_INT8_KERNELS_H
+#define WINNOW_TENSOR_CPU_INT8_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/simd.h"
+
+enum { INT8_BLOCK = 16 }; /* output channels that are packed together */
+
+/* Output channels from one block on, for some pixels. */
+struct int8_window {
+    /* [block][run][step][16][4]: for each channel of a block four weights, for four bytes that follow each
+     * other. A run is what lies side by side of a pixel's window, n_steps times 4 bytes. */
+    const int8_t *weights;
+    size_t block_bytes;
+    const size_t *run_at; /* [n_runs], from the window's first byte */
+    int n_runs, n_steps;
+    int n_blocks, n_channels; /* up to most_blocks; channels in them that are written */
+    const int32_t *bias;
+    const float *factor; /* byte = clamp(sum * factor) + zero */
+    float low, high;     /* of sum * factor */
+    int zero;
+};
+
+struct int8_kernels {
+    const char *isa;
+    int most_blocks;
+    int most_pixels[5]; /* at a time, by n_blocks */
+    /* y[i * y_stride ..] of n_pixels pixels, whose windows begin at x[i]. Writes no byte after n_channels. */
+    void (*conv)(const struct int8_window *w, const uint8_t *const *x, int n_pixels, uint8_t *y,
+                 size_t y_stride);
+    /* The sums themselves, with the bias: sums [n_pixels][n_blocks * 16]. */
+    void (*conv_sums)(const struct int8_window *w, const uint8_t *const *x, int n_pixels, int32_t *sums);
+    /* sums [n_c] = bias + sum over taps of at[i][c] * weights[i * n_c + c], for one pixel */
+    void (*depthwise)(const uint8_t *const *at, int n_taps, const int16_t *weights, const int32_t *bias,
+                      int n_c, int32_t *sums);
+    void (*to_bytes)(const int32_t *sums, const float *factor, int n_c, float low, float high, int zero,
+                     uint8_t *y);
+    void (*max)(uint8_t *y, const uint8_t *x, size_t n);
+    void (*sum)(uint32_t *y, const uint8_t *x, size_t n); /* y += x */
+    void (*mean)(uint8_t *y, const uint32_t *sums, size_t n,
+                 float share); /* the nearest byte to sum * share */
+    /* y = clamp((a - zero_a) * factor_a + (b - zero_b) * factor_b) + zero */
+    void (*add)(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const float factor[2],
+                const int zeros[3], float low, float high);
+};
+
+/* From the slowest on; NULL after the last that this processor has. The first is plain C. */
+const struct int8_kernels *int8_kernels_at(int i);
+/* Up to this level; VNNI as well where neither WINNOW_SIMD nor ONEDNN_MAX_CPU_ISA limits anything. */
+const struct int8_kernels *int8_kernels_best(enum simd level);
+const struct int8_kernels *int8_kernels_base(void);
+const struct int8_kernels *int8_kernels_avx2(void); /* NULL on other processors */
+const struct int8_kernels *int8_kernels_avxvnni(void);
+const struct int8_kernels *int8_kernels_avx512(void);
+const struct int8_kernels *int8_kernels_vnni(void);
+
+#endif
