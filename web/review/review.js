@@ -293,10 +293,14 @@ function showAlike(members) {
     t.pencil.clearRect(0, 0, SMEAR_PX, SMEAR_PX);
     t.node.classList.toggle("missing", !!r && !r.path);
     t.ready = !r || !r.path;
-    if (r && r.path) t.img.src = address(r, 0); else t.img.removeAttribute("src");
+    t.img.removeAttribute("src");
   }
   drawTiles();
+  /* Not in the same frame, and not for a group that is only passed by. */
+  clearTimeout(loading);
+  loading = setTimeout(() => { for (const t of tiles) if (t.row >= 0 && rows[t.row].path) t.img.src = address(rows[t.row], 0); }, 20);
 }
+let loading = 0;
 function drawTiles() {
   for (let k = 0; k < tiles.length; k++) {
     const t = tiles[k], d = t.row < 0 ? null : rows[t.row].mine;
