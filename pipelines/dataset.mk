@@ -1,7 +1,10 @@
 # The steps of the dataset that are one job each, whoever runs the rest: targets.mk (one machine) and parts.mk (in parts) include this.
 # NEAR_FROM: the manifest whose near copies are looked for (with hashes as columns, no picture is read for it).
-# WITH: what validate makes for phash-dedup in the decode that it needs anyway; not where flags ask for other hashes or other pictures.
-WITH := $(if $(strip $(foreach o,--no --di --al --pd,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))$(foreach o,--he --allow-t --wi,$(findstring $(o),$(VALIDATE_FLAGS)))),,--with pdq)
+# WITH: what validate makes for phash-dedup (PDQ) and audit in the decode that it needs anyway; not where flags ask for other hashes or other pictures.
+PDQ := $(if $(strip $(foreach o,--no --di --al --pd,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))$(foreach o,--he --allow-t --wi,$(findstring $(o),$(VALIDATE_FLAGS)))),,pdq)
+STATS := $(if $(filter on,$(AUDIT)),$(if $(strip $(foreach o,--he --wi,$(findstring $(o),$(VALIDATE_FLAGS)))),,stats))
+COMMA := ,
+WITH := $(if $(PDQ)$(STATS),--with $(PDQ)$(if $(PDQ),$(if $(STATS),$(COMMA)))$(STATS))
 # PAIRS: near pairs of the last run, so that only what is new is compared. A cache: a takedown deletes it.
 PAIRS := $(if $(strip $(foreach o,--ag --di --near --hash-o --check,$(findstring $(o),$(PHASH_DEDUP_FLAGS)))),,--near-pairs $(RUN)/near.cache)
 
@@ -46,6 +49,19 @@ $(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json
 $(ROUND_DIR)/split.tsv: $(ROUND_DIR)/$(if $(filter off,$(FEATURE_DEDUP)),distinct,single).tsv | $(BIN)/train-test-split
 	$(why)
 	$(BIN)/train-test-split $(SPLIT_FLAGS) -o $@ $<
+
+# What a person should see before training. Pictures that validate did not measure (AUDIT = off) are measured now. The folds' predictions,
+# which tell the clusters that the model finds hard, are waited for where training was asked for, and taken where they are there.
+OOF := $(ROUND_DIR)/head/oof.tsv
+$(ROUND_DIR)/measured.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/validate
+	$(why)
+	if head -n 1 $< | tr '\t' '\n' | grep -qx blurriness; then cp $< $@.tmp && mv $@.tmp $@; \
+	else $(BIN)/validate $(ROOT_FLAGS) --min-bytes 0 --min-side 1 --with stats -o $@ $<; fi
+$(ROUND_DIR)/audit.tsv: $(ROUND_DIR)/$(if $(STATS),split,measured).tsv $(if $(filter train round,$(MAKECMDGOALS)),$(OOF),$(wildcard $(OOF))) | $(BIN)/audit
+	$(why)
+	like=; if test -f $(ROUND_DIR)/features/info.tsv; then like="--features $(ROUND_DIR)/features"; \
+	  if test -f $(OOF); then like="$$like --predictions $(OOF)"; fi; fi; \
+	$(BIN)/audit $(ROOT_FLAGS) $(AUDIT_FLAGS) $$like --facts $(ROUND_DIR)/facts.tsv --sheet $(ROUND_DIR)/audit.html -o $@ $<
 
 # The shard files of this round, or of the one before, are taken over by links: only what is new is decoded.
 PACKED = $(patsubst %/index.tsv,%,$(firstword $(wildcard $(ROUND_DIR)/shards/index.tsv $(RUN)/round-$(shell expr $(ROUND) - 1)/shards/index.tsv)))

@@ -96,9 +96,9 @@ $(PARTS_DIR)/phash.stamp: $(ROUND_DIR)/unique.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-in-$(i).tsv): $(PARTS_DIR)/phash.stamp ;
 $(PARTS_DIR)/phash-out-%.tsv: $(PARTS_DIR)/phash-in-%.tsv
-	$(if $(WITH),$(BIN)/manifest cat -o $@ $<,$(BIN)/phash-dedup $(ROOT_FLAGS) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(PARTS_DIR)/phash-rejects-$*.tsv -o $@ $<)
+	$(if $(PDQ),$(BIN)/manifest cat -o $@ $<,$(BIN)/phash-dedup $(ROOT_FLAGS) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(PARTS_DIR)/phash-rejects-$*.tsv -o $@ $<)
 $(PARTS_DIR)/hashed.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-out-$(i).tsv)
-	$(if $(WITH),,$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-rejects-$(i).tsv) -o $(PARTS_DIR)/phash.rejects.tsv)
+	$(if $(PDQ),,$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-rejects-$(i).tsv) -o $(PARTS_DIR)/phash.rejects.tsv)
 	$(BIN)/manifest merge $^ -o $@
 
 # --- variants --------------------------------------------------------------------------------------------------------------------

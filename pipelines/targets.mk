@@ -2,14 +2,14 @@
 # A rule is one line of stages. Everything a run makes lies in $(RUN); what belongs to a round of cleaning in $(RUN)/round-N.
 
 PIPELINES := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
-FLOW := dataset dataset-facts train round
+FLOW := dataset dataset-facts train round audit
 # `make dataset` and `make train` without settings: the demo's, with its little web.
 ifeq ($(SETTINGS)$(wildcard $(PIPELINES)/demo/run),)
 $(if $(filter $(FLOW),$(MAKECMDGOALS)),$(error no settings: cp $(PIPELINES)/default.conf my.conf, edit it, and say SETTINGS=my.conf))
 else ifeq ($(SETTINGS),)
 dataset train: all
 	@$(PIPELINES)/demo/run $@
-dataset-facts round:
+dataset-facts round audit:
 	@echo "make $@: which run? say SETTINGS=FILE (SETTINGS=$(PIPELINES)/demo.conf is the demo's)" >&2; exit 64
 else ifneq ($(filter $(FLOW),$(MAKECMDGOALS)),)
 # One reader of the settings, for make and the scripts alike; it also writes down which lists there are.
@@ -37,14 +37,16 @@ demo: all
 	$(PIPELINES)/demo/run
 
 ifneq ($(SETTINGS_MK),)
-settings-check: | $(addprefix $(BIN)/,fetch validate hash-dedup phash-dedup embed feature-dedup train-test-split augment pack train eval mine-errors export report-sources)
+settings-check: | $(addprefix $(BIN)/,fetch validate hash-dedup phash-dedup embed feature-dedup audit train-test-split augment pack train eval mine-errors export report-sources)
 	@told=$$(BIN='$(BIN)' $(PIPELINES)/settings --make '$(subst ','\'',$(SETTINGS))' $(MAKEOVERRIDES)); case $$told in !*) echo "settings: $${told#!}" >&2; exit 65 ;; esac
 
 DECISIONS := $(RUN)/decisions.tsv
 
 # --- dataset ----------------------------------------------------------------------------------------------------------
 ## dataset: lists of URLs to shards; RETRY=1 asks again for what failed and is due (-n: what would run and why)
-dataset: $(ROUND_DIR)/shards/index.tsv $(ROUND_DIR)/augmented.html $(ROUND_DIR)/sources.tsv
+dataset: $(ROUND_DIR)/shards/index.tsv $(ROUND_DIR)/augmented.html $(ROUND_DIR)/sources.tsv $(if $(filter on,$(AUDIT)),$(ROUND_DIR)/audit.tsv)
+## audit: what a person should see of the data set: odd pictures, facts that give labels away, clusters and a map (RUN/round-N/audit.html)
+audit: $(ROUND_DIR)/audit.tsv
 dataset-facts: $(RUN)/valid.tsv
 
 # Pages become lists of addresses, cached page by page; RETRY=1 looks for pages whose answer is old.
@@ -92,7 +94,7 @@ $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 
 # --- train ------------------------------------------------------------------------------------------------------------
 ## train: train head and fine-tune, then report, suspects, review page, exports
-train: $(ROUND_DIR)/report.html $(ROUND_DIR)/suspects.tsv $(ROUND_DIR)/exports
+train: $(ROUND_DIR)/report.html $(ROUND_DIR)/suspects.tsv $(ROUND_DIR)/exports $(if $(filter on,$(AUDIT)),$(ROUND_DIR)/audit.tsv)
 
 $(BASE)/model.json:
 	@echo "make: no model '$@': BASE names a folder with a model.json, or a published network, which make base-weights (installed: winnow run base-weights) brings" >&2; exit 66
@@ -139,7 +141,8 @@ $(ROUND_DIR)/report.html: $(ROUND_DIR)/fine/model/model.json $(REPORTED) | $(BIN
 # The folds cover the pictures of all splits: each one's probabilities come from a model that did not see it.
 $(ROUND_DIR)/suspects.tsv: $(ROUND_DIR)/head/oof.tsv $(REPORTED) | $(BIN)/mine-errors
 	$(why)
-	$(BIN)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(ROUND_DIR)/head/margins.tsv --manifest $(ROUND_DIR)/split.tsv --root $(RUN) $(if $(REPORTED),--reports $(REPORTED)) \
+	like=; if test -f $(ROUND_DIR)/features/info.tsv; then like="--features $(ROUND_DIR)/features"; fi; \
+	$(BIN)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(ROUND_DIR)/head/margins.tsv --manifest $(ROUND_DIR)/split.tsv --root $(RUN) $$like $(if $(REPORTED),--reports $(REPORTED)) \
 	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(ROUND_DIR)/suspects-truth.tsv) --review $(ROUND_DIR)/review.html -o $@
 
 # Where the pictures come from. A description names a manifest in the folder that paths start from, a copy of the round's, and the shards.

@@ -93,6 +93,15 @@ ok $? "a rerun does nothing$(diff "$work/before" "$work/after" | head -3 | tr '\
 is "$(rows "$work/run/round-1/single.tsv")" "$(rows "$work/run/round-1/distinct.tsv")" "copies by features stay in the set: they only share a group"
 has "$(head -n 1 "$work/run/round-1/single.tsv")" keeper "and the table says of which picture they are copies"
 
+# On request: pictures are measured for it, and nothing else is made again.
+go "$work/a.conf" audit
+is "$?:$(head -n 1 "$work/run/round-1/audit.tsv" | cut -f1-3)" "0:check	path	label" "make audit audits a set that was made without it"
+has "$(grep -o '"n":[0-9]*,"accuracy":0' "$work/run/round-1/audit.html")" "\"n\":$(rows "$work/run/round-1/split.tsv")," "with features and predictions of all pictures"
+find "$work/run" -type f -printf '%p %T@\n' | sort >"$work/before"
+go "$work/a.conf" dataset train audit
+find "$work/run" -type f -printf '%p %T@\n' | sort >"$work/after"
+is "$(diff "$work/before" "$work/after")" "" "once only"
+
 # A new URL: only it is downloaded.
 python3 tests/tools/make_pictures.py "$work/more" 1 99
 cp "$work/more/noise/000.png" "$work/web/www/new.png"
@@ -114,10 +123,14 @@ go "$work/d.conf" dataset
 is "$?:$(cat "$work/make.log"):$(ls "$work/off/round-1" | grep -cE 'single|features')" "0::0" "FEATURE_DEDUP = off leaves the step out"
 
 # Killed with SIGKILL again and again, then finished: the same models as an undisturbed run.
-settings "$work/whole" >"$work/b.conf"
+{ settings "$work/whole"; echo "AUDIT = on"; } >"$work/b.conf"
 go "$work/b.conf" dataset train
 sums "$work/whole" >"$work/sums-whole"
-settings "$work/killed" >"$work/c.conf"
+has "$(head -n 1 "$work/whole/valid.tsv")" blurriness "AUDIT = on: validate measures the pictures"
+[ -s "$work/whole/round-1/audit.tsv" ] && [ ! -e "$work/whole/round-1/measured.tsv" ] && grep -q '"accuracy":0' "$work/whole/round-1/audit.html"
+ok $? "and the set is audited once the folds have said what they think"
+has "$(head -n 1 "$work/whole/round-1/suspects.tsv")" distance "suspects know how alike they are"
+{ settings "$work/killed"; echo "AUDIT = on"; } >"$work/c.conf"
 for moment in 0.1 0.3 0.5 0.7 0.9 1.2 1.6; do
     setsid make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/c.conf" dataset train >"$work/killed.log" 2>&1 &
     pid=$!
