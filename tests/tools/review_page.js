@@ -193,7 +193,10 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
       at = at + 1 < g.length ? at + 1 : -1;
     }
     if (at >= 0) { await key('Escape'); keys++; }
+    const before = await done();
     if (left) { await key(usual); keys++; }
+    /* A busy machine: not all were on the screen when Space was let go, which the page says. */
+    for (let again = 0; left && again < 3 && (await done()) === before; again++) { await look(); await key(usual); }
   }
   const [saved] = await Promise.all([whole.waitForEvent('download'), key('e')]), said = tsv(fs.readFileSync(await saved.path(), 'utf8'));
   ok(said.length === right.size && said.every(d => ({ relabel: 'a', keep: 'k', drop: 'd' })[d.decision] === right.get(d.id)), 'every decision is the one that was meant', said.length + ' of ' + right.size);
