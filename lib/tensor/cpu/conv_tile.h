@@ -22,8 +22,12 @@ struct tile_panel {
     int last;              /* floats of the last vector that are stored */
     const float *bias;     /* whole vectors */
     float low, high;       /* the activation: infinite where there is no bound */
-    /* Weights that are needed next, which are fetched into the cache meanwhile; ahead moves on. */
+    /* What is fetched into the cache meanwhile: the weights that are needed next, of which ahead moves on,
+     * and runs far_from .. far_to of the windows at far[0 .. n_far], of pixels that are needed later. */
     const char *ahead, *ahead_end;
+    const float *const *far;
+    size_t n_far; /* at least 1; far_to is 0 where there is nothing to fetch */
+    int far_from, far_to;
 };
 
 /* y[i] = min(high, max(low, sum of packed * window at x[i] + bias)) for n pixels. Each sum is in the order of

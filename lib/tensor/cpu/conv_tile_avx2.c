@@ -32,11 +32,15 @@ _Static_assert(WIDTH == TILE_VECTOR, "vectors of 8 floats");
     STEP(R, V, 6);                                                                                           \
     STEP(R, V, 7)
 
-/* Fetches what the next tile and the next panel read. No prefetcher of a processor sees these strides. */
+/* Fetches what is read next: by the next tile, by the next block of pixels (its part of it), and the next
+ * panel. No prefetcher of a processor sees these strides. */
 #define FETCH(R)                                                                                             \
     do {                                                                                                     \
         for (int line = 0; line < (R + 1) / 2; line++)                                                       \
             __builtin_prefetch(next + at + line * 16);                                                       \
+        if (runs >= far_from && runs < far_to)                                                               \
+            for (int line = 0; line <= R / 2; line++)                                                        \
+                __builtin_prefetch(far + at + line * 16, 0, 2);                                              \
         if (ahead < ahead_end) {                                                                             \
             __builtin_prefetch(ahead, 0, 2);                                                                 \
             __builtin_prefetch(ahead + 64, 0, 2);                                                            \
@@ -47,7 +51,8 @@ _Static_assert(WIDTH == TILE_VECTOR, "vectors of 8 floats");
 /* R pixels by V vectors of up to n pixels. Where there are fewer than R the last is repeated, and not stored
  * again. */
 #define TILE(R, V)                                                                                           \
-    static void tile_##R##x##V(struct tile_panel *p, const float *const *x, float *const *y, size_t n)       \
+    static void tile_##R##x##V(struct tile_panel *p, const float *const *x, const float *far,                \
+                               float *const *y, size_t n)                                                    \
     {                                                                                                        \
         vec sum[R][V];                                                                                       \
         const float *row[R], *b = p->packed;                                                                 \
@@ -59,6 +64,7 @@ _Static_assert(WIDTH == TILE_VECTOR, "vectors of 8 floats");
                 sum[r][v] = ZERO();                                                                          \
         }                                                                                                    \
         const ptrdiff_t *runs = p->runs, *const end = runs + p->n_runs;                                      \
+        const ptrdiff_t *const far_from = runs + p->far_from, *const far_to = runs + p->far_to;              \
         const ptrdiff_t length = p->run, whole = length / 8 * 8;                                             \
         if (length == 8)                                                                                     \
             for (; runs < end; runs++, b += 8 * V * WIDTH) {                                                 \
@@ -91,7 +97,7 @@ _Static_assert(WIDTH == TILE_VECTOR, "vectors of 8 floats");
     }
 #define TILES(R, V)                                                                                          \
     for (size_t i = 0; i < n; i += R)                                                                        \
-    tile_##R##x##V(p, x + i, y + i, n - i)
+    tile_##R##x##V(p, x + i, p->far[i < p->n_far ? i : 0], y + i, n - i)
 
 TILE(4, 3)
 TILE(6, 2)

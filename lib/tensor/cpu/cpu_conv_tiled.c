@@ -19,7 +19,7 @@
 enum { PIXELS = 384, FEW_PIXELS = 96, LEAST_CHANNELS = 16 };
 /* The inputs of the pixels that are taken together: they stay in the second-level cache while panels of
  * weights go through it. */
-#define BLOCK_BYTES ((size_t)384 * 1024)
+#define BLOCK_BYTES ((size_t)192 * 1024)
 #define SMALL_CONV ((size_t)512 * 1024) /* multiply-adds: below this one thread is done first */
 
 static bool is_padded(const struct op_desc *d)
@@ -96,8 +96,16 @@ struct tiled {
     const ptrdiff_t *runs;
 };
 
-/* Vectors from .. to of all n pixels. While a panel is multiplied, the next one is fetched. */
-static void multiply(const struct tiled *t, const float *const *x, float *const *y, size_t n, int from,
+/* Pixels that are taken together: where their windows begin, and their outputs. */
+struct block {
+    size_t n;
+    const float *x[PIXELS];
+    float *y[PIXELS];
+};
+
+/* Vectors from .. to of a block. Meanwhile the next panel is fetched, and with each panel a part of the next
+ * block, so that memory is read all the time and not only with the first panel. */
+static void multiply(const struct tiled *t, const struct block *block, const struct block *later, int from,
                      int to)
 {
     const struct op_desc *d = t->d;
@@ -107,53 +115,65 @@ static void multiply(const struct tiled *t, const float *const *x, float *const 
                            .run = t->x.inner * d->kernel_w,
                            .vector_step = t->y.blocks == 1 ? (size_t)TILE_VECTOR : t->y.b_stride,
                            .low = d->activation == OP_LINEAR ? -INFINITY : 0,
-                           .high = d->activation == OP_RELU_CAPPED ? d->activation_max : INFINITY};
+                           .high = d->activation == OP_RELU_CAPPED ? d->activation_max : INFINITY,
+                           .far = later->n ? later->x : block->x,
+                           .n_far = later->n ? later->n : 1};
     for (int v = 0; v < vectors; v += p.vectors) {
         p.vectors = panel_vectors(vectors - v);
         if (v < from || v >= to) continue;
         size_t first = (size_t)(v * TILE_VECTOR), floats = (size_t)(p.vectors * TILE_VECTOR) * sums_of(d);
         float *at[PIXELS];
-        for (size_t i = 0; i < n; i++)
-            at[i] = y[i] + (size_t)v * p.vector_step;
+        for (size_t i = 0; i < block->n; i++)
+            at[i] = block->y[i] + (size_t)v * p.vector_step;
         p.packed = t->packed + first * sums_of(d);
         p.ahead = (const char *)(p.packed + floats);
         p.ahead_end = v + p.vectors < to ? (const char *)(p.packed + 2 * floats) : p.ahead;
+        if (later->n) {
+            p.far_from = p.n_runs * v / vectors;
+            p.far_to = p.n_runs * (v + p.vectors) / vectors;
+        }
         p.bias = t->bias + first;
         p.last = v + p.vectors < vectors ? TILE_VECTOR : d->y.c - (vectors - 1) * TILE_VECTOR;
-        tile_panel(&p, x, at, n);
+        tile_panel(&p, block->x, at, block->n);
     }
 }
 
 /* Walks over the output pixels of pictures in order. */
 struct walk {
     int n, y, x;
+    size_t left;
 };
-static void step(struct walk *w, const struct view *y)
+
+static void take_block(const struct tiled *t, struct walk *w, size_t most, struct block *block)
 {
-    if (++w->x < y->w) return;
-    w->x = 0;
-    if (++w->y < y->h) return;
-    w->y = 0;
-    w->n++;
+    const struct op_desc *d = t->d;
+    block->n = w->left < most ? w->left : most;
+    w->left -= block->n;
+    for (size_t i = 0; i < block->n; i++) {
+        block->x[i] = at(&t->x, w->n, 0, w->y * d->stride_h, w->x * d->stride_w);
+        block->y[i] = at(&t->y, w->n, 0, w->y, w->x);
+        if (++w->x < t->y.w) continue;
+        w->x = 0;
+        if (++w->y < t->y.h) continue;
+        w->y = 0;
+        w->n++;
+    }
 }
 
-/* Pixels first .. last of all pictures, which are read where they are. */
+/* Pixels first .. last of all pictures. */
 static void multiply_pixels(const struct tiled *t, size_t first, size_t last, int from, int to)
 {
     const struct op_desc *d = t->d;
-    size_t plane = (size_t)(t->y.h * t->y.w), row = first % plane / (size_t)t->y.w;
+    size_t plane = (size_t)(t->y.h * t->y.w), pixel = first % plane;
     size_t most = BLOCK_BYTES / sizeof(float) / (size_t)(d->x[0].c * d->stride_h * d->stride_w) / 24 * 24;
-    struct walk w = {(int)(first / plane), (int)row, (int)(first % plane - row * (size_t)t->y.w)};
-    const float *x[PIXELS];
-    float *y[PIXELS];
+    struct walk w = {(int)(first / plane), (int)(pixel / (size_t)t->y.w), (int)(pixel % (size_t)t->y.w),
+                     last - first};
+    struct block blocks[2];
     most = most < 24 ? 24 : most > PIXELS ? PIXELS : most;
-    for (size_t n; first < last; first += n) {
-        n = last - first < most ? last - first : most;
-        for (size_t i = 0; i < n; i++, step(&w, &t->y)) {
-            x[i] = at(&t->x, w.n, 0, w.y * d->stride_h, w.x * d->stride_w);
-            y[i] = at(&t->y, w.n, 0, w.y, w.x);
-        }
-        multiply(t, x, y, n, from, to);
+    take_block(t, &w, most, &blocks[0]);
+    for (int i = 0; blocks[i].n; i = 1 - i) {
+        take_block(t, &w, most, &blocks[1 - i]);
+        multiply(t, &blocks[i], &blocks[1 - i], from, to);
     }
 }
 
