@@ -32,6 +32,9 @@ int io_read_file(const char *path, uint64_t max_bytes, char **out, size_t *n_byt
  * and the message says what it is. */
 int io_read_text(const char *path, uint64_t max_bytes, char **out, size_t *n_bytes, struct error *err);
 
+/* A file without a name in $TMPDIR (default: /tmp), for reading and writing. The descriptor, or -1
+ * (EX_CANTCREAT): "cannot WHAT '/tmp' (...)"; `what` is such as "copy the piped input to". */
+int io_temporary(const char *what, struct error *err);
 int io_mkdirs(const char *path, struct error *err);          /* mkdir -p, mode 0777 & ~umask */
 int io_mkdirs_for(const char *file_path, struct error *err); /* the folder that file_path sits in */
 int io_fsync_dir_of(const char *file_path, struct error *err);

@@ -12,20 +12,9 @@
 
 int manifest_spool(int from, const char *name, struct error *err)
 {
-    const char *folder = getenv("TMPDIR");
-    char shown[256], path[4096], *buffer = NULL;
-    int fd = -1;
-    if (!folder || !*folder) folder = "/tmp";
-    fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) { /* a file system without O_TMPFILE */
-        if ((size_t)snprintf(path, sizeof path, "%s/winnow-XXXXXX", folder) >= sizeof path)
-            return error_set(err, EX_CANTCREAT, "TMPDIR is too long");
-        if ((fd = mkostemp(path, O_CLOEXEC)) < 0)
-            return error_errno(err, EX_CANTCREAT,
-                               "cannot copy the piped input to '%s' (TMPDIR names another folder)",
-                               text_for_people(shown, sizeof shown, folder));
-        unlink(path);
-    }
+    char *buffer = NULL;
+    int fd = io_temporary("copy the piped input to", err);
+    if (fd < 0) return -1;
     if (!(buffer = mem_alloc(COPY_BYTES, err))) goto fail;
     for (;;) {
         ssize_t n = io_read_some(from, buffer, COPY_BYTES, name, err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "metric/classification.h"
 #include "metric/sort.h"
 
@@ -15,7 +16,7 @@
 void calibration_confidence(const double *p, const int32_t *label, const int32_t *pred, size_t n_rows,
                             int n_classes, double *confidence, uint8_t *right)
 {
-    for (size_t i = 0; i < n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < n_rows; i++) {
         confidence[i] = p[i * (size_t)n_classes + (size_t)pred[i]];
         right[i] = pred[i] == label[i];
     }
@@ -33,14 +34,15 @@ void calibration_equal_width(const double *confidence, const uint8_t *right, siz
 {
     for (int b = 0; b < n_bins; b++)
         bins[b] = (struct calibration_bin){0};
-    for (size_t i = 0; i < n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < n_rows; i++) {
         int b = (int)ceil(confidence[i] * n_bins) - 1;
         add(&bins[b < 0 ? 0 : b >= n_bins ? n_bins - 1 : b], confidence[i], right[i]);
     }
 }
 
-int calibration_equal_mass(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins,
-                           struct calibration_bin *bins, struct error *err)
+/* Any confidences, by an order of the rows. */
+static int equal_mass_by_rows(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins,
+                              struct calibration_bin *bins, struct error *err)
 {
     uint32_t *order = mem_alloc((n_rows ? n_rows : 1) * sizeof *order, err);
     if (!order || sort_rows_ascending(confidence, n_rows, order, err)) {
@@ -55,6 +57,54 @@ int calibration_equal_mass(const double *confidence, const uint8_t *right, size_
     }
     free(order);
     return 0;
+}
+
+/*
+ * The rows before place `end` of the stable order that are right. Sorted keys say it where a run of equal
+ * confidences ends; inside a run its rows count in their own order, so that they are gone through.
+ */
+static uint64_t right_before(const uint64_t *keys, size_t end, uint64_t right_until, const double *confidence,
+                             const uint8_t *right, size_t n_rows)
+{
+    if (end == 0 || end == n_rows || keys[end - 1] >> 1 != keys[end] >> 1) return right_until;
+    double value = sort_key_score(keys[end]);
+    size_t left = 0;
+    for (size_t i = end; i-- > 0 && keys[i] >> 1 == keys[end] >> 1; left++)
+        right_until -= keys[i] & 1;
+    for (size_t i = 0; left > 0; i++)
+        if (confidence[i] == value) {
+            right_until += right[i] != 0;
+            left--;
+        }
+    return right_until;
+}
+
+int calibration_equal_mass(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins,
+                           struct calibration_bin *bins, struct error *err)
+{
+    uint64_t *keys = spill_alloc((n_rows + 1) * sizeof *keys, err), until = 0, before = 0;
+    bool fit = true;
+    size_t at = 0;
+    int rc = -1;
+    if (!keys) return -1;
+    for (size_t i = 0; fit && spill_step(i) < n_rows; i++)
+        fit = sort_score_key(&keys[i], confidence[i], right[i] != 0);
+    if (fit && sort_keys_ascending(keys, n_rows, err)) goto out;
+    for (int b = 0; fit && b < n_bins; b++) {
+        size_t end = n_rows * ((size_t)b + 1) / (size_t)n_bins;
+        bins[b] = (struct calibration_bin){.n = end - at};
+        for (; at < end; at++) {
+            bins[b].confidence_sum += sort_key_score(keys[at]);
+            until += keys[at] & 1;
+        }
+        uint64_t here = right_before(keys, end, until, confidence, right, n_rows);
+        bins[b].n_right = here - before;
+        before = here;
+    }
+    rc = fit ? 0 : equal_mass_by_rows(confidence, right, n_rows, n_bins, bins, err);
+out:
+    spill_free(keys);
+    return rc;
 }
 
 static double gap(const struct calibration_bin *b)
@@ -98,7 +148,7 @@ static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, 
                      double *curvature)
 {
     double total = 0, d1 = 0, d2 = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; spill_step(i) < n; i++) {
         const double *row = z + i * k;
         double sum = 0, first = 0, second = 0;
         for (size_t j = 0; j < k; j++) {
@@ -123,9 +173,9 @@ int temperature_fit(struct temperature_fit *out, const double *z, const double *
 {
     size_t k = (size_t)n_classes;
     double low = 1 / HIGHEST_TEMPERATURE, high = 1 / LOWEST_TEMPERATURE, b = 1, slope, curvature;
-    double *shifted = mem_alloc(n_rows * k * sizeof *shifted, err);
+    double *shifted = spill_alloc(n_rows * k * sizeof *shifted, err);
     if (!shifted) return -1;
-    for (size_t i = 0; i < n_rows; i++)
+    for (size_t i = 0; spill_step(i) < n_rows; i++)
         logits_of(z, p, i, k, shifted + i * k);
     *out = (struct temperature_fit){0};
     out->nll_before = nll_at(shifted, label, n_rows, k, 1, &slope, &curvature);
@@ -145,7 +195,7 @@ int temperature_fit(struct temperature_fit *out, const double *z, const double *
     out->temperature = 1 / b;
     out->at_edge =
         out->temperature > HIGHEST_TEMPERATURE * 0.999999 || out->temperature < LOWEST_TEMPERATURE * 1.000001;
-    free(shifted);
+    spill_free(shifted);
     return 0;
 }
 
@@ -153,7 +203,7 @@ void temperature_apply(const double *z, const double *p, double temperature, siz
                        double *out)
 {
     size_t k = (size_t)n_classes;
-    for (size_t i = 0; i < n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < n_rows; i++) {
         double *row = out + i * k, sum = 0;
         logits_of(z, p, i, k, row);
         for (size_t j = 0; j < k; j++)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 
 #define LOG_LOSS_CLIP 1e-15
 
@@ -102,7 +103,7 @@ int classification_measure(struct classification *out, const double *p, const in
         classification_release(out);
         return -1;
     }
-    for (size_t i = 0; i < n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < n_rows; i++) {
         const double *row = p + i * k;
         double sum = 0, own = row[label[i]], distance = 0;
         size_t above = 0;

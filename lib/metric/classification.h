@@ -62,6 +62,16 @@ struct curve {
 #define CURVE_EMPTY ((struct curve){0})
 int curve_make(struct curve *out, const double *score, const uint8_t *positive, size_t n_rows,
                struct error *err);
+/* One class against the rest: the scores are its column of p [n_rows][K], which is in [0, 2). */
+int curve_make_class(struct curve *out, const double *p, const int32_t *label, size_t n_rows, int n_classes,
+                     int class, struct error *err);
+/*
+ * Leaves the points that a greedy line takes whose points are 1 / per_axis apart in x or in y, for the ROC
+ * curve and for the precision-recall curve, and the last point. Drawing the reduced curve in that way gives
+ * the same lines: what one line skips it also skips when points between are gone. Measures need the whole
+ * curve.
+ */
+int curve_keep_shown(struct curve *c, double per_axis, struct error *err);
 void curve_release(struct curve *c);
 
 double curve_roc_auc(const struct curve *c);           /* ties count half; NaN when a side is empty */

@@ -1,45 +1,141 @@
 /* curve.c: the ROC curve and the precision-recall curve from one sort of the scores, in whole counts. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "metric/classification.h"
 #include "metric/sort.h"
 
-int curve_make(struct curve *out, const double *score, const uint8_t *positive, size_t n_rows,
-               struct error *err)
+static int allocate(struct curve *out, size_t n_points, struct error *err)
+{
+    *out = CURVE_EMPTY;
+    if ((out->threshold = spill_alloc((n_points + 1) * sizeof(double), err)) &&
+        (out->tp = spill_alloc((n_points + 1) * sizeof(uint64_t), err)) &&
+        (out->fp = spill_alloc((n_points + 1) * sizeof(uint64_t), err)))
+        return 0;
+    curve_release(out);
+    return -1;
+}
+
+static void add_point(struct curve *out, double threshold)
+{
+    out->threshold[out->n_points] = threshold;
+    out->tp[out->n_points] = out->n_positive;
+    out->fp[out->n_points++] = out->n_negative;
+}
+
+/* Any scores, by an order of the rows. */
+static int make_by_rows(struct curve *out, const double *score, const uint8_t *positive, size_t n_rows,
+                        struct error *err)
 {
     uint32_t *order = mem_alloc((n_rows ? n_rows : 1) * sizeof *order, err);
-    uint64_t tp = 0, fp = 0;
-    *out = CURVE_EMPTY;
-    if (!order || sort_rows_descending(score, n_rows, order, err) ||
-        !(out->threshold = mem_alloc((n_rows + 1) * sizeof(double), err)) ||
-        !(out->tp = mem_alloc((n_rows + 1) * sizeof(uint64_t), err)) ||
-        !(out->fp = mem_alloc((n_rows + 1) * sizeof(uint64_t), err))) {
+    if (!order || sort_rows_descending(score, n_rows, order, err) || allocate(out, n_rows, err)) {
         free(order);
-        curve_release(out);
         return -1;
     }
-    for (size_t i = 0; i < n_rows; i++) {
-        tp += positive[order[i]] != 0;
-        fp += positive[order[i]] == 0;
-        if (i + 1 < n_rows && score[order[i + 1]] == score[order[i]]) continue;
-        out->threshold[out->n_points] = score[order[i]];
-        out->tp[out->n_points] = tp;
-        out->fp[out->n_points++] = fp;
+    for (size_t i = 0; spill_step(i) < n_rows; i++) {
+        out->n_positive += positive[order[i]] != 0;
+        out->n_negative += positive[order[i]] == 0;
+        if (i + 1 == n_rows || score[order[i + 1]] != score[order[i]]) add_point(out, score[order[i]]);
     }
-    out->n_positive = tp;
-    out->n_negative = fp;
     free(order);
     return 0;
 }
 
+/* Scores in [0, 2): keys that hold the flag need no rows. keys are sorted here. */
+static int make_by_keys(struct curve *out, uint64_t *keys, size_t n_rows, struct error *err)
+{
+    size_t n_points = 0;
+    if (sort_keys_ascending(keys, n_rows, err)) return -1;
+    for (size_t i = n_rows; spill_step(i--) > 0;)
+        n_points += i == 0 || keys[i - 1] >> 1 != keys[i] >> 1;
+    if (allocate(out, n_points, err)) return -1;
+    for (size_t i = n_rows; spill_step(i--) > 0;) {
+        out->n_positive += keys[i] & 1;
+        out->n_negative += !(keys[i] & 1);
+        if (i == 0 || keys[i - 1] >> 1 != keys[i] >> 1) add_point(out, sort_key_score(keys[i]));
+    }
+    return 0;
+}
+
+int curve_make(struct curve *out, const double *score, const uint8_t *positive, size_t n_rows,
+               struct error *err)
+{
+    uint64_t *keys = spill_alloc((n_rows + 1) * sizeof *keys, err);
+    bool fit = true;
+    int rc = -1;
+    *out = CURVE_EMPTY;
+    if (!keys) return -1;
+    for (size_t i = 0; fit && spill_step(i) < n_rows; i++)
+        fit = sort_score_key(&keys[i], score[i], positive[i] != 0);
+    if (fit) rc = make_by_keys(out, keys, n_rows, err);
+    spill_free(keys);
+    return fit ? rc : make_by_rows(out, score, positive, n_rows, err);
+}
+
+int curve_make_class(struct curve *out, const double *p, const int32_t *label, size_t n_rows, int n_classes,
+                     int class, struct error *err)
+{
+    uint64_t *keys = spill_alloc((n_rows + 1) * sizeof *keys, err);
+    int rc;
+    *out = CURVE_EMPTY;
+    if (!keys) return -1;
+    for (size_t i = 0; spill_step(i) < n_rows; i++)
+        sort_score_key(&keys[i], p[i * (size_t)n_classes + (size_t) class], label[i] == class);
+    rc = make_by_keys(out, keys, n_rows, err);
+    spill_free(keys);
+    return rc;
+}
+
 void curve_release(struct curve *c)
 {
-    free(c->threshold);
-    free(c->tp);
-    free(c->fp);
+    spill_free(c->threshold);
+    spill_free(c->tp);
+    spill_free(c->fp);
     *c = CURVE_EMPTY;
+}
+
+/* A greedy line: the last point that it took, and whether it takes the next one. */
+struct line {
+    double x, y;
+};
+
+static bool line_takes(struct line *l, double x, double y, double per_axis, bool always)
+{
+    if (!always && fabs(x - l->x) * per_axis < 1 && fabs(y - l->y) * per_axis < 1) return false;
+    *l = (struct line){x, y};
+    return true;
+}
+
+int curve_keep_shown(struct curve *c, double per_axis, struct error *err)
+{
+    struct line roc = {-1, -1}, pr = {-1, -1};
+    struct curve kept;
+    size_t n = 0;
+    for (size_t i = 0; spill_step(i) < c->n_points; i++) {
+        bool last = i + 1 == c->n_points;
+        double fpr = c->n_negative ? (double)c->fp[i] / (double)c->n_negative : 0,
+               tpr = c->n_positive ? (double)c->tp[i] / (double)c->n_positive : 0,
+               precision = (double)c->tp[i] / (double)(c->tp[i] + c->fp[i]);
+        bool in_roc = line_takes(&roc, fpr, tpr, per_axis, last),
+             in_pr = line_takes(&pr, tpr, precision, per_axis, last);
+        if (!in_roc && !in_pr) continue;
+        c->threshold[n] = c->threshold[i];
+        c->tp[n] = c->tp[i];
+        c->fp[n++] = c->fp[i];
+    }
+    if (allocate(&kept, n, err)) return -1;
+    memcpy(kept.threshold, c->threshold, n * sizeof *kept.threshold);
+    memcpy(kept.tp, c->tp, n * sizeof *kept.tp);
+    memcpy(kept.fp, c->fp, n * sizeof *kept.fp);
+    kept.n_points = n;
+    kept.n_positive = c->n_positive;
+    kept.n_negative = c->n_negative;
+    curve_release(c);
+    *c = kept;
+    return 0;
 }
 
 double curve_roc_auc(const struct curve *c)
@@ -47,7 +143,7 @@ double curve_roc_auc(const struct curve *c)
     /* Twice the area in unit cells: at most 2 * n^2 / 4, which fits into 64 bits for 2^32 rows. */
     uint64_t twice = 0, tp = 0, fp = 0;
     if (c->n_positive == 0 || c->n_negative == 0) return NAN;
-    for (size_t i = 0; i < c->n_points; i++) {
+    for (size_t i = 0; spill_step(i) < c->n_points; i++) {
         twice += (c->fp[i] - fp) * (c->tp[i] + tp);
         tp = c->tp[i];
         fp = c->fp[i];
@@ -60,7 +156,7 @@ double curve_average_precision(const struct curve *c)
     double sum = 0;
     uint64_t tp = 0;
     if (c->n_positive == 0) return NAN;
-    for (size_t i = 0; i < c->n_points; i++) {
+    for (size_t i = 0; spill_step(i) < c->n_points; i++) {
         sum += (double)(c->tp[i] - tp) * ((double)c->tp[i] / (double)(c->tp[i] + c->fp[i]));
         tp = c->tp[i];
     }
@@ -86,7 +182,7 @@ struct interval curve_roc_auc_interval(const struct curve *c, double z)
            above = 0, below = 0;
     uint64_t tp = 0, fp = 0;
     if (c->n_positive < 2 || c->n_negative < 2) return (struct interval){NAN, NAN};
-    for (size_t i = 0; i < c->n_points; i++) {
+    for (size_t i = 0; spill_step(i) < c->n_points; i++) {
         double new_tp = (double)(c->tp[i] - tp), new_fp = (double)(c->fp[i] - fp);
         double of_positive = (negatives - (double)fp - new_fp / 2) / negatives - area,
                of_negative = ((double)tp + new_tp / 2) / positives - area;
@@ -112,7 +208,7 @@ struct interval curve_average_precision_interval(const struct curve *c, double z
     /* The terms of thresholds up to s, without one row. */
     double no_negative = 0, no_positive = 0;
     if (c->n_positive < 2 || c->n_negative < 1) return (struct interval){NAN, NAN};
-    for (size_t i = c->n_points; i-- > 0;) {
+    for (size_t i = c->n_points; spill_step(i--) > 0;) {
         double tp = (double)c->tp[i], fp = (double)c->fp[i];
         double new_tp = tp - (i ? (double)c->tp[i - 1] : 0), new_fp = fp - (i ? (double)c->fp[i - 1] : 0);
         higher -= new_tp * (tp / (tp + fp));
@@ -139,7 +235,7 @@ struct interval curve_average_precision_interval(const struct curve *c, double z
 int64_t curve_at_fpr(const struct curve *c, double fpr)
 {
     int64_t last = -1;
-    for (size_t i = 0; i < c->n_points; i++)
+    for (size_t i = 0; spill_step(i) < c->n_points; i++)
         if (c->n_negative == 0 || (double)c->fp[i] / (double)c->n_negative <= fpr)
             last = (int64_t)i;
         else
@@ -152,7 +248,7 @@ int64_t curve_best_precision(const struct curve *c, double recall)
     int64_t best = -1;
     double highest = -1;
     if (c->n_positive == 0) return -1;
-    for (size_t i = 0; i < c->n_points; i++) {
+    for (size_t i = 0; spill_step(i) < c->n_points; i++) {
         double precision = (double)c->tp[i] / (double)(c->tp[i] + c->fp[i]);
         if ((double)c->tp[i] / (double)c->n_positive >= recall && precision > highest) {
             highest = precision;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 
 /* A row is confident in class k from threshold - this on. It is also the lowest self-confidence. */
 #define CONFIDENT_SLACK 1e-6
@@ -108,7 +109,7 @@ static int allocate(struct label_errors *e, const struct label_errors_input *in,
                    (e->inverse_noise = mem_zalloc(k * k, sizeof(double), err)) &&
                    (e->prior = mem_zalloc(k, sizeof(double), err)) &&
                    (e->quality = mem_zalloc(k, sizeof(double), err)) &&
-                   (e->off_diagonal = mem_zalloc(in->n_rows ? in->n_rows : 1, 1, err))
+                   (e->off_diagonal = spill_zalloc(in->n_rows ? in->n_rows : 1, 1, err))
                ? 0
                : -1;
 }
@@ -121,7 +122,7 @@ static int allocate(struct label_errors *e, const struct label_errors_input *in,
 static void count_confident(struct label_errors *e, const struct label_errors_input *in)
 {
     size_t k = (size_t)in->n_classes;
-    for (size_t i = 0; i < in->n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++) {
         int g = in->given[i];
         e->given_counts[g]++;
         e->threshold[g] += in->p[i * k + (size_t)g];
@@ -129,7 +130,7 @@ static void count_confident(struct label_errors *e, const struct label_errors_in
     for (size_t j = 0; j < k; j++)
         e->threshold[j] =
             e->given_counts[j] ? fmax(e->threshold[j] / (double)e->given_counts[j], 2 * CONFIDENT_SLACK) : 2;
-    for (size_t i = 0; i < in->n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++) {
         const double *p = in->p + i * k;
         int n_confident = 0, which = 0;
         for (size_t j = 0; j < k; j++)
@@ -241,7 +242,7 @@ int label_errors_estimate(struct label_errors *out, const struct label_errors_in
         return -1;
     }
     estimate_matrices(out);
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         out->n_issues += out->off_diagonal[i] &&
                          !given_is_top(in->p + i * (size_t)in->n_classes, in->n_classes, in->given[i]);
     out->health = 1 - (double)out->n_issues / (double)in->n_rows;
@@ -259,7 +260,7 @@ void label_errors_release(struct label_errors *e)
     free(e->inverse_noise);
     free(e->prior);
     free(e->quality);
-    free(e->off_diagonal);
+    spill_free(e->off_diagonal);
     *e = LABEL_ERRORS_EMPTY;
 }
 
@@ -297,7 +298,7 @@ static void select_worst(struct scored *s, size_t n, size_t m, const struct id_k
         struct scored pivot = s[b], swap;
         s[b] = s[high - 1];
         size_t store = low;
-        for (size_t i = low; i + 1 < high; i++)
+        for (size_t i = low; spill_step(i) + 1 < high; i++)
             if (worse(&s[i], &pivot, keys)) {
                 swap = s[i];
                 s[i] = s[store];
@@ -352,12 +353,12 @@ static int group_by_given(const struct label_errors *e, const struct label_error
                           size_t **start, struct error *err)
 {
     size_t k = (size_t)e->n_classes;
-    *rows = mem_alloc((in->n_rows ? in->n_rows : 1) * sizeof **rows, err);
+    *rows = spill_alloc((in->n_rows ? in->n_rows : 1) * sizeof **rows, err);
     *start = mem_zalloc(k + 2, sizeof **start, err);
     if (!*rows || !*start) return -1;
     for (size_t g = 0; g < k; g++)
         (*start)[g + 2] = (*start)[g + 1] + (size_t)e->given_counts[g];
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         (*rows)[(*start)[in->given[i] + 1]++] = (uint32_t)i;
     return 0; /* start[g] has become the beginning of g: what was g+1's cursor ends where g+1 ends */
 }
@@ -366,15 +367,17 @@ static int filter_by_pruning(const struct label_errors *e, const struct label_er
                              bool by_class, const struct label_filter_options *o, uint8_t *flagged,
                              struct error *err)
 {
-    size_t k = (size_t)e->n_classes, *start = NULL;
+    size_t k = (size_t)e->n_classes, *start = NULL, most = 0;
     uint32_t *rows = NULL;
     struct scored *s = NULL;
     double *m = mem_alloc(k * k * sizeof *m, err);
     int rc = -1;
     uint8_t rate_bit = 1, class_bit = 2,
             wanted = (uint8_t)((by_rate ? rate_bit : 0) | (by_class ? class_bit : 0));
+    for (size_t g = 0; g < k; g++)
+        most = (size_t)e->given_counts[g] > most ? (size_t)e->given_counts[g] : most;
     if (!m || prune_counts(e, o, m, err) || group_by_given(e, in, &rows, &start, err) ||
-        !(s = mem_alloc((in->n_rows ? in->n_rows : 1) * sizeof *s, err)))
+        !(s = spill_alloc((most ? most : 1) * sizeof *s, err)))
         goto out;
     for (size_t g = 0; g < k; g++) {
         size_t n = start[g + 1] - start[g];
@@ -383,7 +386,7 @@ static int filter_by_pruning(const struct label_errors *e, const struct label_er
         for (size_t t = 0; by_rate && t < k; t++) {
             size_t take = (size_t)fmax(m[t * k + g], 0);
             if (t == g || take == 0) continue;
-            for (size_t i = 0; i < n; i++)
+            for (size_t i = 0; spill_step(i) < n; i++)
                 s[i] = (struct scored){in->p[own[i] * k + g] - in->p[own[i] * k + t], own[i]};
             take = take < n ? take : n;
             select_worst(s, n, take, in->keys);
@@ -393,21 +396,21 @@ static int filter_by_pruning(const struct label_errors *e, const struct label_er
         double q = (double)e->given_counts[g] - m[g * k + g];
         if (by_class && q >= 1) {
             size_t take = (size_t)q < n ? (size_t)q : n;
-            for (size_t i = 0; i < n; i++)
+            for (size_t i = 0; spill_step(i) < n; i++)
                 s[i] = (struct scored){in->p[own[i] * k + g], own[i]};
             select_worst(s, n, take, in->keys);
             for (size_t i = 0; i < take; i++)
                 flagged[s[i].row] |= class_bit;
         }
     }
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         flagged[i] = flagged[i] == wanted;
     rc = 0;
 out:
     free(m);
-    free(rows);
+    spill_free(rows);
     free(start);
-    free(s);
+    spill_free(s);
     return rc;
 }
 
@@ -415,19 +418,19 @@ out:
 static int filter_lowest(const struct label_errors *e, const struct label_errors_input *in,
                          enum label_rank rank, uint8_t *flagged, struct error *err)
 {
-    double *score = mem_alloc(in->n_rows * sizeof *score, err);
-    struct scored *s = mem_alloc(in->n_rows * sizeof *s, err);
+    double *score = spill_alloc(in->n_rows * sizeof *score, err);
+    struct scored *s = spill_alloc(in->n_rows * sizeof *s, err);
     int rc = -1;
     if (!score || !s || label_errors_score(e, in, rank, false, score, err)) goto out;
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         s[i] = (struct scored){score[i], (uint32_t)i};
     select_worst(s, in->n_rows, e->n_issues, in->keys);
     for (size_t i = 0; i < e->n_issues; i++)
         flagged[s[i].row] = 1;
     rc = 0;
 out:
-    free(score);
-    free(s);
+    spill_free(score);
+    spill_free(s);
     return rc;
 }
 
@@ -449,14 +452,14 @@ int label_errors_filter(const struct label_errors *e, const struct label_errors_
         break;
     case FILTER_CONFIDENT_LEARNING: memcpy(flagged, e->off_diagonal, in->n_rows); break;
     case FILTER_PREDICTED_NEQ_GIVEN:
-        for (size_t i = 0; i < in->n_rows; i++)
+        for (size_t i = 0; spill_step(i) < in->n_rows; i++)
             flagged[i] = argmax(in->p + i * k, in->n_classes) != in->given[i];
         break;
     case FILTER_LOW_SELF_CONFIDENCE: return filter_lowest(e, in, RANK_SELF_CONFIDENCE, flagged, err);
     case FILTER_LOW_NORMALIZED_MARGIN: return filter_lowest(e, in, RANK_NORMALIZED_MARGIN, flagged, err);
     case FILTER_COUNT: return error_set(err, EX_SOFTWARE, "no such filter");
     }
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         if (flagged[i] && given_is_top(in->p + i * k, in->n_classes, in->given[i])) flagged[i] = 0;
     return 0;
 }
@@ -491,7 +494,7 @@ int label_errors_score(const struct label_errors *e, const struct label_errors_i
         for (int j = 0; j < k; j++)
             highest = fmax(highest, e->threshold[j]);
     }
-    for (size_t i = 0; i < in->n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++) {
         const double *p = in->p + i * (size_t)k;
         if (adjust) {
             double sum = 0;
@@ -520,18 +523,18 @@ int label_errors_rank(const struct label_errors_input *in, const double *score, 
     struct scored *s = NULL;
     *order = NULL;
     *n = 0;
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         count += !flagged || flagged[i];
-    if (!(s = mem_alloc((count ? count : 1) * sizeof *s, err)) ||
-        !(*order = mem_alloc((count ? count : 1) * sizeof **order, err))) {
-        free(s);
+    if (!(s = spill_alloc((count ? count : 1) * sizeof *s, err)) ||
+        !(*order = spill_alloc((count ? count : 1) * sizeof **order, err))) {
+        spill_free(s);
         return -1;
     }
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         if (!flagged || flagged[i]) s[(*n)++] = (struct scored){score[i], (uint32_t)i};
     qsort_r(s, count, sizeof *s, compare_scored, (void *)in->keys);
     for (size_t i = 0; i < count; i++)
         (*order)[i] = s[i].row;
-    free(s);
+    spill_free(s);
     return 0;
 }

@@ -87,7 +87,7 @@ int label_errors_score(const struct label_errors *e, const struct label_errors_i
                        enum label_rank rank, bool adjust, double *score, struct error *err);
 
 /* The rows with flagged != 0 (NULL: all), the worst first, ties by id. *order has *n
- * entries and is freed by the caller. */
+ * entries and is released by the caller with spill_free. */
 int label_errors_rank(const struct label_errors_input *in, const double *score, const uint8_t *flagged,
                       uint32_t **order, size_t *n, struct error *err);
 

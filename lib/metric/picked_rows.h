@@ -1,5 +1,5 @@
-/* picked_rows.h: reads a few rows of a predictions file again, with all columns, to show or write them.
- * The other rows are not kept in memory. */
+/* picked_rows.h: reads some rows of a predictions file again, with all columns, to show or write them. A few
+ * are kept in memory, and hundreds of thousands in a file without a name in $TMPDIR. */
 #ifndef WINNOW_METRIC_PICKED_ROWS_H
 #define WINNOW_METRIC_PICKED_ROWS_H
 
@@ -7,20 +7,23 @@
 
 struct picked_rows {
     struct manifest_schema schema;
-    const char *const **cells; /* [n][schema.n], in the arena */
     size_t n;
-    struct arena arena;
+    uint64_t *at;       /* [n] where the row's fields begin, each with its NUL */
+    const char **cells; /* [schema.n] of the row that was asked for last */
+    char *text;         /* all rows; with a file the last row */
+    size_t n_bytes, capacity;
+    uint64_t in_file;
+    int fd; /* -1: there is none */
 };
-#define PICKED_ROWS_EMPTY ((struct picked_rows){0})
+#define PICKED_ROWS_EMPTY ((struct picked_rows){.fd = -1})
+#define PICKED_ROWS_MEMORY_BYTES ((size_t)4 << 20) /* more go to the file */
 
-/* Sets cells[i] to the row rows[i] of the file from which p was read. rows may be in any order and may
- * repeat. EX_DATAERR when the file has changed since p was read. */
+/* Reads the rows rows[0..n) of the file from which p was read. They may be in any order and may repeat.
+ * EX_DATAERR when the file has changed since p was read. */
 int picked_rows_read(struct picked_rows *out, const struct predictions *p, struct manifest_source *source,
                      const uint32_t *rows, size_t n, struct error *err);
-static inline const char *picked_cell(const struct picked_rows *p, size_t i, int column)
-{
-    return column < 0 ? "" : p->cells[i][column];
-}
+/* The fields of row rows[i], [schema.n], until the next call; NULL when the file cannot be read. */
+const char *const *picked_row(struct picked_rows *p, size_t i, struct error *err);
 void picked_rows_release(struct picked_rows *p);
 
 #endif

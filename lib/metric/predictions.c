@@ -3,6 +3,7 @@
  */
 #include "metric/predictions.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,9 @@
 #include "base/mem.h"
 #include "base/names.h"
 #include "base/number.h"
+#include "io/spill.h"
 #include "metric/slice_columns.h"
+#include "metric/sort.h"
 
 /* 0.66 + 0.33 misses 1 by slightly more than 0.01: rounding in binary is not held against the tolerance. */
 #define ROUNDING 1e-12
@@ -116,7 +119,7 @@ static int grow_rows(struct predictions *p, bool logits, bool paths, bool groups
     if (capacity >= UINT32_MAX) return error_set(err, EX_DATAERR, "more than 4 billion rows");
 #define GROW(field, each)                                                                                    \
     do {                                                                                                     \
-        if (!(grown = mem_realloc(p->field, capacity * (each), err))) return -1;                             \
+        if (!(grown = spill_realloc(p->field, p->capacity * (each), capacity * (each), err))) return -1;     \
         p->field = grown;                                                                                    \
     } while (0)
     GROW(p, k * sizeof *p->p);
@@ -203,9 +206,38 @@ static int index_rows(struct predictions *p, struct error *err)
     return 0;
 }
 
+/* Whether any id may occur twice: whether two have one 64-bit hash. 1: yes. */
+static int maybe_repeated(const struct predictions *p, struct error *err)
+{
+    uint64_t *hashes = spill_alloc((p->n_rows + 1) * sizeof *hashes, err);
+    bool equal = false;
+    if (!hashes) return -1;
+    for (size_t i = 0; spill_step(i) < p->n_rows; i++)
+        hashes[i] = id_key_hash(&p->keys[i]);
+    if (sort_keys_ascending(hashes, p->n_rows, err)) {
+        spill_free(hashes);
+        return -1;
+    }
+    for (size_t i = 1; i < p->n_rows && !equal; i++)
+        equal = hashes[i - 1] == hashes[i];
+    spill_free(hashes);
+    return equal;
+}
+
+/* An index of millions of rows is looked up at random, and has to be in memory. Where nobody looks ids up,
+ * sorting finds out as well whether one is repeated. */
+static int check_ids(struct predictions *p, bool no_find, struct error *err)
+{
+    int repeated = 1;
+    if (no_find && spill_is_large(p->n_rows * sizeof *p->keys) && (repeated = maybe_repeated(p, err)) < 0)
+        return -1;
+    return repeated ? index_rows(p, err) : 0;
+}
+
 int64_t predictions_find(const struct predictions *p, const struct id_key *key)
 {
     uint32_t row;
+    assert(p->index.n_slots || p->n_rows == 0); /* no_find */
     for (struct hash_walk w = hash_walk(&p->index, id_key_hash(key)); hash_walk_next(&p->index, &w, &row);)
         if (id_key_compare(&p->keys[row], key) == 0) return row;
     return -1;
@@ -232,10 +264,10 @@ static int read_all(struct predictions *p, struct manifest_reader *r, const stru
         goto out;
     }
     if (x.group_names.n == 0) { /* a column that nobody filled */
-        free(p->groups);
+        spill_free(p->groups);
         p->groups = NULL;
     }
-    if (index_rows(p, err) || slice_columns_finish(&x.slices, &r->schema, p, err)) goto out;
+    if (check_ids(p, o->no_find, err) || slice_columns_finish(&x.slices, &r->schema, p, err)) goto out;
     rc = 0;
 out:
     free(x.p_columns);
@@ -278,16 +310,16 @@ void predictions_release(struct predictions *p)
     for (size_t i = 0; i < p->n_slices; i++) {
         free(p->slices[i].name);
         free(p->slices[i].family);
-        free(p->slices[i].rows);
+        spill_free(p->slices[i].rows);
     }
     free(p->slices);
-    free(p->p);
-    free(p->z);
-    free(p->label);
-    free(p->pred);
-    free(p->keys);
-    free(p->path_keys);
-    free(p->groups);
+    spill_free(p->p);
+    spill_free(p->z);
+    spill_free(p->label);
+    spill_free(p->pred);
+    spill_free(p->keys);
+    spill_free(p->path_keys);
+    spill_free(p->groups);
     hash_index_release(&p->index);
     free(p->name);
     *p = PREDICTIONS_EMPTY;

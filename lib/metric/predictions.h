@@ -2,10 +2,11 @@
  * predictions.h: a predictions file in memory, by columns; every measure starts from it. These columns are
  * read: id (or xxh128, or path: the first that exists), label, p_<class> for each class, z_<class> (logits)
  * if there are any, and slice columns. Everything else stays in the file, which is read again for the few
- * rows that are shown. Memory: 8 bytes a row and class, 33 bytes a row, 4 bytes a row and slice column.
- * 300,000 rows of five classes need 23 MB, and ten million 0.8 GB. Every row is checked. Errors name the
- * file, the row and the id: a probability that is not a number between 0 and 1, a row whose sum is not about
- * 1, an unknown or missing label, a repeated id.
+ * rows that are shown. 8 bytes a row and class, 24 bytes a row, 4 bytes a row and slice column: 300,000 rows
+ * of five classes need 20 MB, and the columns of ten million lie in files (io/spill.h). An index of the ids
+ * takes 13 bytes a row of memory; without predictions_find only some 500,000 rows have one. Every row is
+ * checked. Errors name the file, the row and the id: a probability that is not a number between 0 and 1, a
+ * row whose sum is not about 1, an unknown or missing label, a repeated id.
  */
 #ifndef WINNOW_METRIC_PREDICTIONS_H
 #define WINNOW_METRIC_PREDICTIONS_H
@@ -61,6 +62,7 @@ struct predictions_options {
     size_t n_slice_columns;
     bool auto_slices; /* also unknown columns of 2..64 values, and `slice` */
     bool keep_path_keys, keep_groups;
+    bool no_find; /* predictions_find is not needed: millions of rows then go without an index */
 };
 
 /* EX_DATAERR says what is wrong and where. A file without rows or with fewer than two classes is an error. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "metric/sort.h"
 
 /* Sorts n > 0 values and divides them into two clusters: returns the cut with the
@@ -47,12 +48,12 @@ static void contrast(const struct label_errors_input *in, size_t row, double *lo
 int label_errors_separate(const struct label_errors_input *in, const double *aum, double *score,
                           uint8_t *flagged, struct error *err)
 {
-    double *values = mem_alloc(in->n_rows * sizeof *values, err), x[3];
+    double *values = spill_alloc(in->n_rows * sizeof *values, err), x[3];
     struct spread spread[3] = {{0}};
     size_t n = 0;
     if (!values) return -1;
     for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < in->n_rows; i++) {
+        for (size_t i = 0; spill_step(i) < in->n_rows; i++) {
             double sum = 0, known = 0;
             contrast(in, i, &x[0], &x[1]);
             x[2] = aum ? aum[i] : NAN;
@@ -79,8 +80,8 @@ int label_errors_separate(const struct label_errors_input *in, const double *aum
             }
         }
     double cut = n ? two_clusters(values, n) : 0;
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         flagged[i] = flagged[i] && score[i] < cut;
-    free(values);
+    spill_free(values);
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "io/spill.h"
 
 struct slice *predictions_slice_add(struct predictions *p, const char *family, const char *value,
                                     struct error *err)
@@ -65,7 +66,7 @@ void slice_columns_release(struct slice_columns *c)
         for (size_t i = 0; i < c->items[j].n_values; i++)
             free(c->items[j].values[i]);
         free(c->items[j].values);
-        free(c->items[j].codes);
+        spill_free(c->items[j].codes);
         hash_index_release(&c->items[j].index);
     }
     free(c->items);
@@ -129,7 +130,7 @@ int slice_columns_row(struct slice_columns *all, const struct manifest_reader *r
         bool full = false;
         if (c->off) continue;
         int64_t v = f[c->column][0] ? slice_value(c, f[c->column], &full, err) : SLICE_NONE;
-        if (v == -2 || mem_grow(&c->codes, &c->codes_capacity, i + 1, sizeof *c->codes, err)) return -1;
+        if (v == -2 || spill_grow(&c->codes, &c->codes_capacity, i + 1, sizeof *c->codes, err)) return -1;
         if (full && c->asked) {
             snprintf(what, sizeof what, "the slice column '%.100s' has more than %d values",
                      r->schema.names[c->column], PREDICTIONS_MAX_SLICES);
@@ -154,7 +155,7 @@ int slice_columns_finish(const struct slice_columns *all, const struct manifest_
         for (size_t i = 0; i < p->n_rows; i++)
             if (c->codes[i]) {
                 struct slice *slice = &p->slices[first + c->codes[i] - 1];
-                if (mem_grow(&slice->rows, &slice->capacity, slice->n_rows + 1, sizeof *slice->rows, err))
+                if (spill_grow(&slice->rows, &slice->capacity, slice->n_rows + 1, sizeof *slice->rows, err))
                     return -1;
                 slice->rows[slice->n_rows++] = (uint32_t)i;
             }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "metric/slice_columns.h"
 
 static int compare_rows(const void *x, const void *y)
@@ -77,7 +78,7 @@ int predictions_add_slices(struct predictions *p, const char *path, size_t *n_un
             continue;
         }
         struct slice *s = find_slice(p, first, r.fields[slice], err);
-        if (!s || mem_grow(&s->rows, &s->capacity, s->n_rows + 1, sizeof *s->rows, err)) goto out;
+        if (!s || spill_grow(&s->rows, &s->capacity, s->n_rows + 1, sizeof *s->rows, err)) goto out;
         s->rows[s->n_rows++] = (uint32_t)row;
     }
     if (got < 0) goto out;

@@ -6,6 +6,7 @@
 #ifndef WINNOW_METRIC_SORT_H
 #define WINNOW_METRIC_SORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,12 @@
  */
 int sort_rows_ascending(const double *values, size_t n, uint32_t *order, struct error *err);
 int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct error *err);
+/* Sorts keys [n]. It needs 8 bytes a key while it runs, and reads and writes large arrays from end to end. */
+int sort_keys_ascending(uint64_t *keys, size_t n, struct error *err);
+/* A key in the order of the score, and below it of the flag, which is its lowest bit. False: the score is not
+ * in [0, 2), and has no such key. */
+bool sort_score_key(uint64_t *key, double score, bool flag);
+double sort_key_score(uint64_t key);
 /* A comparison for qsort of doubles without NaN. */
 int sort_compare_doubles(const void *x, const void *y);
 /* The quantile q of n > 0 sorted values, by linear interpolation at (n - 1) q. */

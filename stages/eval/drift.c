@@ -119,7 +119,7 @@ out:
 static int read_labelled(struct predictions *val, const struct drift *d, struct error *err)
 {
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
-    struct predictions_options po = {.sum_tolerance = d->o->sum_tolerance};
+    struct predictions_options po = {.sum_tolerance = d->o->sum_tolerance, .no_find = true};
     int rc =
         manifest_source_open(&source, d->o->val_predictions, err) || predictions_read(val, &source, &po, err)
             ? -1

@@ -87,7 +87,7 @@ struct evaluation {
     struct classification c;
     double *confidence;         /* [n_rows] */
     uint8_t *right;             /* [n_rows] */
-    struct curve *class_curves; /* [K] one against the rest */
+    struct curve *class_curves; /* [K] one against the rest: only the points that the report draws */
     double *roc_auc, *average_precision, roc_auc_macro;
     struct interval *roc_auc_intervals, *average_precision_intervals; /* [K] */
     struct calibration_bin width10[10], width15[15], mass15[15], after15[15];

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "base/random.h"
 #include "metric/rate_draws.h"
 #include "metric/sort.h"
@@ -83,7 +84,7 @@ static int shares_at(struct decision_shares *out, const struct view_result *v, c
            *column = mem_alloc(n_draws * sizeof *column, err);
     int rc = -1;
     if (!counts || !ways || !drawn || !column) goto out;
-    for (size_t i = 0; i < p->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < p->n_rows; i++)
         counts[(size_t)p->label[i] * WAYS + (v->score[i] >= rule.block    ? BLOCKED
                                              : v->score[i] >= rule.review ? REVIEWED
                                                                           : ALLOWED)]++;
@@ -153,7 +154,7 @@ static double *val_scores(uint8_t **positive, const struct view *view, const str
         free(score);
         return NULL;
     }
-    for (size_t i = 0; i < p->n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < p->n_rows; i++) {
         score[i] = view_score(view, p, i);
         (*positive)[i] = view->positive[p->label[i]];
     }
@@ -188,7 +189,7 @@ static int choose_rule(struct view_decisions *v, const struct predictions *test,
         if (!(mirrored = mem_alloc((test->n_rows + 1) * sizeof *mirrored, err)) ||
             !(negative = mem_alloc(test->n_rows + 1, err)))
             goto out;
-        for (size_t i = 0; i < test->n_rows; i++) {
+        for (size_t i = 0; spill_step(i) < test->n_rows; i++) {
             mirrored[i] = -r->score[i];
             negative[i] = !r->positive[i];
         }

@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 #include "eval.h"
+#include "io/spill.h"
+#include "report_plots.h"
 
 const double eval_fpr_levels[EVAL_N_FPR] = {0.001, 0.01, 0.05, 0.1};
 const double eval_recall_levels[EVAL_N_RECALL] = {0.9, 0.95, 0.99};
@@ -14,6 +16,7 @@ const char *const slice_rate_names[SLICE_RATES] = {"fpr", "fnr", "flag_rate", "a
 /* With more rows than this, Wilson's interval agrees to four digits and costs nothing. */
 #define BOOTSTRAP_MAX_ROWS 2000000
 #define SIGNIFICANT 0.05
+#define CALIBRATE_ROWS ((size_t)4096) /* scored again at a time */
 
 /* k and n of each rate over the rows of one slice (rows NULL: all). decided [n_rows]: the row is flagged
  * as positive. When it is NULL, right is used. */
@@ -85,7 +88,7 @@ static int slice_rates(struct view_result *v, const struct predictions *p, doubl
     size_t per_rate = p->n_slices + 1;
     v->n_slices = per_rate * SLICE_RATES;
     if (!(v->slices = mem_alloc(v->n_slices * sizeof *v->slices, err))) return -1;
-    for (size_t i = 0; i < p->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < p->n_rows; i++)
         count_row(&all, v->positive[i], v->score[i] >= threshold);
     v->tp = all.n[RATE_FNR] - all.k[RATE_FNR];
     v->fn = all.k[RATE_FNR];
@@ -137,10 +140,10 @@ static int make_view(struct view_result *v, const struct view *view, const struc
                      double threshold, int64_t min_slice, struct error *err)
 {
     v->view = view;
-    if (!(v->positive = mem_alloc(p->n_rows, err)) ||
-        !(v->score = mem_alloc(p->n_rows * sizeof *v->score, err)))
+    if (!(v->positive = spill_alloc(p->n_rows, err)) ||
+        !(v->score = spill_alloc(p->n_rows * sizeof *v->score, err)))
         return -1;
-    for (size_t i = 0; i < p->n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < p->n_rows; i++) {
         v->score[i] = view_score(view, p, i);
         v->positive[i] = view->positive[p->label[i]];
     }
@@ -160,65 +163,60 @@ static int class_curves(struct evaluation *e, struct error *err)
 {
     const struct predictions *p = e->p;
     size_t k = (size_t)p->n_classes;
-    double *score = mem_alloc(p->n_rows * sizeof *score, err);
-    uint8_t *positive = mem_alloc(p->n_rows, err);
-    int rc = -1;
-    if (!score || !positive || !(e->class_curves = mem_zalloc(k, sizeof *e->class_curves, err)) ||
+    if (!(e->class_curves = mem_zalloc(k, sizeof *e->class_curves, err)) ||
         !(e->roc_auc = mem_zalloc(k, sizeof(double), err)) ||
         !(e->average_precision = mem_zalloc(k, sizeof(double), err)) ||
         !(e->roc_auc_intervals = mem_zalloc(k, sizeof(struct interval), err)) ||
         !(e->average_precision_intervals = mem_zalloc(k, sizeof(struct interval), err)))
-        goto out;
+        return -1;
     for (size_t j = 0; j < k; j++) {
-        for (size_t i = 0; i < p->n_rows; i++) {
-            score[i] = p->p[i * k + j];
-            positive[i] = (size_t)p->label[i] == j;
-        }
-        if (curve_make(&e->class_curves[j], score, positive, p->n_rows, err)) goto out;
+        if (curve_make_class(&e->class_curves[j], p->p, p->label, p->n_rows, p->n_classes, (int)j, err))
+            return -1;
         e->roc_auc[j] = curve_roc_auc(&e->class_curves[j]);
         e->average_precision[j] = curve_average_precision(&e->class_curves[j]);
         e->roc_auc_intervals[j] = curve_roc_auc_interval(&e->class_curves[j], INTERVAL_Z95);
         e->average_precision_intervals[j] =
             curve_average_precision_interval(&e->class_curves[j], INTERVAL_Z95);
         e->roc_auc_macro += e->roc_auc[j] / (double)k;
+        if (curve_keep_shown(&e->class_curves[j], REPORT_PLOT_POINTS, err)) return -1;
     }
-    rc = 0;
-out:
-    free(score);
-    free(positive);
-    return rc;
+    return 0;
 }
 
 static int calibrate(struct evaluation *e, struct error *err)
 {
     const struct predictions *p = e->p;
     size_t n = p->n_rows, k = (size_t)p->n_classes;
-    double *after = NULL, *confidence = NULL;
-    uint8_t *right = NULL;
+    double *after = mem_alloc(CALIBRATE_ROWS * k * sizeof *after, err),
+           *confidence = spill_alloc(n * sizeof *confidence, err);
+    uint8_t *right = spill_alloc(n, err);
     int rc = -1;
+    if (!after || !confidence || !right) goto out;
     calibration_equal_width(e->confidence, e->right, n, 10, e->width10);
     calibration_equal_width(e->confidence, e->right, n, 15, e->width15);
     if (calibration_equal_mass(e->confidence, e->right, n, 15, e->mass15, err) ||
-        temperature_fit(&e->temperature, p->z, p->p, p->label, n, p->n_classes, err) ||
-        !(after = mem_alloc(n * k * sizeof *after, err)) ||
-        !(confidence = mem_alloc(n * sizeof *confidence, err)) || !(right = mem_alloc(n, err)))
+        temperature_fit(&e->temperature, p->z, p->p, p->label, n, p->n_classes, err))
         goto out;
-    temperature_apply(p->z, p->p, e->temperature.temperature, n, p->n_classes, after);
-    /* Finds the likeliest class here: rounded probabilities may be equal where the logits are not. */
-    for (size_t i = 0; i < n; i++) {
-        const double *row = after + i * k;
-        size_t best = 0;
-        for (size_t j = 1; j < k; j++)
-            if (row[j] > row[best]) best = j;
-        confidence[i] = row[best];
-        right[i] = (int32_t)best == p->label[i];
+    for (size_t from = 0; spill_step(from) < n; from += CALIBRATE_ROWS) {
+        size_t m = n - from < CALIBRATE_ROWS ? n - from : CALIBRATE_ROWS;
+        temperature_apply(p->z ? p->z + from * k : NULL, p->p + from * k, e->temperature.temperature, m,
+                          p->n_classes, after);
+        /* Finds the likeliest class here: rounded probabilities may be equal where the logits are not. */
+        for (size_t i = 0; i < m; i++) {
+            const double *row = after + i * k;
+            size_t best = 0;
+            for (size_t j = 1; j < k; j++)
+                if (row[j] > row[best]) best = j;
+            confidence[from + i] = row[best];
+            right[from + i] = (int32_t)best == p->label[from + i];
+        }
     }
     calibration_equal_width(confidence, right, n, 15, e->after15);
     rc = 0;
 out:
     free(after);
-    free(confidence);
-    free(right);
+    spill_free(confidence);
+    spill_free(right);
     return rc;
 }
 
@@ -227,8 +225,8 @@ int evaluation_make(struct evaluation *out, const struct predictions *p, const s
 {
     *out = (struct evaluation){.p = p, .threshold = o->threshold};
     if (classification_measure(&out->c, p->p, p->label, p->pred, p->n_rows, p->n_classes, err) ||
-        !(out->confidence = mem_alloc(p->n_rows * sizeof(double), err)) ||
-        !(out->right = mem_alloc(p->n_rows, err)))
+        !(out->confidence = spill_alloc(p->n_rows * sizeof(double), err)) ||
+        !(out->right = spill_alloc(p->n_rows, err)))
         goto fail;
     calibration_confidence(p->p, p->label, p->pred, p->n_rows, p->n_classes, out->confidence, out->right);
     if (calibrate(out, err) || class_curves(out, err) || slice_accuracy(out, o->min_slice, err)) goto fail;
@@ -256,8 +254,8 @@ void evaluation_release(struct evaluation *e)
     for (int k = 0; e->class_curves && k < e->p->n_classes; k++)
         curve_release(&e->class_curves[k]);
     for (size_t i = 0; e->views && i < e->n_views; i++) {
-        free(e->views[i].positive);
-        free(e->views[i].score);
+        spill_free(e->views[i].positive);
+        spill_free(e->views[i].score);
         free(e->views[i].slices);
         curve_release(&e->views[i].curve);
     }
@@ -267,8 +265,8 @@ void evaluation_release(struct evaluation *e)
     free(e->average_precision);
     free(e->roc_auc_intervals);
     free(e->average_precision_intervals);
-    free(e->confidence);
-    free(e->right);
+    spill_free(e->confidence);
+    spill_free(e->right);
     free(e->slices);
     classification_release(&e->c);
     *e = EVALUATION_EMPTY;

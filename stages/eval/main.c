@@ -146,7 +146,7 @@ static int read_validation(struct predictions *val, const struct eval_options *o
                            struct error *err)
 {
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
-    struct predictions_options po = {.sum_tolerance = o->sum_tolerance, .keep_groups = true};
+    struct predictions_options po = {.sum_tolerance = o->sum_tolerance, .keep_groups = true, .no_find = true};
     char known[300];
     int rc = -1;
     if (manifest_source_open(&source, o->val_predictions, err) || predictions_read(val, &source, &po, err))
@@ -182,7 +182,8 @@ static int evaluate(const struct eval_options *o, struct manifest_source *source
                                      .n_slice_columns = o->slice_columns.n,
                                      .auto_slices = true,
                                      .keep_path_keys = o->slices_file != NULL,
-                                     .keep_groups = o->max_miss != NULL};
+                                     .keep_groups = o->max_miss != NULL,
+                                     .no_find = !o->slices_file && !o->reports};
     size_t n_unknown = 0;
     int rc = -1;
     if (predictions_read(&p, source, &po, err) ||

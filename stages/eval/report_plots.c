@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "base/number.h"
 #include "eval_decisions.h"
 
 #define MAX_LINES 8 /* colours of the page */
-#define PLOT_POINTS 300
 #define MAX_EPOCHS 100000
 
 struct points {
@@ -48,10 +48,11 @@ static int add_roc(struct plot *plot, const struct curve *c, bool log_x, double 
     double last_x = -1, last_y = -1;
     if (c->n_positive == 0 || c->n_negative == 0) return 0;
     if (put(&p, log_x ? x_min : 0, 0, err)) return finish(plot, &p, (struct plot_line){0}, err), -1;
-    for (size_t i = 0; i < c->n_points; i++) {
+    for (size_t i = 0; spill_step(i) < c->n_points; i++) {
         double x = share(c->fp[i], c->n_negative), y = share(c->tp[i], c->n_positive);
         double at = log_x ? log(fmax(x, x_min)) / -log(x_min) : x;
-        if (i + 1 < c->n_points && fabs(at - last_x) * PLOT_POINTS < 1 && fabs(y - last_y) * PLOT_POINTS < 1)
+        if (i + 1 < c->n_points && fabs(at - last_x) * REPORT_PLOT_POINTS < 1 &&
+            fabs(y - last_y) * REPORT_PLOT_POINTS < 1)
             continue;
         last_x = at;
         last_y = y;
@@ -65,9 +66,10 @@ static int add_pr(struct plot *plot, const struct curve *c, int color, struct er
     struct points p = {0};
     double last_x = -1, last_y = -1;
     if (c->n_positive == 0) return 0;
-    for (size_t i = 0; i < c->n_points; i++) {
+    for (size_t i = 0; spill_step(i) < c->n_points; i++) {
         double x = share(c->tp[i], c->n_positive), y = share(c->tp[i], c->tp[i] + c->fp[i]);
-        if (i + 1 < c->n_points && fabs(x - last_x) * PLOT_POINTS < 1 && fabs(y - last_y) * PLOT_POINTS < 1)
+        if (i + 1 < c->n_points && fabs(x - last_x) * REPORT_PLOT_POINTS < 1 &&
+            fabs(y - last_y) * REPORT_PLOT_POINTS < 1)
             continue;
         last_x = x;
         last_y = y;

@@ -6,6 +6,8 @@
 
 #include "report_page.h"
 
+#define REPORT_PLOT_POINTS 300 /* points on a curve are 1/300 of an axis apart */
+
 enum report_plot {
     REPORT_PREVALENCE_PRECISION,
     REPORT_PREVALENCE_LOAD,

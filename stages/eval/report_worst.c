@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "metric/picked_rows.h"
 #include "report_page.h"
 
@@ -30,7 +31,7 @@ static int worst_rows(const struct evaluation *e, size_t limit, uint32_t **rows,
         free(m);
         return -1;
     }
-    for (size_t i = 0; i < p->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < p->n_rows; i++)
         if (!e->right[i])
             m[at++] = (struct mistake){(uint32_t)i, p->p[i * (size_t)p->n_classes + (size_t)p->label[i]]};
     qsort(m, n_wrong, sizeof *m, compare_mistakes);
@@ -47,6 +48,7 @@ int report_put_worst(struct html *h, const struct report_input *in)
     struct picked_rows picked = PICKED_ROWS_EMPTY;
     struct thumbnails thumbnails = THUMBNAILS_EMPTY;
     const char **paths = NULL, **ids = NULL;
+    struct arena arena = ARENA_EMPTY;
     uint32_t *rows = NULL;
     size_t n = 0;
     int rc = -1, path, id;
@@ -58,8 +60,10 @@ int report_put_worst(struct html *h, const struct report_input *in)
     path = manifest_column(&picked.schema, "path");
     if ((id = manifest_column(&picked.schema, "id")) < 0) id = manifest_column(&picked.schema, "xxh128");
     for (size_t i = 0; i < n; i++) {
-        paths[i] = picked_cell(&picked, i, path);
-        ids[i] = picked_cell(&picked, i, id);
+        const char *const *cells = picked_row(&picked, i, h->err);
+        if (!cells || !(paths[i] = arena_strdup(&arena, path < 0 ? "" : cells[path], h->err)) ||
+            !(ids[i] = arena_strdup(&arena, id < 0 ? "" : cells[id], h->err)))
+            goto out;
     }
     if (thumbnails_make(&thumbnails, in->o, paths, ids, n, h->err)) goto out;
     bool any = false;
@@ -104,6 +108,7 @@ int report_put_worst(struct html *h, const struct report_input *in)
 out:
     thumbnails_release(&thumbnails);
     picked_rows_release(&picked);
+    arena_release(&arena);
     free(paths);
     free(ids);
     free(rows);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "eval_decisions.h"
+#include "io/spill.h"
 
 #define CURVE_POINTS 20000 /* of a curve in a file, about */
 
@@ -258,7 +259,7 @@ static int write_roc(const struct curve *c, const char *path, struct error *err)
     int rc;
     if (atomic_file_open(&f, path, err)) return -1;
     fputs("fpr\ttpr\tthreshold\n0\t0\tinf\n", f.stream);
-    for (size_t i = 0; i < c->n_points; i++)
+    for (size_t i = 0; spill_step(i) < c->n_points; i++)
         if (point_wanted(c, i, last)) {
             fprintf(f.stream, "%s\t%s\t%s\n", format_real(a, share(c->fp[i], c->n_negative)),
                     format_real(b, share(c->tp[i], c->n_positive)), format_real(d, c->threshold[i]));
@@ -273,14 +274,14 @@ static int write_pr(const struct curve *c, const char *path, struct error *err)
 {
     struct atomic_file f = ATOMIC_FILE_EMPTY;
     char a[32], b[32], d[32];
-    uint8_t *wanted = mem_zalloc(c->n_points ? c->n_points : 1, 1, err);
+    uint8_t *wanted = spill_zalloc(c->n_points ? c->n_points : 1, 1, err);
     size_t last = 0;
     int rc = -1;
     if (!wanted || atomic_file_open(&f, path, err)) goto out;
-    for (size_t i = 0; i < c->n_points; i++)
+    for (size_t i = 0; spill_step(i) < c->n_points; i++)
         if ((wanted[i] = point_wanted(c, i, last))) last = i;
     fputs("precision\trecall\tthreshold\n", f.stream);
-    for (size_t i = c->n_points; i-- > 0;) /* increasing thresholds, as scikit-learn has it */
+    for (size_t i = c->n_points; spill_step(i--) > 0;) /* increasing thresholds, as scikit-learn has it */
         if (wanted[i])
             fprintf(f.stream, "%s\t%s\t%s\n", format_real(a, share(c->tp[i], c->tp[i] + c->fp[i])),
                     format_real(b, share(c->tp[i], c->n_positive)), format_real(d, c->threshold[i]));
@@ -288,7 +289,7 @@ static int write_pr(const struct curve *c, const char *path, struct error *err)
     rc = atomic_file_commit(&f, err);
 out:
     atomic_file_discard(&f);
-    free(wanted);
+    spill_free(wanted);
     return rc;
 }
 

@@ -93,12 +93,15 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     struct likeness likeness = LIKENESS_EMPTY;
     struct label_errors_input in = {0};
     int rc = -1;
-    if (predictions_read(&p, source, &(struct predictions_options){.sum_tolerance = o->sum_tolerance}, err))
-        goto out;
+    const struct predictions_options po = {.sum_tolerance = o->sum_tolerance,
+                                           .no_find = !o->manifest && !o->margins && !o->reports &&
+                                                      !o->features && !o->truth};
+    if (predictions_read(&p, source, &po, err)) goto out;
     in = (struct label_errors_input){p.n_rows, p.n_classes, p.p, p.label, p.keys};
     if (label_errors_estimate(&e, &in, err) || mine_inputs_read(&facts, o, &p, source, err) ||
         (o->features && likeness_read(&likeness, o, &p, &facts, err)) ||
         mine_suspects(&s, o, &p, &in, &e, &facts, err) ||
+        mine_inputs_read_shown(&facts, o, &p, source, &s, err) ||
         (o->features && likeness_group(&likeness, o, &p, &s, err)))
         goto out;
     if ((o->matrices && mine_write_matrices(o->matrices, &p, &e, err)) ||

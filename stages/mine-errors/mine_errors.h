@@ -35,7 +35,7 @@ struct mine_options {
 
 /* What a manifest and the training log know about a row, in addition to its prediction. */
 struct mine_inputs {
-    const char **path, **group, **split; /* [n_rows], "" where unknown; in arena */
+    const char **path, **group, **split; /* [n_rows], NULL where unknown; in arena */
     double *aum;                         /* [n_rows], NaN where unknown; NULL without margins */
     uint8_t *reported;                   /* [n_rows]; NULL without reports */
     double *distance; /* [n_rows] to the nearest pictures, NaN where unknown; NULL without features */
@@ -45,6 +45,10 @@ struct mine_inputs {
 #define MINE_INPUTS_EMPTY ((struct mine_inputs){0})
 int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
                      struct manifest_source *source, struct error *err);
+struct suspects;
+/* The paths, groups and splits of the suspects, for the page and the table. */
+int mine_inputs_read_shown(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
+                           struct manifest_source *source, const struct suspects *s, struct error *err);
 void mine_inputs_release(struct mine_inputs *f);
 
 struct suspect {

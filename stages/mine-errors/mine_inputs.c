@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "io/spill.h"
 #include "mine_errors.h"
 
 static int keep(struct mine_inputs *f, const char **slot, const char *value, struct error *err)
@@ -18,43 +19,53 @@ static int keep(struct mine_inputs *f, const char **slot, const char *value, str
     return (slot[0] = arena_strdup(&f->arena, value, err)) ? 0 : -1;
 }
 
-/* A short value that repeats ("test") shares the copy of the last row that had it. */
-static int take(struct mine_inputs *f, const char ***array, size_t n_rows, size_t row, const char *value,
-                const char **last, struct error *err)
+static int has_column(const char ***array, size_t n_rows, struct error *err)
 {
-    if (!*array && !(*array = mem_zalloc(n_rows, sizeof **array, err))) return -1;
-    if (!value[0] || ((*array)[row] && (*array)[row][0])) return 0;
+    return *array || (*array = spill_zalloc(n_rows, sizeof **array, err)) ? 0 : -1;
+}
+
+/* A short value that repeats ("test") shares the copy of the last row that had it. */
+static int take(struct mine_inputs *f, const char **array, size_t row, const char *value, const char **last,
+                struct error *err)
+{
+    if (!value[0] || (array[row] && array[row][0])) return 0;
     if (!*last || strcmp(*last, value) != 0) {
         const char *copy = NULL;
         if (keep(f, &copy, value, err)) return -1;
         *last = copy;
     }
-    (*array)[row] = *last;
+    array[row] = *last;
     return 0;
 }
 
-/* Reads path, group and split from the rows of r: the predictions themselves
- * (by_row), or a manifest matched by id. */
+enum { READ_PATH = 1, READ_GROUP = 2, READ_SPLIT = 4 };
+
+/*
+ * Reads some of path, group and split (bits) from the rows of r: the predictions themselves (by_row), or
+ * a manifest matched by id. wanted [n_rows] or NULL: only of these rows.
+ */
 static int read_manifest(struct mine_inputs *f, struct manifest_reader *r, const struct predictions *p,
-                         bool by_row, struct error *err)
+                         bool by_row, unsigned which, const uint8_t *wanted, struct error *err)
 {
     static const char *const names[] = {"path", "group", "split"};
     const char ***arrays[] = {&f->path, &f->group, &f->split}, *last[3] = {NULL, NULL, NULL};
     int columns[3], got, id = 0;
     bool any = false;
     for (int i = 0; i < 3; i++)
-        any |= (columns[i] = manifest_column(&r->schema, names[i])) >= 0;
+        any |= (columns[i] = which >> i & 1 ? manifest_column(&r->schema, names[i]) : -1) >= 0;
     if (!by_row && (id = id_column_find(r, false, err)) < 0) return -1;
-    if (by_row && !any) return 0;
+    if (!any && (by_row || which != (READ_PATH | READ_GROUP | READ_SPLIT))) return 0;
     while ((got = manifest_reader_next(r, err)) > 0) {
         int64_t row = (int64_t)r->row - 1;
         if (!by_row) {
             struct id_key key = id_key_of(r->fields[id]);
             row = predictions_find(p, &key);
         }
-        for (int i = 0; row >= 0 && row < (int64_t)p->n_rows && i < 3; i++)
-            if (columns[i] >= 0 &&
-                take(f, arrays[i], p->n_rows, (size_t)row, r->fields[columns[i]], &last[i], err))
+        if (row < 0 || row >= (int64_t)p->n_rows) continue;
+        for (int i = 0; i < 3; i++)
+            if (columns[i] >= 0 && (has_column(arrays[i], p->n_rows, err) ||
+                                    ((!wanted || wanted[row]) &&
+                                     take(f, *arrays[i], (size_t)row, r->fields[columns[i]], &last[i], err))))
                 return -1;
     }
     return got;
@@ -129,41 +140,62 @@ out:
     return rc;
 }
 
-int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
-                     struct manifest_source *source, struct error *err)
+static int read_tables(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
+                       struct manifest_source *source, bool by_row, unsigned which, const uint8_t *wanted,
+                       struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     int rc = 0;
-    *f = MINE_INPUTS_EMPTY;
-    /* Otherwise nothing needs them, and a large file is read once less. */
-    if (o->review || o->budget > 0 || o->methods) {
-        if (manifest_source_read(source, &r, NULL, err)) goto fail;
-        rc = read_manifest(f, &r, p, true, err);
+    if (by_row) {
+        if (manifest_source_read(source, &r, NULL, err)) return -1;
+        rc = read_manifest(f, &r, p, true, which, wanted, err);
         manifest_reader_close(&r);
     }
     if (rc == 0 && o->manifest) {
-        if (manifest_reader_open(&r, o->manifest, NULL, err)) goto fail;
-        rc = read_manifest(f, &r, p, false, err);
+        if (manifest_reader_open(&r, o->manifest, NULL, err)) return -1;
+        rc = read_manifest(f, &r, p, false, which, wanted, err);
         manifest_reader_close(&r);
     }
-    if (rc) goto fail;
-    if ((o->margins && read_margins(f, o->margins, p, err)) ||
-        (o->reports && read_reports(f, o->reports, p, err)))
-        goto fail;
     f->has_path = f->path != NULL;
     f->has_group = f->group != NULL;
     f->has_split = f->split != NULL;
+    return rc;
+}
+
+int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
+                     struct manifest_source *source, struct error *err)
+{
+    *f = MINE_INPUTS_EMPTY;
+    /* Groups make suspects, but only when methods are chosen; what is shown is read of the suspects alone. */
+    if ((o->budget > 0 || o->methods) && read_tables(f, o, p, source, true, READ_GROUP, NULL, err)) goto fail;
+    if ((o->margins && read_margins(f, o->margins, p, err)) ||
+        (o->reports && read_reports(f, o->reports, p, err)))
+        goto fail;
     return 0;
 fail:
     mine_inputs_release(f);
     return -1;
 }
 
+int mine_inputs_read_shown(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
+                           struct manifest_source *source, const struct suspects *s, struct error *err)
+{
+    if (!o->review && !o->manifest) return 0; /* the table has the predictions' own columns anyway */
+    uint8_t *wanted = spill_zalloc(p->n_rows, 1, err);
+    if (!wanted) return -1;
+    for (size_t i = 0; i < s->n; i++)
+        wanted[s->items[i].row] = 1;
+    int rc = read_tables(f, o, p, source, o->review != NULL || o->budget > 0 || o->methods,
+                         READ_PATH | READ_GROUP | READ_SPLIT, wanted, err);
+    spill_free(wanted);
+    return rc;
+}
+
 void mine_inputs_release(struct mine_inputs *f)
 {
-    free(f->path);
-    free(f->group);
-    free(f->split);
+    spill_free(f->path);
+    spill_free(f->group);
+    spill_free(f->split);
     free(f->aum);
     free(f->reported);
     free(f->distance);

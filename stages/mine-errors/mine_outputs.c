@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "io/spill.h"
 #include "metric/picked_rows.h"
 #include "mine_errors.h"
 
@@ -46,13 +47,16 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
     for (size_t i = 0; i < s->n; i++) {
         const struct suspect *x = &s->items[i];
         char score[32], methods[128], rank[32], aum[32] = "", alike[32] = "", distance[32] = "";
+        const char *const *cells = picked_row(&picked, i, err);
+        if (!cells) goto out;
+        if (i % 256 == 0) spill_breathe();
         method_list(x->methods, methods, sizeof methods);
         snprintf(rank, sizeof rank, "%zu", i + 1);
         values[0] = p->classes[x->suggested];
         values[1] = format_real(score, x->score);
         values[2] = methods;
         values[3] = rank;
-        const char *in_split = split >= 0                         ? picked_cell(&picked, i, split)
+        const char *in_split = split >= 0                         ? cells[split]
                                : f->has_split && f->split[x->row] ? f->split[x->row]
                                                                   : "";
         values[4] = strcmp(in_split, "test") == 0 ? "test" : "";
@@ -66,7 +70,7 @@ int mine_write_suspects(const struct mine_options *o, const struct predictions *
             values[alike_at] = alike;
             values[distance_at] = distance;
         }
-        if (manifest_writer_row(&w, picked.cells[i], values, err)) goto out;
+        if (manifest_writer_row(&w, cells, values, err)) goto out;
     }
     rc = manifest_writer_commit(&w, err);
 out:

@@ -90,10 +90,12 @@ static int put_data(struct text *out, const struct mine_options *o, const struct
         goto out;
     for (size_t i = 0; i < s->n; i++) {
         uint32_t row = s->items[i].row;
+        const char *const *cells = picked_row(&picked, i, err);
+        if (!cells) goto out;
         const char *path = f->has_path && f->path[row] ? f->path[row] : "",
                    *group = f->has_group && f->group[row] ? f->group[row] : "";
         if ((i && text_puts(out, ",\n", err)) ||
-            put_row(out, p, f, &s->items[i], i >= s->n_label, picked_cell(&picked, i, id), path, group, err))
+            put_row(out, p, f, &s->items[i], i >= s->n_label, id < 0 ? "" : cells[id], path, group, err))
             goto out;
     }
     rc = text_puts(out, "]}", err);

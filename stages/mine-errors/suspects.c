@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "metric/separation.h"
 #include "mine_errors.h"
 
@@ -48,26 +49,26 @@ static int list_flagged(struct list *l, const struct label_errors_input *in, con
 static int list_aum(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                     uint8_t *flagged, struct error *err)
 {
-    double *score = mem_alloc(in->n_rows * sizeof *score, err);
+    double *score = spill_alloc(in->n_rows * sizeof *score, err);
     int rc = -1;
     if (!score) return -1;
-    for (size_t i = 0; i < in->n_rows; i++) {
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++) {
         flagged[i] = !isnan(f->aum[i]) && f->aum[i] < 0;
         score[i] = isnan(f->aum[i]) ? INFINITY : f->aum[i];
     }
     rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
-    free(score);
+    spill_free(score);
     return rc;
 }
 
 static int list_separated(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                           uint8_t *flagged, struct error *err)
 {
-    double *score = mem_alloc(in->n_rows * sizeof *score, err);
+    double *score = spill_alloc(in->n_rows * sizeof *score, err);
     int rc = -1;
     if (score && !label_errors_separate(in, f->aum, score, flagged, err))
         rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
-    free(score);
+    spill_free(score);
     return rc;
 }
 
@@ -87,13 +88,13 @@ static int compare_grouped(const void *x, const void *y)
 static int list_neighbours(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                            uint8_t *flagged, struct error *err)
 {
-    struct grouped *g = mem_alloc(in->n_rows * sizeof *g, err);
-    double *score = mem_alloc(in->n_rows * sizeof *score, err);
+    struct grouped *g = spill_alloc(in->n_rows * sizeof *g, err);
+    double *score = spill_alloc(in->n_rows * sizeof *score, err);
     size_t n = 0;
     int rc = -1;
     if (!g || !score) goto out;
     memset(flagged, 0, in->n_rows);
-    for (size_t i = 0; i < in->n_rows; i++)
+    for (size_t i = 0; spill_step(i) < in->n_rows; i++)
         if (f->group[i] && f->group[i][0]) g[n++] = (struct grouped){f->group[i], (uint32_t)i, in->given[i]};
     qsort(g, n, sizeof *g, compare_grouped);
     for (size_t start = 0, end; start < n; start = end) {
@@ -114,8 +115,8 @@ static int list_neighbours(struct list *l, const struct label_errors_input *in, 
     }
     rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
 out:
-    free(g);
-    free(score);
+    spill_free(g);
+    spill_free(score);
     return rc;
 }
 
@@ -162,14 +163,14 @@ static int chosen_methods(const struct mine_options *o, const struct mine_inputs
 static int list_off_topic(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                           uint8_t *flagged, struct error *err)
 {
-    double *score = mem_alloc(in->n_rows * sizeof *score, err);
+    double *score = spill_alloc(in->n_rows * sizeof *score, err);
     int rc = -1;
     if (score && !likeness_off_topic(f, in->n_rows, flagged, err)) {
-        for (size_t i = 0; i < in->n_rows; i++)
+        for (size_t i = 0; spill_step(i) < in->n_rows; i++)
             score[i] = isnan(f->distance[i]) ? INFINITY : -f->distance[i];
         rc = label_errors_rank(in, score, flagged, &l->rows, &l->n, err);
     }
-    free(score);
+    spill_free(score);
     return rc;
 }
 
@@ -182,10 +183,29 @@ static int32_t suggestion(const struct label_errors_input *in, size_t row)
     return best;
 }
 
-static struct suspect suspect_of(const struct label_errors_input *in, uint32_t row, unsigned methods,
-                                 double score)
+static int compare_by_row(const void *x, const void *y, void *items)
 {
-    return (struct suspect){.row = row, .suggested = suggestion(in, row), .methods = methods, .score = score};
+    const struct suspect *s = items;
+    uint32_t a = s[*(const uint32_t *)x].row, b = s[*(const uint32_t *)y].row;
+    return (a > b) - (a < b);
+}
+
+/* Suggestion and score of each suspect, in the order of the rows: their columns may lie in files. */
+static int complete(struct suspects *s, const struct label_errors_input *in, struct error *err)
+{
+    uint32_t *order = mem_alloc((s->n ? s->n : 1) * sizeof *order, err);
+    if (!order) return -1;
+    for (size_t i = 0; i < s->n; i++)
+        order[i] = (uint32_t)i;
+    qsort_r(order, s->n, sizeof *order, compare_by_row, s->items);
+    for (size_t i = 0; i < s->n; i++) {
+        struct suspect *x = &s->items[order[i]];
+        if (i % 1024 == 0) spill_breathe();
+        x->suggested = suggestion(in, x->row);
+        x->score = s->score[x->row];
+    }
+    free(order);
+    return 0;
 }
 
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
@@ -194,13 +214,13 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
 {
     struct list lists[MINE_METHODS] = {{0}};
     bool chosen[MINE_METHODS];
-    uint8_t *flagged = mem_alloc(in->n_rows, err), *methods = mem_zalloc(in->n_rows, 1, err),
-            *taken = mem_zalloc(in->n_rows, 1, err);
+    uint8_t *flagged = spill_alloc(in->n_rows, err), *methods = spill_zalloc(in->n_rows, 1, err),
+            *taken = spill_zalloc(in->n_rows, 1, err);
     double *margin = NULL;
     size_t total = 0;
     int rc = -1;
     *out = SUSPECTS_EMPTY;
-    if (!flagged || !methods || !taken || !(out->score = mem_alloc(in->n_rows * sizeof *out->score, err)) ||
+    if (!flagged || !methods || !taken || !(out->score = spill_alloc(in->n_rows * sizeof *out->score, err)) ||
         chosen_methods(o, f, chosen, err) ||
         label_errors_score(e, in, (enum label_rank)o->rank, o->adjust, out->score, err))
         goto out;
@@ -210,7 +230,7 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
                      flagged, err))
         goto out;
     if (chosen[MINE_DISAGREEMENT]) {
-        if (!(margin = mem_alloc(in->n_rows * sizeof *margin, err)) || margins_of(in, margin, err) ||
+        if (!(margin = spill_alloc(in->n_rows * sizeof *margin, err)) || margins_of(in, margin, err) ||
             list_flagged(&lists[MINE_DISAGREEMENT], in, e, FILTER_PREDICTED_NEQ_GIVEN, o, margin, flagged,
                          err))
             goto out;
@@ -226,7 +246,7 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
         for (size_t i = 0; i < lists[m].n; i++)
             methods[lists[m].rows[i]] |= (uint8_t)(1u << m);
     }
-    if (!(out->items = mem_alloc((total ? total : 1) * sizeof *out->items, err))) goto out;
+    if (!(out->items = spill_alloc((total ? total : 1) * sizeof *out->items, err))) goto out;
     /* What is off topic takes no place of the budget. */
     const struct list *apart = &lists[MINE_OFF_TOPIC];
     for (size_t i = 0; i < apart->n; i++)
@@ -243,30 +263,29 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
                 if (l->next == l->n) break;
                 uint32_t row = l->rows[l->next++];
                 taken[row] = 1;
-                out->items[out->n++] = suspect_of(in, row, methods[row], out->score[row]);
+                out->items[out->n++] = (struct suspect){.row = row, .methods = methods[row]};
                 more = true;
             } while (o->budget == 0);
         }
     }
     out->n_label = out->n;
     for (size_t i = 0; i < apart->n; i++)
-        out->items[out->n++] =
-            suspect_of(in, apart->rows[i], methods[apart->rows[i]], out->score[apart->rows[i]]);
-    rc = 0;
+        out->items[out->n++] = (struct suspect){.row = apart->rows[i], .methods = methods[apart->rows[i]]};
+    rc = complete(out, in, err);
 out:
     for (int m = 0; m < MINE_METHODS; m++)
-        free(lists[m].rows);
-    free(flagged);
-    free(methods);
-    free(taken);
-    free(margin);
+        spill_free(lists[m].rows);
+    spill_free(flagged);
+    spill_free(methods);
+    spill_free(taken);
+    spill_free(margin);
     if (rc) suspects_release(out);
     return rc;
 }
 
 void suspects_release(struct suspects *s)
 {
-    free(s->items);
-    free(s->score);
+    spill_free(s->items);
+    spill_free(s->score);
     *s = SUSPECTS_EMPTY;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/spill.h"
 #include "metric/interval.h"
 #include "mine_errors.h"
 
@@ -24,7 +25,7 @@ struct truth {
 
 static void truth_release(struct truth *t)
 {
-    free(t->label);
+    spill_free(t->label);
     free(t->listed);
     free(t->kind);
     for (int i = 0; i < t->n_kinds; i++)
@@ -50,7 +51,7 @@ static int truth_read(struct truth *t, const char *path, const struct prediction
     id = manifest_column(&r.schema, "id");
     label = manifest_column(&r.schema, "label_true");
     kind = manifest_column(&r.schema, "kind");
-    if (!(t->label = mem_alloc(p->n_rows * sizeof *t->label, err)) ||
+    if (!(t->label = spill_alloc(p->n_rows * sizeof *t->label, err)) ||
         !(t->kind = mem_zalloc(p->n_rows, 1, err)) ||
         !(t->listed = mem_zalloc(p->n_rows, sizeof *t->listed, err)))
         goto out;
@@ -110,12 +111,12 @@ static void say_rate(FILE *f, const char *measure, const char *key, size_t k, si
 static int review_order(const struct label_errors_input *in, const struct suspects *s, uint32_t **order,
                         struct error *err)
 {
-    double *margin = mem_alloc(in->n_rows * sizeof *margin, err);
-    uint8_t *rest = mem_alloc(in->n_rows, err);
+    double *margin = spill_alloc(in->n_rows * sizeof *margin, err);
+    uint8_t *rest = spill_alloc(in->n_rows, err);
     uint32_t *tail = NULL;
     size_t n = 0;
     int rc = -1;
-    *order = mem_alloc(in->n_rows * sizeof **order, err);
+    *order = spill_alloc(in->n_rows * sizeof **order, err);
     if (!margin || !rest || !*order ||
         label_errors_score(NULL, in, RANK_NORMALIZED_MARGIN, false, margin, err))
         goto out;
@@ -126,9 +127,9 @@ static int review_order(const struct label_errors_input *in, const struct suspec
     memcpy(*order + s->n_label, tail, n * sizeof *tail);
     rc = 0;
 out:
-    free(margin);
-    free(rest);
-    free(tail);
+    spill_free(margin);
+    spill_free(rest);
+    spill_free(tail);
     return rc;
 }
 
@@ -193,6 +194,6 @@ int mine_score_truth(const struct mine_options *o, const struct predictions *p, 
 out:
     atomic_file_discard(&out);
     truth_release(&t);
-    free(order);
+    spill_free(order);
     return rc;
 }

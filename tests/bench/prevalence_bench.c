@@ -2,7 +2,7 @@
  * Simulations behind docs/measured.md's figures about prevalence: how often 95 % intervals of a rate hold it
  * and how wide they are, and how often a guaranteed miss rate is exceeded and what it costs in review. The
  * two distributions of scores are those under which QuaPy and MAPIE were measured: two classes.
- *   prevalence_bench intervals REPETITIONS RESAMPLES THREADS [FIRST]    from set FIRST on
+ *   prevalence_bench intervals REPETITIONS RESAMPLES THREADS [FIRST [CLASSIFIER]]    from set FIRST on
  *   prevalence_bench thresholds REPETITIONS
  */
 #include <math.h>
@@ -80,7 +80,8 @@ static void repeat(void *context, unsigned worker)
     free(v), free(u), free(draws), free(one), free(label), free(truth);
 }
 
-static int intervals(int repetitions, size_t resamples, unsigned threads, int first)
+/* only: one classifier, NULL: all */
+static int intervals(int repetitions, size_t resamples, unsigned threads, int first, const char *only)
 {
     static const double prevalences[] = {0.001, 0.01, 0.05, 0.2, 0.5};
     static const size_t sizes[] = {1000, 3000, 10000};
@@ -91,6 +92,7 @@ static int intervals(int repetitions, size_t resamples, unsigned threads, int fi
         int holds = 0;
         double width = 0, bias = 0;
         c.classifier = (enum classifier)(i / 15);
+        if (only && strcmp(only, classifiers[c.classifier]) != 0) continue;
         c.n_unlabelled = sizes[i / 5 % 3];
         c.prevalence = prevalences[i % 5];
         atomic_store(&c.next, 0);
@@ -158,11 +160,11 @@ static int thresholds(int repetitions)
 int main(int argc, char **argv)
 {
     int repetitions = argc > 2 ? atoi(argv[2]) : 0;
-    if ((argc == 5 || argc == 6) && strcmp(argv[1], "intervals") == 0 && repetitions > 0)
+    if (argc >= 5 && argc <= 7 && strcmp(argv[1], "intervals") == 0 && repetitions > 0)
         return intervals(repetitions, (size_t)atoi(argv[3]), (unsigned)atoi(argv[4]),
-                         argc == 6 ? atoi(argv[5]) : 0);
+                         argc > 5 ? atoi(argv[5]) : 0, argc > 6 ? argv[6] : NULL);
     if (argc == 3 && strcmp(argv[1], "thresholds") == 0 && repetitions > 0) return thresholds(repetitions);
-    fprintf(stderr, "usage: prevalence_bench intervals REPETITIONS RESAMPLES THREADS [FIRST]\n"
+    fprintf(stderr, "usage: prevalence_bench intervals REPETITIONS RESAMPLES THREADS [FIRST [CLASSIFIER]]\n"
                     "       prevalence_bench thresholds REPETITIONS\n");
     return 64;
 }

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/random.h"
+#include "io/spill.h"
 #include "metric/label_errors.h"
 #include "tap.h"
 
@@ -159,7 +160,7 @@ static void check_case(const char *name)
                 while (r < RANK_COUNT && strcmp(label_rank_names[r], manifest_cell(&ranking, i, 1)) != 0)
                     r++;
                 wrong += at != n_order; /* the last list was longer or shorter */
-                free(order);
+                spill_free(order);
                 if (f == FILTER_COUNT || r == RANK_COUNT ||
                     label_errors_filter(&e, &in, (enum label_filter)f, &LABEL_FILTER_DEFAULTS, flagged,
                                         &err) ||
@@ -172,7 +173,7 @@ static void check_case(const char *name)
             wrong += at >= n_order || order[at] != (uint32_t)atoi(manifest_cell(&ranking, i, 3));
         }
         CHECK_SAY(wrong == 0 && ranking.n_rows > 100, "%s: %zu places of the rankings", name, ranking.n_rows);
-        free(order);
+        spill_free(order);
         manifest_table_release(&ranking);
     }
     free(flagged);
@@ -219,8 +220,8 @@ static void check_permutation(void)
         wrong += n_order[0] != n_order[1];
         for (size_t i = 0; i < n_order[0] && n_order[0] == n_order[1]; i++)
             wrong += where[order[1][i]] != order[0][i];
-        free(order[0]);
-        free(order[1]);
+        spill_free(order[0]);
+        spill_free(order[1]);
     }
     CHECK_SAY(wrong == 0, "the order of rows changes nothing, ties included");
     free(flagged[0]);
