@@ -360,7 +360,8 @@ static int feed(struct engine *e, const struct engine_batch *in, int which, int 
     struct tensor_shape shape = engine_shape(e, value, rows);
     struct slot to = engine_slot(e, e->plan.values[value].storage);
     size_t row = shape_row_values(&shape);
-    if (s->begin == NO) return 0; /* named as an input, read by nothing */
+    if (s->begin == NO) return 0;             /* named as an input, read by nothing */
+    if (!in->pixels && !in->values) return 0; /* keeps_input */
     if (in->pixels)
         return e->table->tensor_upload_u8(e->backend, to, &shape, in->pixels + (size_t)first * row, filled,
                                           e->input_scale, e->input_offset, err);
@@ -373,7 +374,8 @@ static int check_batch(const struct engine *e, const struct engine_batch *in, en
 {
     if (in->n < (in->n_whole > 0 ? 0 : 1) || in->n > e->plan.batch)
         return error_set(err, EX_USAGE, "%d pictures for an engine of batch %d", in->n, e->plan.batch);
-    if (in->pixels ? e->plan.n_fed != 1 : !in->values)
+    bool kept = e->plan.keeps_input && e->plan.chunk == e->plan.batch;
+    if (in->pixels ? e->plan.n_fed != 1 : !in->values && !kept)
         return error_set(err, EX_USAGE, "the engine was opened for other inputs");
     if (kind != RUN_INFERENCE && e->options.mode != ENGINE_TRAIN)
         return error_set(err, EX_USAGE, "the engine was opened for inference");

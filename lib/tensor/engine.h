@@ -70,6 +70,9 @@ struct engine_options {
     /* Refuse a plan that needs more (EX_OSERR, which names the largest batch that
      * fits). 0: what the machine has. */
     size_t memory_limit_bytes;
+    /* What is fed stays on the device: a batch with neither pixels nor values runs on the last one again.
+     * For measurements; only on devices that run whole batches at once. */
+    bool keeps_input;
 };
 #define ENGINE_DEFAULTS ((struct engine_options){.device = "auto", .batch = 32})
 

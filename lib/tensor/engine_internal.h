@@ -75,7 +75,7 @@ struct plan {
     int logits, output; /* values; logits = NO without a softmax at the end */
     int batch, chunk, n_classes;
     size_t arena_bytes, weights_bytes, statistics_bytes, workspace_bytes, constant_bytes;
-    bool has_batch_norm, has_l2;
+    bool has_batch_norm, has_l2, keeps_input;
 };
 
 /* A dropout that does something in training: after vectors. Those within a base drop whole maps or blocks,

@@ -196,6 +196,7 @@ int plan_build(struct plan *p, const struct net *net, const struct engine_option
     g.reader = ints + n;
     g.value = ints + 2 * n;
     p->batch = o->batch;
+    p->keeps_input = o->keeps_input;
     p->chunk = t->whole_batches ? o->batch : largest_divisor(o->batch, CHUNK_LIMIT);
     if (mark_needed(&g, err)) goto out;
     p->n_fed = o->n_inputs ? o->n_inputs : 1;

@@ -62,8 +62,11 @@ static int make_operations(struct plan *p, const struct backend_table *t, struct
 static int find_lifetimes(struct plan *p, const struct backend_table *t, struct error *err)
 {
     int n_nodes = (int)p->n_nodes, loss = n_nodes + 1;
-    for (int i = 0; i < p->n_fed; i++)
-        if (p->storages[p->values[p->fed[i]].storage].bytes) touch(p, p->values[p->fed[i]].storage, 0);
+    for (int i = 0; i < p->n_fed; i++) {
+        int fed = p->values[p->fed[i]].storage;
+        if (p->storages[fed].bytes) touch(p, fed, 0);
+        if (p->storages[fed].bytes && p->keeps_input) touch(p, fed, TIME_END);
+    }
     for (int i = 0; i < n_nodes; i++) {
         const struct node *n = &p->nodes[i];
         int step = 1 + i, back = loss + 1 + (n_nodes - 1 - i);

@@ -218,6 +218,7 @@ part_profile() {
 }
 part_more() {
     local first=${batches%% *}
+    bench bf16 "$first" infer-card,tune-card 30
     bench fp32 "$first" inference,fine-tune 30
     bench bf16 "$first" head,cached 30
 }

@@ -87,6 +87,11 @@ has "$(cat run.log)" "libraries: /venv/lib/python3.12/site-packages/nvidia" "the
 carried_used=$(sed -n 's/^carried libraries in use: //p' run.log)
 has " $carried_used " " libdnnl.so.2 " "those that the loader lacks are taken from the kit"
 
+tar -xzf "$kit/lib.tar.gz" -C "$root" --transform 's,^lib,all,'
+found=$(sed -n "s/^LD_LIBRARY_PATH of winnow's programs: //p" "$out/versions.log")
+has "$(in_root LD_LIBRARY_PATH="$found:/all" WINNOW_PLUGIN_DIR=/gpu-kit/bin /gpu-kit/bin/gpu_bench --side 75 --seconds 0.1 --precisions tf32 --batches 1 --works infer-card 2>&1)" \
+    "infer-card tf32      1 " "a row with the pictures on the card"
+
 # --- other machines
 in_root VIRTUAL_ENV=/old LD_LIBRARY_PATH=/mine PARTS="versions eager" /gpu-kit/run.sh /out-old >run.log 2>&1
 ok $? "the older layout of the wheels"

@@ -115,6 +115,7 @@ struct settings {
     double rate;
     bool ema;
     int stop_after; /* close the engine there, open another, and go on from the saved state */
+    bool keeps_input;
 };
 
 struct outcome {
@@ -157,6 +158,7 @@ static bool open_engine(struct engine **e, struct net *net, const struct setting
     o.optimizer = s->optimizer;
     o.precision = s->precision;
     o.ema = s->ema;
+    o.keeps_input = s->keeps_input;
     bool ok = unlocked && !engine_open(e, &copy, &o, &err);
     net_release(&copy);
     return ok;
@@ -260,12 +262,15 @@ static void test_training(struct net *net)
         const char *what;
         struct settings s;
     } runs[] = {
-        {"ten steps, head, SGD", {"ref", NULL, PRECISION_F32, ENGINE_SGD, BATCH, 0.01, false, 0}},
+        {"ten steps, head, SGD", {"ref", NULL, PRECISION_F32, ENGINE_SGD, BATCH, 0.01, false, 0, false}},
         {"ten steps, head, Adam, moving average",
-         {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0}},
-        {"ten steps, from b7b on, SGD", {"ref", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0}},
-        {"ten steps, from b7b on, Adam", {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.0004, false, 0}},
-        {"ten steps, everything, SGD", {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.002, false, 0}},
+         {"ref", NULL, PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0, false}},
+        {"ten steps, from b7b on, SGD",
+         {"ref", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0, false}},
+        {"ten steps, from b7b on, Adam",
+         {"ref", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.0004, false, 0, false}},
+        {"ten steps, everything, SGD",
+         {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.002, false, 0, false}},
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         struct settings s = runs[i].s;
@@ -308,7 +313,7 @@ static void test_training(struct net *net)
 /* Probabilities by weights that were set before anything ran (early), or after a run by others. */
 static bool run_with_weights(struct net *net, bool early, float *probabilities)
 {
-    struct settings s = {"cuda", "stem", PRECISION_BF16, ENGINE_SGD, BATCH, 0.01, false, 0};
+    struct settings s = {"cuda", "stem", PRECISION_BF16, ENGINE_SGD, BATCH, 0.01, false, 0, false};
     struct engine_batch in = {.n = BATCH, .pixels = pixels[0]};
     struct engine *e = NULL;
     size_t n = 0;
@@ -345,7 +350,8 @@ static void test_resume(struct net *net)
                              BATCH,
                              0.01,
                              true,
-                             0};
+                             0,
+                             false};
         struct outcome whole, again;
         train(net, &s, &whole);
         s.stop_after = 4;
@@ -369,7 +375,7 @@ static void test_two_gpus(struct net *net)
 {
     const char *const from[] = {NULL, "b7b"};
     for (int k = 0; k < 2; k++) {
-        struct settings s = {"cuda", from[k], PRECISION_F32, ENGINE_SGD, BATCH, 0.02, false, 0};
+        struct settings s = {"cuda", from[k], PRECISION_F32, ENGINE_SGD, BATCH, 0.02, false, 0, false};
         struct outcome single, pair, again, pieces;
         train(net, &s, &single);
         setenv("WINNOW_CUDA_DEVICES", "0,1", 1);
@@ -406,7 +412,7 @@ static void test_two_gpus(struct net *net)
 /* In bfloat16 each gradient of a convolution is converted by itself on several GPUs, gathered on one. */
 static void test_two_gpus_bf16(struct net *net)
 {
-    struct settings s = {"cuda", "b7b", PRECISION_BF16, ENGINE_SGD, BATCH, 0.02, false, 0};
+    struct settings s = {"cuda", "b7b", PRECISION_BF16, ENGINE_SGD, BATCH, 0.02, false, 0, false};
     struct outcome single, pair;
     if (!cuda_has_bf16("two GPUs in bf16")) return;
     train(net, &s, &single);
@@ -532,9 +538,10 @@ static void test_graphs(struct net *net)
         const char *what;
         struct settings s;
     } runs[] = {
-        {"head, SGD", {"cuda", NULL, PRECISION_TF32, ENGINE_SGD, BATCH, 0.05, true, 0}},
-        {"from b7b on, Adam", {"cuda", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0}},
-        {"everything, SGD in bf16", {"cuda", "stem", PRECISION_BF16, ENGINE_SGD, BATCH, 0.02, true, 0}},
+        {"head, SGD", {"cuda", NULL, PRECISION_TF32, ENGINE_SGD, BATCH, 0.05, true, 0, false}},
+        {"from b7b on, Adam", {"cuda", "b7b", PRECISION_F32, ENGINE_ADAM, BATCH, 0.002, true, 0, false}},
+        {"everything, SGD in bf16",
+         {"cuda", "stem", PRECISION_BF16, ENGINE_SGD, BATCH, 0.02, true, 0, false}},
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         struct outcome graph, calls, without;
@@ -565,6 +572,37 @@ static void test_graphs(struct net *net)
         cuda_check_clean(runs[i].what);
     }
     test_refused_recordings();
+}
+
+/* Steps on pictures that stayed on the card are those on the same pictures sent again. */
+static void test_kept_input(struct net *net)
+{
+    struct settings s = {"cuda", "b7b", PRECISION_TF32, ENGINE_SGD, BATCH, 0.02, false, 0, false};
+    double loss[2][4] = {{0}};
+    bool ok = true;
+    for (int kept = 0; kept < 2 && ok; kept++) {
+        struct engine *e = NULL;
+        struct engine_result result;
+        s.keeps_input = kept;
+        ok = open_engine(&e, net, &s);
+        for (int i = 0; i < 4 && ok; i++) {
+            struct engine_batch in = {.n = BATCH, .pixels = kept && i ? NULL : pixels[0]};
+            struct engine_target target = {targets[0], row_weights};
+            struct engine_step step = ENGINE_STEP_DEFAULTS;
+            step.rate = s.rate;
+            step.step = (uint64_t)i;
+            ok = !engine_train_step(e, &in, &target, &step, &result, &err);
+            loss[kept][i] = result.loss;
+        }
+        struct engine_batch nothing = {.n = BATCH};
+        if (!kept)
+            CHECK_SAY(engine_forward(e, &nothing, &err) && err.code == EX_USAGE, "without it: %s", err.text);
+        engine_close(e);
+    }
+    CHECK_SAY(ok && !memcmp(loss[0], loss[1], sizeof loss[0]) && loss[0][0] != loss[0][3],
+              "pictures that stay on the card: the same losses (%.4f to %.4f)%s%s", loss[1][0], loss[1][3],
+              ok ? "" : ": ", ok ? "" : err.text);
+    cuda_check_clean("pictures that stay");
 }
 
 static void test_memory(struct net *net)
@@ -644,6 +682,7 @@ int main(int argc, char **argv)
     if (cuda_wanted(argv, "resume")) test_resume(&net);
     if (cuda_wanted(argv, "resume")) test_set_weights(&net);
     if (cuda_wanted(argv, "graphs")) test_graphs(&net);
+    if (cuda_wanted(argv, "graphs")) test_kept_input(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus_bf16(&net);
     if (cuda_wanted(argv, "memory")) test_memory(&net);
