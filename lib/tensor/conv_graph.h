@@ -42,6 +42,11 @@ struct graph_choice {
     int64_t knob[GRAPH_MAX_KNOBS], value[GRAPH_MAX_KNOBS];
 };
 
+static inline int conv_graph_groups(const struct op_desc *d)
+{
+    return d->kind == OP_DEPTHWISE ? d->x[0].c : conv_groups(d);
+}
+
 /* The forward pass of a convolution over n pictures, whose y is dense or lies as the operation says. What is
  * fused and added to is left open. */
 static inline struct conv_graph conv_graph_of(const struct op_desc *d, int type, int n, bool dense_y)
@@ -55,7 +60,7 @@ static inline struct conv_graph conv_graph_of(const struct op_desc *d, int type,
                                .oh = d->y.h,
                                .ow = d->y.w,
                                .k = d->y.c,
-                               .groups = d->kind == OP_DEPTHWISE ? d->x[0].c : 1,
+                               .groups = conv_graph_groups(d),
                                .y_pixel = dense_y ? d->y.c : d->y.parent_c,
                                .kernel_h = d->kernel_h,
                                .kernel_w = d->kernel_w,

@@ -52,7 +52,8 @@ static struct slot tensor(const struct side *s, const struct tensor_shape *shape
 static struct param_shape kernel_shape(const struct op_desc *d)
 {
     switch (d->kind) {
-    case OP_CONV: return (struct param_shape){PARAM_CONV, d->kernel_h, d->kernel_w, d->x[0].c, d->y.c};
+    case OP_CONV:
+        return (struct param_shape){PARAM_CONV, d->kernel_h, d->kernel_w, d->x[0].c / conv_groups(d), d->y.c};
     case OP_DEPTHWISE:
         return (struct param_shape){PARAM_DEPTHWISE, d->kernel_h, d->kernel_w, d->x[0].c, d->y.c / d->x[0].c};
     case OP_DENSE: return (struct param_shape){PARAM_DENSE, 1, 1, d->x[0].c, d->y.c};
@@ -314,6 +315,20 @@ static const struct op_case cases[] = {
      {OP_CONV, "f", .n_x = 1, .kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 1, .dilation_h = 2,
       .dilation_w = 2, .pad_top = 2, .pad_left = 2, .pad_bottom = 2, .pad_right = 2, .x = {WHOLE(1, 8, 8, 8)},
       .y = WHOLE(1, 8, 8, 8), LEARNS},
+     .accumulate = false},
+    {"conv 3x3 in four groups, stride 2, adding to dx",
+     {OP_CONV, "f2",
+      CONV_CASE(3, 3, 2, 1, .x = {WHOLE(2, 9, 9, 16)}, .y = WHOLE(2, 5, 5, 32), .groups = 4, LEARNS)},
+     .accumulate = true},
+    {"conv 1x1 in two groups with bias and ReLU",
+     {OP_CONV, "f3",
+      CONV_CASE(1, 1, 1, 0, .x = {WHOLE(3, 5, 5, 16)}, .y = WHOLE(3, 5, 5, 8), .groups = 2, .has_bias = true,
+                .activation = OP_RELU, LEARNS)},
+     .accumulate = false},
+    {"frozen conv 3x3 in eight groups",
+     {OP_CONV, "f4",
+      CONV_CASE(3, 3, 1, 1, .x = {WHOLE(2, 6, 6, 32)}, .y = WHOLE(2, 6, 6, 32), .groups = 8, .has_bias = true,
+                .activation = OP_RELU, .constant_weights = true)},
      .accumulate = false},
     {"conv of 3 channels, 5 out",
      {OP_CONV, "g",

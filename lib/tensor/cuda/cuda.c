@@ -94,22 +94,7 @@ static int constant_vectors(struct gpu *g, struct error *err)
     return rc ? -1 : 0;
 }
 
-/* The first two measure time. */
-enum { N_EVENTS = 12 };
-static void list_events(struct gpu *g, cudaEvent_t *out[N_EVENTS])
-{
-    cudaEvent_t *all[N_EVENTS] = {&g->timer[0], &g->timer[1], &g->written, &g->summed};
-    for (int i = 0; i < 2; i++) {
-        all[4 + i] = &g->staging[i].copied;
-        all[6 + i] = &g->staging[i].consumed;
-        all[8 + i] = &g->small_left[i];
-        all[10 + i] = &g->results[i].there;
-    }
-    memcpy(out, all, sizeof all);
-}
-
-/* What NVIDIA recommends for Hopper. Its own room cuBLAS would allocate within a recording. */
-#define BLAS_ROOM ((size_t)32 << 20)
+enum { N_EVENTS = sizeof((struct gpu *)0)->events / sizeof(cudaEvent_t) };
 
 /* blas_room: NVIDIA recommends 32 MiB for Hopper and 4 before. */
 static int gpu_open(struct gpu *g, int device, size_t blas_room, struct error *err)
@@ -119,11 +104,9 @@ static int gpu_open(struct gpu *g, int device, size_t blas_room, struct error *e
         CUDA(NULL, cudaStreamCreateWithFlags(&g->copy, cudaStreamNonBlocking)) ||
         CUDA(NULL, cudaStreamCreateWithFlags(&g->sum, cudaStreamNonBlocking)))
         return -1;
-    cudaEvent_t *events[N_EVENTS];
-    list_events(g, events);
     for (int i = 0; i < N_EVENTS; i++)
         if (CUDA(NULL,
-                 cudaEventCreateWithFlags(events[i], i < 2 ? cudaEventDefault : cudaEventDisableTiming)))
+                 cudaEventCreateWithFlags(&g->events[i], i < 2 ? cudaEventDefault : cudaEventDisableTiming)))
             return -1;
     if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) ||
         BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)) ||
@@ -142,10 +125,8 @@ static void gpu_close(struct gpu *g)
     if (g->copy) cudaStreamSynchronize(g->copy);
     if (g->dnn) cudnnDestroy(g->dnn);
     if (g->blas) cublasDestroy(g->blas);
-    cudaEvent_t *events[N_EVENTS];
-    list_events(g, events);
     for (int i = 0; i < N_EVENTS; i++)
-        if (*events[i]) cudaEventDestroy(*events[i]);
+        if (g->events[i]) cudaEventDestroy(g->events[i]);
     void *pinned[] = {g->staging[0].pinned, g->staging[1].pinned, g->results[0].pinned,
                       g->results[1].pinned, g->download_pinned,   g->small};
     for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
@@ -233,6 +214,8 @@ static void cuda_close(struct backend *b)
     multi_gpu_close(b);
     if (b->multiply) cudnnDestroyOpTensorDescriptor(b->multiply);
     if (b->root) cudnnDestroyOpTensorDescriptor(b->root);
+    if (b->relu) cudnnDestroyActivationDescriptor(b->relu);
+    if (b->cap_1) cudnnDestroyActivationDescriptor(b->cap_1);
     for (int i = 0; i < b->n_gpus; i++)
         gpu_close(&b->gpu[i]);
     if (b->described) cudnnBackendDestroyDescriptor(b->described);
@@ -308,6 +291,8 @@ static int cuda_open(struct backend **out, const struct backend_options *options
         DNN(NULL, cudnnCreateOpTensorDescriptor(&b->root)) ||
         DNN(NULL, cudnnSetOpTensorDescriptor(b->root, CUDNN_OP_TENSOR_SQRT, CUDNN_DATA_FLOAT,
                                              CUDNN_PROPAGATE_NAN)) ||
+        activation_make(&b->relu, NULL, CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0, err) ||
+        activation_make(&b->cap_1, NULL, CUDNN_ACTIVATION_CLIPPED_RELU, CUDNN_PROPAGATE_NAN, 1, err) ||
         check_conversions(b, err) || multi_gpu_open(b, err) || plans_open(b, err))
         goto fail;
     b->arenas = 1;

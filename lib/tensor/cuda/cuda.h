@@ -31,13 +31,11 @@
 struct staging { /* one of two ways for a batch onto the GPU */
     void *pinned, *device;
     size_t bytes, device_bytes;
-    cudaEvent_t copied, consumed; /* the copy is over; the compute stream has read the device's side */
 };
 
 struct step_results { /* on their way to the host, or there */
     void *pinned;     /* STEP_MAX_NORMS floats, the norms, then the logits */
     size_t bytes, part, n_norms;
-    cudaEvent_t there;
 };
 
 struct gpu {
@@ -52,11 +50,18 @@ struct gpu {
     void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
     void *search; /* memory to time plans in, given back when they are made */
     size_t search_bytes;
-    cudaEvent_t timer[2];
+    union {
+        cudaEvent_t events[12];
+        struct {
+            cudaEvent_t timer[2]; /* these measure time */
+            /* of staging: the copy is over; the compute stream has read the device's side */
+            cudaEvent_t copied[2], consumed[2];
+            cudaEvent_t small_left[2], there[2] /* of results */, written, summed;
+        };
+    };
     void *small;                              /* two halves of pinned memory for what is small */
     size_t small_at, small_bytes, small_half; /* where the next goes */
-    cudaEvent_t small_left[2];
-    void *loss; /* of a step: factors of the rows, probabilities */
+    void *loss;                               /* of a step: factors of the rows, probabilities */
     size_t loss_bytes;
     float *norms; /* STEP_MAX_NORMS, and the factor that clips */
     float *minus_rate, sent_rate;
@@ -65,7 +70,6 @@ struct gpu {
     struct step_results results[2];
     void *comm;       /* ncclComm_t, with several GPUs */
     cudaStream_t sum; /* where gradients are summed */
-    cudaEvent_t written, summed;
 };
 
 struct backend {
@@ -81,6 +85,7 @@ struct backend {
     int next_staging, next_results, results_under_way;
     unsigned arenas; /* grows when copies in bfloat16 become old, whichever they are of */
     cudnnOpTensorDescriptor_t multiply, root;
+    cudnnActivationDescriptor_t relu, cap_1; /* max(x, 0), min(max(x, 0), 1) */
     /* the recorded step; n_key 0: no step yet */
     cudaGraphExec_t graph;
     double key[STEP_MAX_KEY];
@@ -210,6 +215,8 @@ static inline void *operand_stored(const struct operand *o, char *slot) { return
 
 int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, const void *x,
               cudnnTensorDescriptor_t to, void *y, bool accumulate, struct error *err);
+int activation_make(cudnnActivationDescriptor_t *out, const char *subject, cudnnActivationMode_t mode,
+                    cudnnNanPropagation_t nan, double cap, struct error *err);
 int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y,
                 float value, struct error *err);
 

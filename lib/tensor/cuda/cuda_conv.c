@@ -14,7 +14,7 @@
 /* [cout][kh][kw][cin of one group], as a tensor of cout "pictures" */
 static struct tensor_shape filter_shape(const struct op_desc *d)
 {
-    int c = d->kind == OP_DEPTHWISE ? 1 : d->x[0].c;
+    int c = d->x[0].c / conv_graph_groups(d);
     return (struct tensor_shape){d->y.c, d->kernel_h, d->kernel_w, c, c, 0, 0, 0};
 }
 
@@ -252,10 +252,7 @@ int dense_make(struct backend *b, struct backend_op *op, struct error *err)
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     if (!is_vector(&xs) || !is_vector(&ys))
         return error_set(err, EX_UNAVAILABLE, "cuda: %s: a dense layer needs vectors", op->name);
-    return operand_make(&op->x[0], op->name, &xs, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, NULL, STAGE_SLICES,
-                        err) ||
-                   operand_make(&op->y, op->name, &ys, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, NULL, STAGE_SLICES,
-                                err) ||
+    return operand_make(&op->y, op->name, &ys, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, NULL, STAGE_SLICES, err) ||
                    tensor_make(&op->bias, op->name, CUDNN_DATA_FLOAT, 1, d->y.c, 1, 1, err)
                ? -1
                : 0;

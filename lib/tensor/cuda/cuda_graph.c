@@ -247,6 +247,12 @@ void graph_plan_release(struct graph_plan *p)
     *p = (struct graph_plan){0};
 }
 
+static bool get(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
+                cudnnBackendAttributeType_t type, int64_t most, int64_t *n, void *values)
+{
+    return !cudnnBackendGetAttribute(d, name, type, most, n, values);
+}
+
 /* Reads the engine, its notes and its knobs from a configuration. False: it
  * contradicts the wish, or cannot be read. */
 static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish, struct graph_plan *p)
@@ -256,14 +262,12 @@ static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish
     cudnnBackendBehaviorNote_t behaviour[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT + 8];
     int64_t n = 0, n_behaviour = 0, n_knobs = 0;
     bool ok = !cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) &&
-              !cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-                                        &n, &engine) &&
-              !cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &n,
-                                        &p->choice.engine) &&
-              !cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-                                        sizeof notes / sizeof *notes, &n, notes) &&
-              !cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
-                                        sizeof behaviour / sizeof *behaviour, &n_behaviour, behaviour);
+              get(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine) &&
+              get(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &n, &p->choice.engine) &&
+              get(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
+                  sizeof notes / sizeof *notes, &n, notes) &&
+              get(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                  sizeof behaviour / sizeof *behaviour, &n_behaviour, behaviour);
     p->tensor_core = false;
     p->repeatable = true;
     for (int64_t i = 0; ok && i < n; i++) {
@@ -276,17 +280,14 @@ static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish
     for (int i = 0; ok && i < GRAPH_MAX_KNOBS; i++)
         ok = !cudnnBackendCreateDescriptor(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, &knobs[i]);
     ok = ok &&
-         !cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                                   GRAPH_MAX_KNOBS, &n_knobs, knobs) &&
+         get(config, CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, GRAPH_MAX_KNOBS,
+             &n_knobs, knobs) &&
          n_knobs <= GRAPH_MAX_KNOBS;
     p->choice.n_knobs = ok ? (int)n_knobs : 0;
     for (int i = 0; i < p->choice.n_knobs; i++) {
         cudnnBackendKnobType_t type;
-        ok = ok &&
-             !cudnnBackendGetAttribute(knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1,
-                                       &n, &type) &&
-             !cudnnBackendGetAttribute(knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &n,
-                                       &p->choice.value[i]);
+        ok = ok && get(knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &n, &type) &&
+             get(knobs[i], CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &n, &p->choice.value[i]);
         p->choice.knob[i] = ok ? (int64_t)type : 0;
     }
     for (int i = 0; i < GRAPH_MAX_KNOBS; i++)
@@ -309,8 +310,7 @@ static bool plan_of(cudnnBackendDescriptor_t config, const struct graph_device *
                           : cudnnBackendSetAttribute(p->plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
                                                      CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &d->properties)) &&
               !cudnnBackendFinalize(p->plan) &&
-              !cudnnBackendGetAttribute(p->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64,
-                                        1, &n, &bytes) &&
+              get(p->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &n, &bytes) &&
               bytes >= 0 && (size_t)bytes <= wish->workspace_limit;
     p->workspace = (size_t)bytes;
     if (!ok && p->plan) {

@@ -14,15 +14,12 @@ static int make_activation(struct backend_op *op, struct error *err)
     case OP_RELU_CAPPED: mode = CUDNN_ACTIVATION_CLIPPED_RELU; break;
     default: mode = CUDNN_ACTIVATION_SIGMOID;
     }
-    if (DNN(op->name, cudnnCreateActivationDescriptor(&op->fused_activation)) ||
-        DNN(op->name, cudnnSetActivationDescriptor(op->fused_activation, mode, CUDNN_NOT_PROPAGATE_NAN, 0)))
-        return -1;
-    if (mode == CUDNN_ACTIVATION_IDENTITY) return 0;
     /* The fused call accepts only the first form. In a separate call a NaN must be seen, and
      * not hidden by max(0, NaN) = 0. */
-    return DNN(op->name, cudnnCreateActivationDescriptor(&op->activation)) ||
-                   DNN(op->name, cudnnSetActivationDescriptor(op->activation, mode, CUDNN_PROPAGATE_NAN,
-                                                              op->d.activation_max))
+    return activation_make(&op->fused_activation, op->name, mode, CUDNN_NOT_PROPAGATE_NAN, 0, err) ||
+                   (mode != CUDNN_ACTIVATION_IDENTITY &&
+                    activation_make(&op->activation, op->name, mode, CUDNN_PROPAGATE_NAN,
+                                    op->d.activation_max, err))
                ? -1
                : 0;
 }
@@ -270,16 +267,14 @@ int op_activation_backward(const struct run *r, struct error *err)
                    cudnnActivationBackward(dnn, op->activation, &one, t, y, t, dy, t, y, &zero, t, dy));
     void *room = r->workspace + op->extra2;
     const float minus = -1;
-    cudnnActivationDescriptor_t relu = NULL;
-    int rc =
-        DNN(op->name, cudnnCreateActivationDescriptor(&relu)) ||
-        DNN(op->name, cudnnSetActivationDescriptor(relu, CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0)) ||
-        fill_tensor(r->g, op->name, t, op->y.stored_type, room, op->d.activation_max, err) ||
-        DNN(op->name, cudnnAddTensor(dnn, &minus, t, y, &one, t, room)) ||
-        DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, room, t, dy, t, room, &zero, t, dy)) ||
-        DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, y, t, dy, t, y, &zero, t, dy));
-    if (relu) cudnnDestroyActivationDescriptor(relu);
-    return rc ? -1 : 0;
+    cudnnActivationDescriptor_t relu = r->b->relu;
+    return fill_tensor(r->g, op->name, t, op->y.stored_type, room, op->d.activation_max, err) ||
+                   DNN(op->name, cudnnAddTensor(dnn, &minus, t, y, &one, t, room)) ||
+                   DNN(op->name,
+                       cudnnActivationBackward(dnn, relu, &one, t, room, t, dy, t, room, &zero, t, dy)) ||
+                   DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, y, t, dy, t, y, &zero, t, dy))
+               ? -1
+               : 0;
 }
 
 void op_functions(struct backend_table *t)

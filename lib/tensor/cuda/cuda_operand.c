@@ -75,6 +75,15 @@ int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, 
     return DNN(subject, cudnnTransformTensor(g->dnn, &one, from, x, accumulate ? &one : &zero, to, y));
 }
 
+int activation_make(cudnnActivationDescriptor_t *out, const char *subject, cudnnActivationMode_t mode,
+                    cudnnNanPropagation_t nan, double cap, struct error *err)
+{
+    return DNN(subject, cudnnCreateActivationDescriptor(out)) ||
+                   DNN(subject, cudnnSetActivationDescriptor(*out, mode, nan, cap))
+               ? -1
+               : 0;
+}
+
 int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y,
                 float value, struct error *err)
 {

@@ -131,18 +131,14 @@ static int clip_to(struct gpu *g, struct backend *b, float *x, size_t n, float m
     const char *who = "clipping";
     float *norm = g->norms, *factor = norm + STEP_MAX_NORMS, root = sqrtf(most);
     cudnnTensorDescriptor_t t = NULL;
-    cudnnActivationDescriptor_t cap = NULL;
     int rc =
         tensor_make(&t, who, CUDNN_DATA_FLOAT, 1, 1, 1, 1, err) ||
-        DNN(who, cudnnCreateActivationDescriptor(&cap)) ||
-        DNN(who, cudnnSetActivationDescriptor(cap, CUDNN_ACTIVATION_CLIPPED_RELU, CUDNN_PROPAGATE_NAN, 1)) ||
         DNN(who,
             cudnnBatchNormalizationForwardInference(g->dnn, CUDNN_BATCHNORM_SPATIAL, &root, &zero, t, g->ones,
                                                     t, factor, t, g->ones, g->zeros, g->zeros, norm, 0)) ||
         DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, factor, &one, t, factor, &zero, t, factor)) ||
-        DNN(who, cudnnActivationForward(g->dnn, cap, &one, t, factor, &zero, t, factor)) ||
+        DNN(who, cudnnActivationForward(g->dnn, b->cap_1, &one, t, factor, &zero, t, factor)) ||
         arena_call(g, ARENA_SCALE, true, n, factor, NULL, x, err);
-    if (cap) cudnnDestroyActivationDescriptor(cap);
     if (t) cudnnDestroyTensorDescriptor(t);
     return rc ? -1 : 0;
 }
@@ -182,7 +178,7 @@ static int cuda_queue_results(struct backend *b, struct slot z, const struct ten
                                         cudaMemcpyDeviceToHost, g->compute))) ||
             CUDA(what, cudaMemcpyAsync((char *)r->pinned + first, at(&z, k), bytes, cudaMemcpyDeviceToHost,
                                        g->compute)) ||
-            CUDA(what, cudaEventRecord(r->there, g->compute)))
+            CUDA(what, cudaEventRecord(g->there[b->next_results], g->compute)))
             return -1;
         r->n_norms = (size_t)n_norms;
         r->part = bytes;
@@ -200,7 +196,9 @@ static int cuda_take_results(struct backend *b, float *z, float *norms, struct e
     for (int k = 0; k < b->n_gpus; k++) {
         struct step_results *r = &b->gpu[k].results[which];
         if (!r->part) continue;
-        if (gpu_use(&b->gpu[k], err) || CUDA("a step's results", cudaEventSynchronize(r->there))) return -1;
+        if (gpu_use(&b->gpu[k], err) ||
+            CUDA("a step's results", cudaEventSynchronize(b->gpu[k].there[which])))
+            return -1;
         if (k == 0) memcpy(norms, r->pinned, r->n_norms * sizeof *norms);
         memcpy((char *)z + (size_t)k * r->part, (float *)r->pinned + STEP_MAX_NORMS, r->part);
         r->part = 0;

@@ -33,25 +33,25 @@ static int staging_begin(struct backend *b, struct gpu *g, size_t bytes, struct 
     struct staging *s = &g->staging[b->next_staging];
     *out = s;
     if (gpu_use(g, err) || staging_grow(g, s, bytes, err)) return -1;
-    return CUDA(NULL, cudaEventSynchronize(s->copied));
+    return CUDA(NULL, cudaEventSynchronize(g->copied[s - g->staging]));
 }
 
 /* Copies from pinned memory to the device on the copy stream, after the compute stream has read what was
  * there. The compute stream waits for the copy. */
 static int staging_send(struct gpu *g, struct staging *s, size_t bytes, struct error *err)
 {
-    return CUDA(NULL, cudaStreamWaitEvent(g->copy, s->consumed, 0)) ||
+    return CUDA(NULL, cudaStreamWaitEvent(g->copy, g->consumed[s - g->staging], 0)) ||
                    CUDA(NULL,
                         cudaMemcpyAsync(s->device, s->pinned, bytes, cudaMemcpyHostToDevice, g->copy)) ||
-                   CUDA(NULL, cudaEventRecord(s->copied, g->copy)) ||
-                   CUDA(NULL, cudaStreamWaitEvent(g->compute, s->copied, 0))
+                   CUDA(NULL, cudaEventRecord(g->copied[s - g->staging], g->copy)) ||
+                   CUDA(NULL, cudaStreamWaitEvent(g->compute, g->copied[s - g->staging], 0))
                ? -1
                : 0;
 }
 
 static int staging_done(struct gpu *g, struct staging *s, struct error *err)
 {
-    return CUDA(NULL, cudaEventRecord(s->consumed, g->compute));
+    return CUDA(NULL, cudaEventRecord(g->consumed[s - g->staging], g->compute));
 }
 
 /*
@@ -77,7 +77,8 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
         g->small_at += round_up(n_bytes);
         return CUDA(NULL, cudaMemcpyAsync(to, from, n_bytes, cudaMemcpyHostToDevice, g->compute));
     }
-    if (staging_grow(g, s, n_bytes, err) || CUDA(NULL, cudaEventSynchronize(s->copied))) return -1;
+    if (staging_grow(g, s, n_bytes, err) || CUDA(NULL, cudaEventSynchronize(g->copied[s - g->staging])))
+        return -1;
     memcpy(s->pinned, values, n_bytes);
     return staging_send(g, s, n_bytes, err) ||
                    CUDA(NULL,
