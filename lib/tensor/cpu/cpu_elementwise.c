@@ -219,18 +219,24 @@ static void curve_backward(struct backend *b, const struct op_desc *d, const str
     });
 }
 
+static bool is_dense(const struct view *v) { return v->px_stride == (size_t)v->inner; }
+
 static void each_value_forward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
     struct view x0 = view_of(b, &io->x[0], &d->x[0]), out = view_of(b, &io->y, &d->y), others[OP_MAX_INPUTS];
     const float *mask = slot_at(&io->mask);
     struct act act = act_of(d);
-    for (int k = 1; k < d->n_x; k++)
+    bool dense = d->kind != OP_MULTIPLY && is_dense(&x0) && is_dense(&out);
+    for (int k = 1; k < d->n_x; k++) {
         others[k] = view_of(b, &io->x[k], &d->x[k]);
+        dense = dense && is_dense(&others[k]);
+    }
+    const int step = dense ? out.w : 1; /* pixels that are taken together */
     EACH_ROW(out, {
-        for (int x = 0; x < out.w; x++) {
+        for (int x = 0; x < out.w; x += step) {
             float *to = at(&out, n, block, y, x);
             const float *from = at(&x0, n, block, y, x);
-            size_t inner = (size_t)out.inner;
+            size_t inner = (size_t)out.inner * (size_t)step;
             if (d->kind == OP_MULTIPLY) {
                 b->k->multiply(to, from, mask + (size_t)n * (size_t)d->y.c + (size_t)block * inner, inner);
                 continue;
