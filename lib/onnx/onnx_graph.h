@@ -8,10 +8,12 @@
 
 #include "base/mem.h"
 #include "net/net.h"
+#include "net/net_int8.h"
 #include "onnx/onnx.h"
 #include "onnx.pb-c.h"
 
 struct graph {
+    struct net_int8 int8; /* layers NULL: everything in floats */
     const struct net *net;
     struct arena arena;
     struct error *err;

@@ -29,6 +29,7 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 #include "base/text.h"
 #include "io/io.h"
 #include "net/net_decisions.h"
+#include "onnx/onnx_int8.h"
 #include "onnx/onnx_rename.h"
 
 /* The opset in which Softmax got its present meaning. Every runtime of the last years reads it. */
@@ -304,11 +305,16 @@ static const char *rescaling(struct graph *g, const struct net_layer *l, const c
 static const char *convolution(struct graph *g, const struct net_layer *l, const char *from, bool depthwise)
 {
     const struct net_weight *bias = weight(l, WEIGHT_BIAS);
+    bool bytes = graph_int8_is_kernel(g, (int)(l - g->net->layers));
     const char *out = l->activation == ACTIVATION_LINEAR ? l->name : graph_name(g, "%s/linear", l->name);
     Onnx__NodeProto *n = graph_node(g, "Conv", out, out);
     graph_input(g, n, from);
-    graph_input(g, n, kernel(g, weight(l, depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL), depthwise));
-    if (bias) graph_input(g, n, copied(g, bias));
+    if (bytes)
+        graph_int8_weights(g, n, (int)(l - g->net->layers));
+    else
+        graph_input(g, n,
+                    kernel(g, weight(l, depthwise ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL), depthwise));
+    if (bias && !bytes) graph_input(g, n, copied(g, bias));
     window_attributes(g, n, l, true);
     graph_int(g, n, "group", depthwise ? g->net->layers[l->inputs[0]].output.dim[2] : l->groups);
     return activated(g, out, l->name, l->activation, 6);
@@ -429,7 +435,8 @@ static const char *layer(struct graph *g, const struct net_layer *l)
                              : graph_transposed(g, g->image, graph_name(g, "%s/nchw", l->name), true);
     case LAYER_CONV2D: return convolution(g, l, from, false);
     case LAYER_DEPTHWISE_CONV2D: return convolution(g, l, from, true);
-    case LAYER_BATCH_NORM: return batch_norm(g, l, from);
+    case LAYER_BATCH_NORM: /* a convolution in bytes has taken its norm in */
+        return graph_int8_is_kernel(g, l->inputs[0]) ? from : batch_norm(g, l, from);
     case LAYER_ACTIVATION:
     case LAYER_RELU: return activation_layer(g, l, from);
     case LAYER_MAX_POOL:
@@ -591,13 +598,13 @@ static int build_and_write(struct graph *g, const char *path)
     g->image = graph_free_name(g, g->image);
     g->probs = graph_free_name(g, g->form->output_name);
     for (int i = 0; i < n->n_layers && !g->failed; i++)
-        g->value[i] = layer(g, &n->layers[i]);
+        g->value[i] = graph_int8_value(g, i, layer(g, &n->layers[i]));
     const char *last = g->failed ? NULL : g->value[n->output];
     if (last && out->rank == 3 && !g->form->nchw)
         last = graph_transposed(g, last, graph_name(g, "%s/nhwc", n->layers[n->output].name), false);
     graph_input(g, graph_node(g, "Identity", g->probs, g->probs), last ? last : "");
     properties(g, &p);
-    if (g->failed || (!g->form->logits && graph_rename(g))) g->failed = true;
+    if (g->failed || (!g->form->logits && !g->form->int8 && graph_rename(g))) g->failed = true;
     Onnx__ValueInfoProto *from = value_info(g, g->image, g->form->nchw ? nchw : in->dim, 3),
                          *to = value_info(g, g->probs, g->form->nchw && out->rank == 3 ? out_nchw : out->dim,
                                           out->rank);
@@ -634,9 +641,11 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
         return error_set(err, EX_DATAERR, "the network does not end in a softmax, so it has no logits");
     if (in->rank != 3 || in->dim[0] < 1 || in->dim[1] < 1)
         return error_set(err, EX_DATAERR, "the network's input size is unknown, and ONNX paddings need it");
+    if (form->int8 && net_int8_read(&g.int8, n, err)) return error_prefix(err, "'%s'", path);
     g.value = mem_zalloc((size_t)n->n_layers, sizeof *g.value, err);
     int rc = g.value ? build_and_write(&g, path) : -1;
     arena_release(&g.arena);
+    net_int8_release(&g.int8);
     free(g.value);
     free(g.nodes);
     free(g.tensors);

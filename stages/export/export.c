@@ -51,8 +51,8 @@ static int check_options(const struct export_options *o, struct error *err)
         return error_set(err, EX_UNAVAILABLE,
                          "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and "
                          "libonnx-dev, and build again)");
-    if (o->precision == EXPORT_INT8 && o->to != TO_TFJS)
-        return error_set(err, EX_USAGE, "--precision int8 goes with --to tfjs");
+    if (o->precision == EXPORT_INT8 && o->to != TO_TFJS && o->to != TO_ONNX)
+        return error_set(err, EX_USAGE, "--precision int8 goes with --to tfjs or onnx");
     if (o->precision == EXPORT_INT8 && o->quantize > QUANTIZE_NONE)
         return error_set(err, EX_USAGE,
                          "--precision int8 stores its own small kernels: leave --quantize away");
@@ -130,6 +130,22 @@ static int write_keras(const struct export *x, const char *file, struct error *e
     return rc;
 }
 
+/* An int8 model is measured as the folder that it would be, beside the file. */
+static int measure(struct export *x, const char *file, struct error *err)
+{
+    struct text made = TEXT_EMPTY, target = TEXT_EMPTY;
+    if (x->opt->precision != EXPORT_INT8) return export_accuracy(x, x->opt->model, NULL, err);
+    int rc = io_mkdirs_for(file, err) || net_begin_folder(file, &made, &target, err) ||
+                     net_write_tfjs_as(&x->net, made.data, NET_WHOLE, err) ||
+                     export_accuracy(x, x->opt->model, made.data, err)
+                 ? -1
+                 : 0;
+    if (made.data) net_abandon_folder(made.data);
+    text_release(&made);
+    text_release(&target);
+    return rc;
+}
+
 static int write_file(struct export *x, struct error *err)
 {
     const struct export_options *o = x->opt;
@@ -137,9 +153,10 @@ static int write_file(struct export *x, struct error *err)
     bool onnx = o->to == TO_ONNX;
     struct onnx_form form = ONNX_FORM_DEFAULTS;
     const char *ending = onnx ? ".onnx" : text_ends(o->common.output, ".keras") ? ".keras" : ".h5";
+    form.int8 = o->precision == EXPORT_INT8;
     form.nchw = o->layout == LAYOUT_NCHW || (o->layout == LAYOUT_AUTO && onnx_was_nchw(&x->net));
     int rc = file_in(o->common.output, ending, &file, &folder, err) ||
-                     (o->shards && export_accuracy(x, o->model, NULL, err)) ||
+                     (o->shards && measure(x, file.data, err)) ||
                      (onnx ? onnx_write(&x->net, file.data, &form, err) : write_keras(x, file.data, err)) ||
                      export_card(x, folder.data, folder.data, file_name(file.data), err)
                  ? -1

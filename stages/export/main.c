@@ -26,10 +26,11 @@ static const struct option_row rows[] = {
            "tfjs and demo: store kernels smaller; one-dimensional tensors (batch norm, biases) stay float32; "
            "auto: none for tfjs, uint16 for demo",
            CHOICES("auto|none|float16|uint16|uint8")),
-    OPTION(struct export_options, CHOICE, 0, "precision", precision, "P",
-           "tfjs: int8 writes a model that is computed with bytes, several times as fast; its scales are "
-           "chosen on training pictures of --shards, and what it loses is measured on --split",
-           CHOICES("fp32|int8")),
+    OPTION(
+        struct export_options, CHOICE, 0, "precision", precision, "P",
+        "tfjs and onnx: int8 writes a model that is computed with bytes, several times as fast; scales are "
+        "chosen on training pictures of --shards, and what it loses is measured on --split",
+        CHOICES("fp32|int8")),
     OPTION(struct export_options, INT, 0, "calibration", calibration, "N",
            "--precision int8: the training pictures that are looked at", RANGE(1, 1e6)),
     OPTION(struct export_options, FLAG, 0, "fold-temperature", fold_temperature, NULL,
