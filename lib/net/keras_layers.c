@@ -552,7 +552,8 @@ static int unknown(const struct keras_call *c, struct error *err)
             err, EX_DATAERR,
             "is a 'Lambda': it holds Python code, which winnow does not run; write it with layers or "
             "keras.ops, and save again");
-    return error_set(err, EX_DATAERR, "is a '%s', a kind that is not supported",
+    return error_set(err, EX_DATAERR,
+                     "is a '%s', a kind that is not supported (docs/model-folder.md lists those that are)",
                      text_for_people(shown, sizeof shown, c->class_name));
 }
 

@@ -59,7 +59,8 @@ static int read_weights(struct h5_file *f, const struct source *s, bool header_o
             err, EX_DATAERR,
             s->zip && zip_find(s->zip, "model.weights.npz")
                 ? "its weights are a NumPy archive; in Keras, load it and save it again as .keras"
-                : "it has no model.weights.h5: not a Keras 3 model, or an unknown layout of one");
+                : "it has no model.weights.h5: not a Keras 3 model, or an unknown layout of one: save it "
+                  "again with model.save('NAME.keras')");
     int rc = h5_file_read(f, &(struct h5_input){NULL, image, n_bytes}, "model.weights.h5", H5_STORE,
                           header_only, err);
     free(image);
@@ -76,7 +77,9 @@ static int read_model(struct net *n, const struct source *s, bool header_only, s
         read_json(s, "metadata.json", METADATA_BYTES, &about, err))
         goto out;
     if (!config) {
-        error_set(err, EX_DATAERR, "a zip archive without config.json: not a Keras 3 model");
+        error_set(err, EX_DATAERR,
+                  "a zip archive without config.json, so not a Keras 3 model: save one with "
+                  "model.save('NAME.keras')");
         goto out;
     }
     const cJSON *version = net_json_get(about, "keras_version"), *own = net_json_get(about, "winnow");

@@ -174,9 +174,11 @@ static int shape_wrong(const struct net_layer *l, const struct h5_weight *from, 
                        struct error *err)
 {
     char shown[128], a[NET_SHAPE_TEXT_BYTES], b[NET_SHAPE_TEXT_BYTES];
-    return error_set(err, EX_DATAERR, "layer '%s': weight '%s' has shape %s, must be %s", l->name,
-                     text_for_people(shown, sizeof shown, from->name), net_shape_text(a, &from->shape),
-                     net_shape_text(b, want));
+    return error_set(err, EX_DATAERR,
+                     "layer '%s': weight '%s' has shape %s, must be %s: these are the weights of another "
+                     "model, so save both together",
+                     l->name, text_for_people(shown, sizeof shown, from->name),
+                     net_shape_text(a, &from->shape), net_shape_text(b, want));
 }
 
 /* The shape that the weight has in winnow: another wording of the same values. */
@@ -269,7 +271,11 @@ static int name_left_record(const struct taking *t, size_t at, struct error *err
         l = &t->n->layers[i];
     }
     if (!same)
-        return error_set(err, EX_DATAERR, "the file has weights for '%s', which is not a layer", layer);
+        return error_set(
+            err, EX_DATAERR,
+            "the file has weights for '%s', which is not a layer: they are those of another model, so save "
+            "both together",
+            layer);
     if (!t->legacy)
         return error_set(err, EX_DATAERR, "layer '%s' (%s) takes no weight '%s/vars/%s', but the file has it",
                          same->own, layer_kind_name(l->kind), layer, name);

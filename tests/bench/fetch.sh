@@ -2,11 +2,13 @@
 # fetch against curl, wget under xargs, and aria2: many small pictures from an nginx of its own on the loopback, output on tmpfs.
 # Prints a table of medians: wall and CPU seconds, files a second, peak memory of the largest process, nginx's CPU. Never fails.
 # usage: fetch.sh [N_FILES [ROUNDS]]     20000 and 3 by default; 818 MB a run
+# ONLY=fetch: without the peers but curl, and with --rights ignore beside. BEFORE=FOLDER then adds the fetch of another build.
 # REALTIME=1 (root): all of them, and nginx, before everything else on the machine (SCHED_FIFO): comparable walls on a machine that is not quiet.
 # A machine-wide lock keeps two benchmarks apart where flock and the lock's folder exist; peers take turns within a round.
 set -u
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 BIN=${BIN:-$TOP/bin}
+BEFORE=${BEFORE:+$(realpath "$BEFORE")}
 case $BIN in /*) ;; *) BIN=$TOP/$BIN ;; esac
 N=${1:-20000} ROUNDS=${2:-3}
 for tool in nginx python3 curl; do
@@ -92,8 +94,13 @@ if [ "${ONLY:-}" = fetch ]; then
     round() {
         # shellcheck disable=SC2086
         measure "fetch, HTTP/1.1" ../fetch $POLITE --store s --label x ../list -o out.tsv --rejects rejects.tsv
+        # shellcheck disable=SC2086
+        [ -z "${BEFORE:-}" ] || measure "fetch before" ../before $POLITE --store s --label x ../list -o out.tsv --rejects rejects.tsv
+        # shellcheck disable=SC2086
+        measure "fetch, --rights ignore" ../fetch $POLITE --rights ignore --store s --label x ../list -o out.tsv --rejects rejects.tsv
         measure "curl -Z, HTTP/1.1" curl -s --http1.1 --parallel --parallel-max 64 --config ../list.curl
     }
+    [ -z "${BEFORE:-}" ] || ln -s "$BEFORE/fetch" before
 fi
 cat www/*/*.jpg >/dev/null
 # One run that does not count: the first to fill this much of a tmpfs pays for memory that the others find ready.
@@ -116,6 +123,11 @@ def med(name, i):
     return statistics.median(r[i] for r in rows[name]) if name in rows else float("nan")
 h1 = "fetch, HTTP/1.1"
 print("\nratios: HTTP/1.1 wall %.2f of curl's, CPU %.2f of curl's" % (med(h1, 0) / med("curl -Z, HTTP/1.1", 0), med(h1, 1) / med("curl -Z, HTTP/1.1", 1)))
+for other in ("fetch before", "fetch, --rights ignore"):
+    if other in rows:
+        pairs = lambda i: statistics.median(a[i] / b[i] for a, b in zip(rows[h1], rows[other]))
+        least = lambda i: min(r[i] for r in rows[h1]) / min(r[i] for r in rows[other])
+        print("        against %s, round by round: wall %.3f, CPU %.3f; the best of each: wall %.3f, CPU %.3f" % (other, pairs(0), pairs(1), least(0), least(1)))
 if "fetch, HTTP/2 + TLS" in rows:
     h2 = "fetch, HTTP/2 + TLS"
     print("        HTTP/2 wall %.2f of curl's, CPU %.2f of curl's" % (med(h2, 0) / med("curl -Z, HTTP/2 + TLS", 0), med(h2, 1) / med("curl -Z, HTTP/2 + TLS", 1)))

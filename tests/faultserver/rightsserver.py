@@ -4,7 +4,8 @@
 usage: rightsserver.py CASES_FILE PORT_FILE LOG_FILE
 
 CASES_FILE is read again for each request. Its columns: name robots tdmrep headers path ...; \\n in a cell ends a line. Row N (from 1) is the host
-127.1.X.Y of that number, on the one port that PORT_FILE names; any path but the two files is a picture with those header lines. A cell
+127.1.X.Y of that number, on the one port that PORT_FILE names; any path but the two files is a picture with those header lines, or a
+web page with those after a first line "!page". A cell
 of a file: empty is 404; "!NNN" is that status, "!301 /path TEXT" a redirect to TEXT, "!gzip TEXT" and "!br TEXT" come coded, "!pad N TEXT" is TEXT
 and then N bytes of comment, "!nest N" is N opening brackets, "!hang" never answers. One log line for each request: number, path.
 """
@@ -81,6 +82,9 @@ class Handler(BaseHTTPRequestHandler):
             self.say(302, b"", "Location: " + self.path[3:], *(h for h in case["headers"].split("\n") if h))
         else:
             tag = '"%d"' % number
+            if case["headers"].startswith("!page\n"):
+                self.say(200, b"<!doctype html><title>log in</title>" + b" " * 100, "Content-Type: text/html", *case["headers"].split("\n")[1:])
+                return
             headers = [h for h in case["headers"].split("\n") if h] + ["ETag: " + tag]
             if self.headers.get("If-None-Match") == tag:
                 self.say(304, b"", *headers)

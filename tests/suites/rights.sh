@@ -172,6 +172,10 @@ for _ in 1 2 3 4 5; do
     seen="$seen $(awk -F'\t' '$2 ~ /jpg/ { print $2 }' log | tr '\n' ' ')"
 done
 is "$(tr ' ' '\n' <<<"$seen" | grep . | sort | uniq -c | awk '{ print $1 }' | sort -u) $(tr ' ' '\n' <<<"$seen" | grep . | sort -u | wc -l)" "1 10" "five runs in turn ask about all five pictures of each host"
+say '||!page\nX-Robots-Tag: noai\ntdm-reservation: 1' '||!page\ntdm-reservation: 1' >cases.tsv
+: >log
+fetch --store field --root . --recheck-rights --rights-changed takedown ten 2>err
+is "$? $(rows out.tsv) $(grep -c jpg log) $(cat err)" "0 10 2 " "a login page in front of the pictures takes nothing down, and nothing more is asked"
 say '||' '!401||tdm-reservation: 1' >cases.tsv
 fetch --store field --root . --recheck-rights --rights-changed takedown ten 2>err
 is "$(find field/objects -type f | wc -l) $(head -1 err | cut -c1-30)" "5 fetch: 5 pictures in the store" "a robots.txt that is refused hides nothing"
