@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/simd.h"
+#include "image/edge_width.h"
 
 /* --- brightness --- */
 
@@ -483,7 +484,7 @@ int picture_stats(const struct image *m, struct picture_stats *out, struct error
     if (m->channels == 1) gray_brightness(counts[0], n, out->brightness);
     if ((coarse && colour_brightness(m, coarse, out->brightness, err)) || reduce(&small, m, err)) goto out;
     edges_and_grays(&small, out);
-    rc = 0;
+    rc = edge_width(m, &out->edge_width, err);
 out:
     free(coarse);
     image_release(&small);

@@ -10,7 +10,8 @@
 
 /* Those that need all pictures come after the checks of single ones, and those of the set last. */
 enum audit_check {
-    CHECK_OFF_TOPIC = N_CHECKS,
+    CHECK_SOFT_EDGES = N_CHECKS,
+    CHECK_OFF_TOPIC,
     CHECK_NEAR_EMPTY,
     CHECK_OVER_FULL,
     CHECK_PREDICTS,

@@ -29,6 +29,7 @@ static const char *const says[N_ALL_CHECKS] = {
     [CHECK_ODD_SIZE] = "The size is far from that of the other pictures.",
     [CHECK_ODD_ASPECT_RATIO] = "The picture is very long or very tall.",
     [CHECK_GRAYSCALE] = "The file has no colours.",
+    [CHECK_SOFT_EDGES] = "There are edges, and all of them are soft: out of focus, shaken or enlarged.",
     [CHECK_OFF_TOPIC] = "The picture resembles no other: it may belong in no class.",
     [CHECK_NEAR_EMPTY] = "The class has far fewer rows than the others.",
     [CHECK_OVER_FULL] = "The class has far more rows than the others.",
@@ -38,8 +39,8 @@ static const char *const says[N_ALL_CHECKS] = {
 
 const char *audit_check_name(int check)
 {
-    static const char *const names[] = {"off_topic", "near_empty_class", "over_full_class", "predicts_label",
-                                        "weak_cluster"};
+    static const char *const names[] = {"soft_edges",      "off_topic",      "near_empty_class",
+                                        "over_full_class", "predicts_label", "weak_cluster"};
     return check < N_CHECKS ? picture_check_names[check] : names[check - N_CHECKS];
 }
 
@@ -75,7 +76,7 @@ static int put_checks(struct text *t, const struct finding *findings, size_t n, 
     for (int c = 0; c < N_ALL_CHECKS; c++)
         start[c + 1] += start[c];
     for (int k = 0; rc == 0 && k < N_ALL_CHECKS; k++) {
-        int c = (k + N_CHECKS + 1) % N_ALL_CHECKS; /* what concerns the whole set comes first */
+        int c = (k + CHECK_NEAR_EMPTY) % N_ALL_CHECKS; /* what concerns the whole set comes first */
         if (start[c + 1] == start[c]) continue;
         rc = text_puts(t, comma, err) || put_check(t, findings + start[c], start[c + 1] - start[c], err) ? -1
                                                                                                          : 0;

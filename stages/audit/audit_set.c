@@ -41,6 +41,7 @@ int audit_columns_find(struct audit_columns *c, const struct manifest_reader *r,
             return error_set(err, EX_DATAERR,
                              "'%s' has no column '%s': run validate --with stats (or pdq,stats) first",
                              r->name, needed[i].name);
+    c->edge_width = manifest_column(s, "edge_width");
     c->label = manifest_column(s, "label");
     c->group = manifest_column(s, "group");
     c->xxh128 = manifest_column(s, "xxh128");
@@ -82,6 +83,10 @@ int audit_row_measures(struct picture_measures *m, const struct audit_columns *c
     }
     if (side(&m->width, r, c->width, err) || side(&m->height, r, c->height, err)) return -1;
     m->gray = text_starts(r->fields[c->mode], "gray");
+    const char *edges = manifest_field(r, c->edge_width);
+    m->edge_width = 0;
+    if (*edges && (!parse_number(edges, &m->edge_width) || !(m->edge_width > 0 && m->edge_width <= 1e6)))
+        return row_error(r, "edge_width", edges, err);
     return 0;
 }
 

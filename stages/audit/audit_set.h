@@ -44,7 +44,7 @@ struct audit_set {
 
 /* The columns of the manifest, by their index; -1 where there is none. */
 struct audit_columns {
-    int path, label, mode, width, height, stats[6];
+    int path, label, mode, width, height, stats[6], edge_width;
     int group, xxh128, url, bytes, format, frames, orientation;
 };
 

@@ -248,6 +248,11 @@ static int find_pictures(struct audit *a, struct manifest_source *source, const 
                 goto out;
             fields[2 + i] = format_real(text[i], score[i]);
         }
+        double soft = soft_edges_score(&m);
+        snprintf(measure, sizeof measure, "edge_width=%g", m.edge_width);
+        if (soft < SOFT_EDGES_THRESHOLD &&
+            add_finding(a, CHECK_SOFT_EDGES, soft, SOFT_EDGES_THRESHOLD, fields[0], fields[1], measure, err))
+            goto out;
         if (scores && manifest_writer_row(scores, NULL, fields, err)) goto out;
     }
     rc = got ? -1 : manifest_source_check(source, err);

@@ -46,7 +46,8 @@ static const struct option_table table = {
         "Reads what validate --with stats wrote. Writes a row for each finding, worst first within a check: "
         "check path label score threshold measure. A score is 0..1, low is bad.\n\n"
         "Checks of pictures, as CleanVision defines them: dark light blurry low_information odd_size "
-        "odd_aspect_ratio grayscale. Checks of the set: near_empty_class over_full_class predicts_label. "
+        "odd_aspect_ratio grayscale; and soft_edges, "
+        "which is blur as one sees it. Checks of the set: near_empty_class over_full_class predicts_label. "
         "With --features: off_topic, and with --predictions weak_cluster.",
     .rows = rows,
     .min_operands = 0,

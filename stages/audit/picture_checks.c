@@ -63,6 +63,11 @@ void picture_check_scores(double score[N_CHECKS], double threshold[N_CHECKS],
     score[CHECK_GRAYSCALE] = m->gray ? 0 : 1;
 }
 
+double soft_edges_score(const struct picture_measures *m)
+{
+    return m->edge_width > 0 ? fmin(SOFT_EDGES_THRESHOLD * SOFT_EDGE / m->edge_width, 1) : 1;
+}
+
 const char *picture_check_measure(char *out, size_t out_bytes, enum picture_check check,
                                   const struct picture_measures *m)
 {

@@ -29,6 +29,7 @@ struct picture_measures {
     double brightness_5, brightness_99;                     /* percentiles, 0..1 */
     double brightness, entropy, blurriness, blurriness_std; /* those of lib/image/picture_stats.h */
     bool gray;                                              /* has no colours: any gray mode of validate */
+    double edge_width;                                      /* of lib/image/edge_width.h; 0: unknown */
 };
 
 /* Which sizes are ordinary in a set: half the gap around the middle. */
@@ -48,6 +49,16 @@ struct size_rule size_rule_from(double *sizes, size_t n);
 /* threshold [c]: check c finds something where score [c] is below it. */
 void picture_check_scores(double score[N_CHECKS], double threshold[N_CHECKS],
                           const struct picture_measures *m, struct size_rule rule);
+
+/*
+ * Beside CleanVision's check of blur, which takes a ramp without any edge for blurred and a blur of 17 x 17
+ * pixels for sharp: edges that are nearly all wider than SOFT_EDGE pixels, in a copy of at most 512. Sharp
+ * pictures have 1 to 2.2. The score is at most 1, and SOFT_EDGES_THRESHOLD at SOFT_EDGE; 1 where the width
+ * is unknown.
+ */
+#define SOFT_EDGE 4.0
+#define SOFT_EDGES_THRESHOLD 0.5
+double soft_edges_score(const struct picture_measures *m);
 
 /* The measure that a score was made of, for people: "brightness_99=0.21". Returns out. */
 const char *picture_check_measure(char *out, size_t out_bytes, enum picture_check check,

@@ -29,8 +29,8 @@ static bool wants(const struct validate_options *o, const char *what)
     return o->with && listed(o->with, what);
 }
 
-static const char *const stat_columns[] = {"brightness", "brightness_5", "brightness_99",
-                                           "entropy",    "blurriness",   "blurriness_std"};
+static const char *const stat_columns[] = {"brightness", "brightness_5",   "brightness_99", "entropy",
+                                           "blurriness", "blurriness_std", "edge_width"};
 #define N_STATS (sizeof stat_columns / sizeof *stat_columns)
 
 const char *const *validate_adds(const struct validate_options *opt,
@@ -110,7 +110,7 @@ static const char *broken_rule(const struct validate_options *o, const struct de
 /* --- the memory --------------------------------------------------------------------------------- */
 
 /* Increase this when the same picture and options give another answer than before. */
-#define ANSWERS_VERSION 3
+#define ANSWERS_VERSION 4
 #define KEPT "kept"
 
 /* Writes down everything that the answer depends on, except the picture. */
@@ -301,9 +301,10 @@ static int done(void *context, const char *const *fields, const struct decoded *
                                          s->brightness[BRIGHTNESS_99],
                                          s->entropy,
                                          s->blurriness,
-                                         s->gray_counts_std};
+                                         s->gray_counts_std,
+                                         s->edge_width};
         for (size_t i = 0; i < N_STATS; i++)
-            values[n++] = format_real(stats[i], numbers[i]);
+            values[n++] = i == N_STATS - 1 && s->edge_width == 0 ? "" : format_real(stats[i], numbers[i]);
     }
     return remember(r, d, KEPT, values, NULL, err) || keep(r, fields, values, err) ? -1 : 0;
 }

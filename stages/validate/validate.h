@@ -26,7 +26,7 @@ struct validate_options {
     }
 
 /* format width height orientation frames mode, then the columns of --icc, --markers and --with. */
-#define VALIDATE_MOST_ADDS 20
+#define VALIDATE_MOST_ADDS 21
 const char *const *validate_adds(const struct validate_options *opt,
                                  const char *names[VALIDATE_MOST_ADDS + 1]);
 
