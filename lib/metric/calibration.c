@@ -1,10 +1,12 @@
 /* calibration.c: measures whether a confidence of 0.9 is right nine times out of ten, and fits
  * the temperature that makes it so. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "io/spill.h"
 #include "metric/classification.h"
 #include "metric/sort.h"
@@ -142,43 +144,84 @@ static void logits_of(const double *z, const double *p, size_t row, size_t k, do
         out[j] -= top;
 }
 
-/* The negative log-likelihood at inverse temperature b, and its first two derivatives in b.
- * z has rows minus their maximum. */
-static double nll_at(const double *z, const int32_t *label, size_t n, size_t k, double b, double *slope,
-                     double *curvature)
+#define NLL_ROWS ((size_t)2048) /* whose terms are computed together */
+#define NLL_BLOCKS 64           /* at most so many of them before their sums */
+
+/* What a row adds to the negative log-likelihood and to its derivatives. */
+struct nll_term {
+    double loss, slope, curvature;
+};
+
+struct nll {
+    const double *z; /* rows minus their maximum */
+    const int32_t *label;
+    size_t n, k, begin; /* begin: the first row of these blocks */
+    double b;
+    struct nll_term *terms; /* [NLL_BLOCKS * NLL_ROWS] */
+    unsigned threads;
+    atomic_size_t next;
+};
+
+static void compute_terms(void *context, unsigned worker)
+{
+    struct nll *l = context;
+    size_t k = l->k, block;
+    (void)worker;
+    while ((block = atomic_fetch_add(&l->next, 1)) < NLL_BLOCKS && l->begin + block * NLL_ROWS < l->n)
+        for (size_t j = 0, i; j < NLL_ROWS && (i = l->begin + block * NLL_ROWS + j) < l->n; j++) {
+            const double *row = l->z + i * k;
+            double sum = 0, first = 0, second = 0;
+            for (size_t c = 0; c < k; c++) {
+                double e = exp(row[c] * l->b);
+                sum += e;
+                first += e * row[c];
+                second += e * row[c] * row[c];
+            }
+            first /= sum;
+            /* cppcheck-suppress invalidFunctionArg ; k >= 2: the sum is not 0 */
+            l->terms[block * NLL_ROWS + j] =
+                (struct nll_term){log(sum) - l->b * row[l->label[i]], first - row[l->label[i]],
+                                  second / sum - first * first};
+        }
+}
+
+/* The negative log-likelihood at inverse temperature b, and its first two derivatives in b. Terms are made by
+ * all threads, and summed in the order of the rows. */
+static double nll_at(struct nll *l, double b, double *slope, double *curvature)
 {
     double total = 0, d1 = 0, d2 = 0;
-    for (size_t i = 0; spill_step(i) < n; i++) {
-        const double *row = z + i * k;
-        double sum = 0, first = 0, second = 0;
-        for (size_t j = 0; j < k; j++) {
-            double e = exp(row[j] * b);
-            sum += e;
-            first += e * row[j];
-            second += e * row[j] * row[j];
+    l->b = b;
+    for (l->begin = 0; l->begin < l->n; l->begin += NLL_BLOCKS * NLL_ROWS) {
+        size_t n = l->n - l->begin < NLL_BLOCKS * NLL_ROWS ? l->n - l->begin : NLL_BLOCKS * NLL_ROWS;
+        spill_breathe();
+        atomic_store(&l->next, 0);
+        parallel_run(n > 4 * NLL_ROWS ? l->threads : 1, compute_terms, l);
+        for (size_t i = 0; i < n; i++) {
+            total += l->terms[i].loss;
+            d1 += l->terms[i].slope;
+            d2 += l->terms[i].curvature;
         }
-        first /= sum;
-        /* cppcheck-suppress invalidFunctionArg ; k >= 2: the sum is not 0 */
-        total += log(sum) - b * row[label[i]];
-        d1 += first - row[label[i]];
-        d2 += second / sum - first * first;
     }
-    *slope = d1 / (double)n;
-    *curvature = d2 / (double)n;
-    return total / (double)n;
+    *slope = d1 / (double)l->n;
+    *curvature = d2 / (double)l->n;
+    return total / (double)l->n;
 }
 
 int temperature_fit(struct temperature_fit *out, const double *z, const double *p, const int32_t *label,
-                    size_t n_rows, int n_classes, struct error *err)
+                    size_t n_rows, int n_classes, unsigned threads, struct error *err)
 {
     size_t k = (size_t)n_classes;
     double low = 1 / HIGHEST_TEMPERATURE, high = 1 / LOWEST_TEMPERATURE, b = 1, slope, curvature;
     double *shifted = spill_alloc(n_rows * k * sizeof *shifted, err);
-    if (!shifted) return -1;
+    struct nll l = {.z = shifted, .label = label, .n = n_rows, .k = k, .threads = threads};
+    if (!shifted || !(l.terms = mem_alloc(NLL_BLOCKS * NLL_ROWS * sizeof *l.terms, err))) {
+        spill_free(shifted);
+        return -1;
+    }
     for (size_t i = 0; spill_step(i) < n_rows; i++)
         logits_of(z, p, i, k, shifted + i * k);
     *out = (struct temperature_fit){0};
-    out->nll_before = nll_at(shifted, label, n_rows, k, 1, &slope, &curvature);
+    out->nll_before = nll_at(&l, 1, &slope, &curvature);
     for (int step = 0; step < 200 && high - low > 1e-13 * b; step++) {
         double next;
         if (slope > 0)
@@ -189,13 +232,14 @@ int temperature_fit(struct temperature_fit *out, const double *z, const double *
         if (!(next > low && next < high)) next = (low + high) / 2;
         bool settled = fabs(next - b) <= 1e-13 * b;
         b = next;
-        out->nll_after = nll_at(shifted, label, n_rows, k, b, &slope, &curvature);
+        out->nll_after = nll_at(&l, b, &slope, &curvature);
         if (settled) break;
     }
     out->temperature = 1 / b;
     out->at_edge =
         out->temperature > HIGHEST_TEMPERATURE * 0.999999 || out->temperature < LOWEST_TEMPERATURE * 1.000001;
     spill_free(shifted);
+    free(l.terms);
     return 0;
 }
 

@@ -122,7 +122,7 @@ struct temperature_fit {
     int at_edge;
 };
 int temperature_fit(struct temperature_fit *out, const double *z, const double *p, const int32_t *label,
-                    size_t n_rows, int n_classes, struct error *err);
+                    size_t n_rows, int n_classes, unsigned threads, struct error *err);
 /* out [n_rows][K] = softmax(z / T). */
 void temperature_apply(const double *z, const double *p, double temperature, size_t n_rows, int n_classes,
                        double *out);

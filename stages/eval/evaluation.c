@@ -1,9 +1,11 @@
 /* evaluation.c: computes all numbers once. The tables, the report and the comparison read them. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "eval.h"
 #include "io/spill.h"
 #include "report_plots.h"
@@ -159,31 +161,77 @@ static int make_view(struct view_result *v, const struct view *view, const struc
     return slice_rates(v, p, threshold, min_slice, err);
 }
 
-static int class_curves(struct evaluation *e, struct error *err)
+/* Work that is shared out by numbers: the curves of the classes, or the views. */
+struct shared_work {
+    struct evaluation *e;
+    const struct views *views;
+    const struct eval_options *o;
+    int n;
+    atomic_int next;
+    struct error *errs; /* [n] */
+    int *rcs;           /* [n] */
+    int (*one)(struct shared_work *work, int i, struct error *err);
+};
+
+static void take_numbers(void *context, unsigned worker)
 {
+    struct shared_work *w = context;
+    int i;
+    (void)worker;
+    while ((i = atomic_fetch_add(&w->next, 1)) < w->n)
+        w->rcs[i] = w->one(w, i, &w->errs[i]);
+}
+
+/* Calls one for 0..n-1. The first error by number is reported, whichever came first. */
+static int share_out(struct shared_work *w, struct error *err)
+{
+    int rc = 0;
+    w->errs = mem_zalloc((size_t)w->n + 1, sizeof *w->errs, err);
+    w->rcs = mem_zalloc((size_t)w->n + 1, sizeof *w->rcs, err);
+    if (!w->errs || !w->rcs) rc = -1;
+    if (rc == 0) parallel_run(stage_threads(&w->o->common), take_numbers, w);
+    for (int i = 0; rc == 0 && i < w->n; i++)
+        if ((rc = w->rcs[i])) *err = w->errs[i];
+    free(w->errs);
+    free(w->rcs);
+    return rc;
+}
+
+static int class_curve(struct shared_work *w, int j, struct error *err)
+{
+    struct evaluation *e = w->e;
     const struct predictions *p = e->p;
-    size_t k = (size_t)p->n_classes;
+    struct curve *c = &e->class_curves[j];
+    if (curve_make_class(c, p->p, p->label, p->n_rows, p->n_classes, j, err)) return -1;
+    e->roc_auc[j] = curve_roc_auc(c);
+    e->average_precision[j] = curve_average_precision(c);
+    e->roc_auc_intervals[j] = curve_roc_auc_interval(c, INTERVAL_Z95);
+    e->average_precision_intervals[j] = curve_average_precision_interval(c, INTERVAL_Z95);
+    return curve_keep_shown(c, REPORT_PLOT_POINTS, err);
+}
+
+static int class_curves(struct evaluation *e, const struct eval_options *o, struct error *err)
+{
+    size_t k = (size_t)e->p->n_classes;
+    struct shared_work work = {.e = e, .o = o, .n = e->p->n_classes, .one = class_curve};
     if (!(e->class_curves = mem_zalloc(k, sizeof *e->class_curves, err)) ||
         !(e->roc_auc = mem_zalloc(k, sizeof(double), err)) ||
         !(e->average_precision = mem_zalloc(k, sizeof(double), err)) ||
         !(e->roc_auc_intervals = mem_zalloc(k, sizeof(struct interval), err)) ||
-        !(e->average_precision_intervals = mem_zalloc(k, sizeof(struct interval), err)))
+        !(e->average_precision_intervals = mem_zalloc(k, sizeof(struct interval), err)) ||
+        share_out(&work, err))
         return -1;
-    for (size_t j = 0; j < k; j++) {
-        if (curve_make_class(&e->class_curves[j], p->p, p->label, p->n_rows, p->n_classes, (int)j, err))
-            return -1;
-        e->roc_auc[j] = curve_roc_auc(&e->class_curves[j]);
-        e->average_precision[j] = curve_average_precision(&e->class_curves[j]);
-        e->roc_auc_intervals[j] = curve_roc_auc_interval(&e->class_curves[j], INTERVAL_Z95);
-        e->average_precision_intervals[j] =
-            curve_average_precision_interval(&e->class_curves[j], INTERVAL_Z95);
+    for (size_t j = 0; j < k; j++)
         e->roc_auc_macro += e->roc_auc[j] / (double)k;
-        if (curve_keep_shown(&e->class_curves[j], REPORT_PLOT_POINTS, err)) return -1;
-    }
     return 0;
 }
 
-static int calibrate(struct evaluation *e, struct error *err)
+static int one_view(struct shared_work *w, int i, struct error *err)
+{
+    return make_view(&w->e->views[i], &w->views->items[i], w->e->p, w->o->threshold, w->o->min_slice, err);
+}
+
+static int calibrate(struct evaluation *e, unsigned threads, struct error *err)
 {
     const struct predictions *p = e->p;
     size_t n = p->n_rows, k = (size_t)p->n_classes;
@@ -195,7 +243,7 @@ static int calibrate(struct evaluation *e, struct error *err)
     calibration_equal_width(e->confidence, e->right, n, 10, e->width10);
     calibration_equal_width(e->confidence, e->right, n, 15, e->width15);
     if (calibration_equal_mass(e->confidence, e->right, n, 15, e->mass15, err) ||
-        temperature_fit(&e->temperature, p->z, p->p, p->label, n, p->n_classes, err))
+        temperature_fit(&e->temperature, p->z, p->p, p->label, n, p->n_classes, threads, err))
         goto out;
     for (size_t from = 0; spill_step(from) < n; from += CALIBRATE_ROWS) {
         size_t m = n - from < CALIBRATE_ROWS ? n - from : CALIBRATE_ROWS;
@@ -229,7 +277,9 @@ int evaluation_make(struct evaluation *out, const struct predictions *p, const s
         !(out->right = spill_alloc(p->n_rows, err)))
         goto fail;
     calibration_confidence(p->p, p->label, p->pred, p->n_rows, p->n_classes, out->confidence, out->right);
-    if (calibrate(out, err) || class_curves(out, err) || slice_accuracy(out, o->min_slice, err)) goto fail;
+    if (calibrate(out, stage_threads(&o->common), err) || class_curves(out, o, err) ||
+        slice_accuracy(out, o->min_slice, err))
+        goto fail;
     if (o->bootstrap > 0 && p->n_rows <= BOOTSTRAP_MAX_ROWS) {
         if (bootstrap_share(out->right, p->n_rows, (unsigned)o->bootstrap, BOOTSTRAP_SEED,
                             stage_threads(&o->common), &out->bootstrap, err))
@@ -237,12 +287,9 @@ int evaluation_make(struct evaluation *out, const struct predictions *p, const s
         out->bootstrapped = true;
     }
     if (!(out->views = mem_zalloc(views->n ? views->n : 1, sizeof *out->views, err))) goto fail;
-    for (; out->n_views < views->n; out->n_views++)
-        if (make_view(&out->views[out->n_views], &views->items[out->n_views], p, o->threshold, o->min_slice,
-                      err)) {
-            out->n_views++;
-            goto fail;
-        }
+    struct shared_work work = {.e = out, .views = views, .o = o, .n = (int)views->n, .one = one_view};
+    out->n_views = views->n;
+    if (share_out(&work, err)) goto fail;
     return 0;
 fail:
     evaluation_release(out);

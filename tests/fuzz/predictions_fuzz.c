@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!(c.accuracy >= 0 && c.accuracy <= 1)) abort();
         classification_release(&c);
     }
-    if (!temperature_fit(&t, p.z, p.p, p.label, p.n_rows, p.n_classes, &err) &&
+    if (!temperature_fit(&t, p.z, p.p, p.label, p.n_rows, p.n_classes, 1, &err) &&
         !(t.temperature >= 0.049 && t.temperature <= 20.01))
         abort();
     predictions_release(&p);

@@ -119,10 +119,10 @@ static void check_temperature(void)
     double z[] = {1, 0, 1, 0, 1, 0, 1, 0, 1, 0};
     int32_t label[] = {0, 0, 0, 0, 1};
     struct temperature_fit fit;
-    CHECK(!temperature_fit(&fit, z, NULL, label, 5, 2, &err) && !fit.at_edge);
+    CHECK(!temperature_fit(&fit, z, NULL, label, 5, 2, 2, &err) && !fit.at_edge);
     CHECK_CLOSE(fit.temperature, 1 / log(4), 1e-10, 0, "temperature");
     label[4] = 0;
-    CHECK(!temperature_fit(&fit, z, NULL, label, 5, 2, &err) && fit.at_edge);
+    CHECK(!temperature_fit(&fit, z, NULL, label, 5, 2, 2, &err) && fit.at_edge);
     double p[10];
     temperature_apply(z, NULL, 0.5, 5, 2, p);
     CHECK_CLOSE(p[0], 1 / (1 + exp(-2)), 1e-15, 0, "softmax(z/T)");
