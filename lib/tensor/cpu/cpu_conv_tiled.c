@@ -103,8 +103,9 @@ struct block {
     float *y[PIXELS];
 };
 
-/* Vectors from .. to of a block. Meanwhile the next panel is fetched, and with each panel a part of the next
- * block, so that memory is read all the time and not only with the first panel. */
+/* The panels of a block whose middle is in vectors from .. to. Meanwhile the next panel is fetched, and with
+ * each panel a part of the next block, so that memory is read all the time and not only with the first
+ * panel. */
 static void multiply(const struct tiled *t, const struct block *block, const struct block *later, int from,
                      int to)
 {
@@ -120,7 +121,7 @@ static void multiply(const struct tiled *t, const struct block *block, const str
                            .n_far = later->n ? later->n : 1};
     for (int v = 0; v < vectors; v += p.vectors) {
         p.vectors = panel_vectors(vectors - v);
-        if (v < from || v >= to) continue;
+        if (2 * v + p.vectors < 2 * from || 2 * v + p.vectors >= 2 * to) continue; /* by its middle */
         size_t first = (size_t)(v * TILE_VECTOR), floats = (size_t)(p.vectors * TILE_VECTOR) * sums_of(d);
         float *at[PIXELS];
         for (size_t i = 0; i < block->n; i++)
