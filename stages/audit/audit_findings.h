@@ -6,6 +6,7 @@
 
 #include "audit_map.h"
 #include "base/error.h"
+#include "label_next.h"
 #include "picture_checks.h"
 
 /* Those that need all pictures come after the checks of single ones, and those of the set last. */
@@ -28,13 +29,13 @@ struct finding {
 
 /*
  * One HTML file, from web/audit, that shows findings [n], which stand check by check, and the map, which may
- * be NULL; labels are the names of its labels. Pictures are not inside: it refers to them by the way from its
- * folder to root. They are blurred until they are asked for. Labels and paths come from strangers: they are
- * data of the page's script, never code, and its policy allows its own script and style and local pictures
- * only. EX_CANTCREAT.
+ * be NULL, with the pictures to label next [n_next]; labels are the names of its labels. Pictures are not
+ * inside: it refers to them by the way from its folder to root. They are blurred until they are asked for.
+ * Labels and paths come from strangers: they are data of the page's script, never code, and its policy allows
+ * its own script and style and local pictures only. EX_CANTCREAT.
  */
 int audit_page_write(const char *path, const char *root, const struct finding *findings, size_t n,
-                     const struct audit_map *map, const char *const *labels, size_t n_labels,
-                     struct error *err);
+                     const struct audit_map *map, const struct label_next *next, size_t n_next,
+                     const char *const *labels, size_t n_labels, struct error *err);
 
 #endif

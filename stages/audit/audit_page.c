@@ -141,6 +141,16 @@ static int put_points(struct text *t, const struct audit_map *m, struct error *e
     return rc;
 }
 
+/* Points of the map, and whether doubt chose them: [point, 0 or 1]. */
+static int put_next(struct text *t, const struct label_next *next, size_t n, struct error *err)
+{
+    size_t shown = n < MOST_PICTURES ? n : MOST_PICTURES;
+    int rc = text_printf(t, err, "{\"n\":%zu,\"items\":[", n);
+    for (size_t i = 0; rc == 0 && i < shown; i++)
+        rc = text_printf(t, err, "%s[%u,%d]", i ? "," : "", next[i].point, next[i].by_margin);
+    return rc || text_puts(t, "]}", err) ? -1 : 0;
+}
+
 static int put_map(struct text *t, const struct audit_map *m, struct error *err)
 {
     struct typical *members = mem_alloc((m->n + 1) * sizeof *members, err);
@@ -161,8 +171,8 @@ static int put_map(struct text *t, const struct audit_map *m, struct error *err)
 }
 
 int audit_page_write(const char *path, const char *root, const struct finding *findings, size_t n,
-                     const struct audit_map *map, const char *const *labels, size_t n_labels,
-                     struct error *err)
+                     const struct audit_map *map, const struct label_next *next, size_t n_next,
+                     const char *const *labels, size_t n_labels, struct error *err)
 {
     struct text way = TEXT_EMPTY, url = TEXT_EMPTY, policy = TEXT_EMPTY, data = TEXT_EMPTY;
     int rc = -1;
@@ -171,7 +181,8 @@ int audit_page_write(const char *path, const char *root, const struct finding *f
         page_policy(&policy, audit_page_css, audit_page_js, err) || text_puts(&data, "{\"way\":", err) ||
         page_json(&data, url.data, err) || text_puts(&data, ",\"labels\":", err) ||
         put_list(&data, labels, n_labels, err) || text_puts(&data, ",\n\"checks\":", err) ||
-        put_checks(&data, findings, n, err) || text_puts(&data, ",\n\"map\":", err) ||
+        put_checks(&data, findings, n, err) || text_puts(&data, ",\n\"next\":", err) ||
+        put_next(&data, next, n_next, err) || text_puts(&data, ",\n\"map\":", err) ||
         (map ? put_map(&data, map, err) : text_puts(&data, "null", err)) || text_puts(&data, "}", err))
         goto out;
     const struct page_part parts[] = {{"csp", policy.data},

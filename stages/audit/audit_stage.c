@@ -11,6 +11,7 @@
 #include "audit_set.h"
 #include "base/number.h"
 #include "label_facts.h"
+#include "label_next.h"
 #include "manifest/manifest.h"
 #include "manifest/source.h"
 #include "metric/sort.h"
@@ -18,7 +19,10 @@
 struct audit {
     const struct audit_options *opt;
     struct audit_set set;
-    struct audit_map map; /* with --features */
+    struct audit_map map;    /* with --features */
+    struct label_next *next; /* pictures to label, in this order */
+    size_t n_next;
+    double *margin; /* [map.n] with --classified */
     struct finding *findings;
     size_t n, capacity;
     struct arena arena;
@@ -311,7 +315,10 @@ static int audit_features(struct audit *a, struct error *err)
     }
     for (size_t c = 0; c < m->clusters.n; c++)
         if (m->about[c].weak && report_cluster(a, c, err)) goto out;
-    rc = 0;
+    if (o->classified && (!(a->margin = mem_alloc((m->n + 1) * sizeof *a->margin, err)) ||
+                          label_next_margins(m, o->classified, a->margin, err)))
+        goto out;
+    rc = label_next_order(m, a->margin, &a->next, &a->n_next, err);
 out:
     predictions_release(&p);
     manifest_source_close(&source);
@@ -342,9 +349,12 @@ int audit_run(const struct audit_options *opt, const char *manifest, struct stag
     struct manifest_writer scores = MANIFEST_WRITER_EMPTY, facts = MANIFEST_WRITER_EMPTY;
     struct audit_columns columns = {0};
     int rc = -1;
-    if (!opt->features && (opt->map || opt->predictions))
+    if (!opt->features && (opt->map || opt->predictions || opt->next || opt->classified))
         return error_set(err, EX_USAGE, "--%s needs --features, a folder that embed --reduce wrote",
-                         opt->map ? "map" : "predictions");
+                         opt->map           ? "map"
+                         : opt->predictions ? "predictions"
+                         : opt->next        ? "next"
+                                            : "classified");
     for (int i = 0; i < N_CHECKS; i++)
         score_columns[2 + i] = picture_check_names[i];
     if (manifest_source_open(&source, manifest, err) || read_set(&a, &source, &columns, err) ||
@@ -357,7 +367,8 @@ int audit_run(const struct audit_options *opt, const char *manifest, struct stag
     /* The file for which make waits comes last. */
     if ((opt->sheet &&
          audit_page_write(opt->sheet, opt->common.root, a.findings, a.n, opt->features ? &a.map : NULL,
-                          a.set.labels.text, a.set.labels.n, err)) ||
+                          a.next, a.n_next, a.set.labels.text, a.set.labels.n, err)) ||
+        (opt->next && label_next_write(&a.map, a.margin, a.next, a.n_next, opt->next, err)) ||
         (opt->map && audit_map_write(&a.map, opt->map, a.set.labels.text, err)) ||
         (opt->facts && manifest_writer_commit(&facts, err)) ||
         (opt->scores && manifest_writer_commit(&scores, err)) || write_findings(&a, err))
@@ -371,6 +382,8 @@ out:
     manifest_source_close(&source);
     audit_set_release(&a.set);
     audit_map_release(&a.map);
+    free(a.next);
+    free(a.margin);
     free(a.findings);
     arena_release(&a.arena);
     return rc;

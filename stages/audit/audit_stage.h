@@ -7,12 +7,12 @@
 
 struct audit_options {
     struct common_options common;
-    const char *scores, *facts, *sheet, *map; /* files to write, or NULL */
-    const char *features, *predictions;       /* to read, or NULL */
-    int64_t n_clusters;                       /* 0: by the number of pictures */
-    double least_gain;                        /* of a fact over the guess, as a share of the rows */
-    double class_ratio;                       /* to the median of the other classes */
-    int64_t least_rows;                       /* of a class */
+    const char *scores, *facts, *sheet, *map, *next; /* files to write, or NULL */
+    const char *features, *predictions, *classified; /* to read, or NULL */
+    int64_t n_clusters;                              /* 0: by the number of pictures */
+    double least_gain;                               /* of a fact over the guess, as a share of the rows */
+    double class_ratio;                              /* to the median of the other classes */
+    int64_t least_rows;                              /* of a class */
 };
 #define AUDIT_DEFAULTS                                                                                       \
     {                                                                                                        \

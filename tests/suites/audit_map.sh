@@ -70,6 +70,37 @@ has "$(cat said)" "off_topic" "a part of the set can be audited with the feature
 awk -F'\t' -v OFS='\t' 'NR == 1 || NR < 600 { print } NR > 1 && NR < 4 { $7 = ""; print }' set.tsv >gaps.tsv
 "$BIN/audit" -v --features features gaps.tsv -o gaps.found 2>said
 has "$(cat said)" "2 rows have no features" "rows without features are counted"
+# Which to label next: 2,400 pictures without a label.
+awk -F'\t' -v OFS='\t' 'NR > 601 { $2 = "" } { print }' set.tsv >few.tsv
+"$BIN/audit" -q --root run --features features --clusters 30 --next next.tsv --map few.map --sheet run/few.html few.tsv -o few.found
+is "$?:$(rows next.tsv):$(column next.tsv why | sort -u)" "0:2400:typical" "an order of all pictures without a label, the typical first"
+cat >next.py <<'P'
+import csv
+read = lambda p: list(csv.DictReader(open(p, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
+rows, where = read("next.tsv"), {}
+labelled, size = {}, {}
+for r in read("few.map"):
+    size[r["cluster"]] = size.get(r["cluster"], 0) + 1
+    labelled[r["cluster"]] = labelled.get(r["cluster"], 0) + (r["label"] != "")
+left = {}
+for r in rows: left[r["cluster"]] = left.get(r["cluster"], 0) + 1
+good, last, orders = True, {}, True
+for r in rows:
+    c = r["cluster"]
+    best = max(size[k] / (labelled[k] + 1) for k in left if left[k])
+    good = good and size[c] / (labelled[c] + 1) == best
+    if r["why"] == "typical": orders = orders and last.get(c, 0) <= float(r["distance"]); last[c] = float(r["distance"])
+    labelled[c] += 1
+    left[c] -= 1
+print(len({r["xxh128"] for r in rows}), [int(r["rank"]) for r in rows] == list(range(1, len(rows) + 1)), good, orders)
+P
+is "$(python3 next.py)" "2400 True True True" "each once; always from the cluster with the fewest labels for its size; there the most typical"
+awk -F'\t' -v OFS='\t' 'NR == 1 { print "xxh128", "p_cat", "p_dog"; next } { p = 0.5 + (NR % 400) / 1000; print $1, p, 1 - p }' oof.tsv >classified.tsv
+"$BIN/audit" -q --features features --clusters 30 --next doubt.tsv --classified classified.tsv few.tsv -o few.found
+is "$?:$(rows doubt.tsv):$(column doubt.tsv why | sort -u | tr '\n' ' ')" "0:2400:margin typical " "with a model doubtful ones come first where there are ten labels"
+is "$(awk -F'\t' 'NR > 1 && $5 == "margin" { if ($4 in last && $7 < last[$4]) bad++; last[$4] = $7 } END { print bad + 0 }' doubt.tsv)" 0 "the least sure first in each cluster"
+sed '5s/0\.[0-9]*/1.5/' classified.tsv >bad.tsv
+must_fail 65 "is not a probability" "a probability above 1" "$BIN/audit" --features features --classified bad.tsv few.tsv -o few.found
 must_fail 64 "needs --features" "--map without features" "$BIN/audit" --map m.tsv set.tsv
 must_fail 66 "info.tsv" "a folder that embed did not finish" "$BIN/audit" --features run set.tsv
 sed 's/^fit\t.*/fit\t/' features/info.tsv >info && mkdir whole && cp features/*.npy features/rows.tsv whole/ && cp info whole/info.tsv

@@ -50,6 +50,12 @@ function setShown() {
   $("show").setAttribute("aria-pressed", kept);
 }
 
+/* Pictures without a label, as one more list. */
+if (map && data.next.n) data.checks.push({
+  name: "label_next", n: data.next.n, says: "Pictures without a label, in the order in which to label them: the most typical of each cluster first, doubtful ones where labels are many.",
+  items: data.next.items.map(([i, doubt]) => [map.paths[i], "cluster " + (CLUSTER[i] + 1), null, doubt ? "doubtful" : "typical"]),
+});
+
 /* --- findings ------------------------------------------------------------------------------------------------------------ */
 const FIRST = 60;                   /* figures that are made at once; the rest follow when one scrolls */
 let check = 0, filled = 0;
@@ -78,7 +84,7 @@ function fillItems(many) {
       continue;
     }
     const f = picture(path, false), caption = element("figcaption");
-    caption.append(element("b", "", score.toFixed(3)), " " + label, element("br"), measure, element("small", "", path));
+    caption.append(element("b", "", score === null ? filled + 1 : score.toFixed(3)), " " + label, element("br"), measure, element("small", "", path));
     f.append(caption);
     $("items").append(f);
   }
@@ -358,7 +364,7 @@ $("show").addEventListener("click", () => { kept = !kept; setShown(); $("show").
 $("colour").addEventListener("click", () => { setMode((mode + 1) % modes.length); $("colour").blur(); });
 $("help").addEventListener("click", () => $("keys").showModal());
 
-const found = data.checks.reduce((sum, c) => sum + c.n, 0);
+const found = data.checks.reduce((sum, c) => sum + (c.name === "label_next" ? 0 : c.n), 0);
 $("summary").textContent = (found === 1 ? "1 finding" : found + " findings") + (map ? "; " + N + " pictures in " + map.clusters.length + " clusters" : "") + (asked ? "; the model is right about " + percent(map.accuracy) : "");
 if (!map) $("views").hidden = true;
 if (!data.checks.length) { $("foundName").textContent = "Nothing was found."; $("checks").hidden = true; }
