@@ -6,8 +6,8 @@
 
 #include "host_files.h"
 
-#define RECHECK_MOST                                                                                         \
-    1000 /* of a host that refuses: a run of every night gets through without a day of requests */
+/* Other pictures of a host that refuses: a run of every night gets through without a day of requests. */
+#define RECHECK_MOST 1000
 
 static bool rechecks(const struct fetch *f)
 {

@@ -176,10 +176,26 @@ say '||!page\nX-Robots-Tag: noai\ntdm-reservation: 1' '||!page\ntdm-reservation:
 : >log
 fetch --store field --root . --recheck-rights --rights-changed takedown ten 2>err
 is "$? $(rows out.tsv) $(grep -c jpg log) $(cat err)" "0 10 2 " "a login page in front of the pictures takes nothing down, and nothing more is asked"
+say '||' 'User-agent: *\nDisallow: /||X-Robots-Tag: noai\ntdm-reservation: 1' >cases.tsv
+: >log
+fetch --store field --root . --recheck-rights --ignore-robots ten 2>err
+is "$(grep -c -e robots -e tdmrep log) $(head -1 err | cut -c1-30)" "0 fetch: 5 pictures in the store" "with --ignore-robots the fields alone are asked for"
 say '||' '!401||tdm-reservation: 1' >cases.tsv
 fetch --store field --root . --recheck-rights --rights-changed takedown ten 2>err
 is "$(find field/objects -type f | wc -l) $(head -1 err | cut -c1-30)" "5 fetch: 5 pictures in the store" "a robots.txt that is refused hides nothing"
 
+# A host with many pictures: 1,000 besides the first in a run, the others in the next.
+seq -f "$(host 1)/%g.jpg" 1100 >many
+say '||' >cases.tsv
+rm -rf field
+fetch --store field --root . many 2>err
+say '||tdm-reservation: 1' >cases.tsv
+for most in 1001 1100; do
+    : >log
+    fetch --store field --root . --recheck-rights many 2>err
+    is "$(cut -d' ' -f2 err | head -1) $(grep -c jpg log)" "$most $((most == 1001 ? 1001 : 99))" "$most of 1,100 pictures are known to be refused"
+    sleep 1
+done
 # A store from before rights were recorded.
 say '||' '||' '||' >cases.tsv
 fetch --store old --root . three 2>err
