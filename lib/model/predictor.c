@@ -44,6 +44,7 @@ int predictor_open(struct predictor **out, const char *model_path, const struct 
     o.threads = options->threads;
     o.batch = options->batch > 0 ? options->batch : 8;
     o.mode = ENGINE_INFERENCE;
+    o.spent = &p->net;
     if (scoring_model_open(&p->net, model_path, &options->scoring, SCORING_FULL, options->remarks, err))
         goto fail;
     const struct net_shape *input = &p->net.layers[p->net.input].output,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "hash/content_hash.h"
@@ -97,6 +98,19 @@ void net_weight_drop_values(struct net *n, struct net_weight *w)
     if (w->values && !in_a_store(n, w->values)) free(w->values);
     w->values = NULL;
     w->n_values = 0;
+}
+
+void net_forget_values(struct net *n, int layer)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < n->layers[layer].n_weights; i++) {
+        const struct net_weight *w = &n->layers[layer].weights[i];
+        uintptr_t begin = ((uintptr_t)w->values + page - 1) / page * page,
+                  end = (uintptr_t)(w->values + w->n_values) / page * page;
+        for (const struct net_store *s = n->stores; s && w->values && begin < end; s = s->next)
+            if (s->mapped && begin >= (uintptr_t)s->base && end <= (uintptr_t)s->base + s->bytes)
+                (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
 }
 
 void net_layer_release(struct net *n, struct net_layer *layer)

@@ -177,8 +177,10 @@ struct net {
 #define NET_EMPTY ((struct net){0})
 
 void net_release(struct net *n);
-void net_drop_weights(
-    struct net *n); /* values only: for whoever needs the metadata and shapes from then on */
+/* Values only: for whoever needs the metadata and shapes from then on. */
+void net_drop_weights(struct net *n);
+/* Gives the memory of a layer's values back where it is whole pages; they may be 0 then. */
+void net_forget_values(struct net *n, int layer);
 int net_copy(struct net *out, const struct net *n, struct error *err);
 
 /*

@@ -164,6 +164,7 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
     }
     e->options.inputs = e->options.outputs = NULL; /* were borrowed */
     e->options.int8 = NULL;
+    e->options.spent = NULL;
     *out = e;
     return 0;
 fail:
@@ -308,11 +309,38 @@ out:
     return rc;
 }
 
+/* The last node that loads the weights of each layer; NO where they are needed later. NULL: no memory. */
+static int *last_loads(const struct engine *e, struct error *err)
+{
+    int *last = mem_alloc((size_t)(e->n_layers + 1) * sizeof *last, err);
+    for (int i = 0; last && i < e->n_layers; i++)
+        last[i] = NO;
+    for (size_t i = 0; last && i < e->plan.n_nodes; i++) {
+        const struct node *n = &e->plan.nodes[i];
+        if (!n->d.constant_weights) continue;
+        if (n->weight_layer != NO) last[n->weight_layer] = (int)i;
+        if (n->norm_layer != NO) last[n->norm_layer] = (int)i;
+    }
+    for (size_t i = 0; last && i < e->plan.n_params; i++)
+        last[e->plan.params[i].layer] = NO;
+    return last;
+}
+
 int engine_load_constants(struct engine *e, const struct net *net, struct error *err)
 {
-    for (size_t i = 0; i < e->plan.n_nodes; i++)
-        if (e->plan.nodes[i].d.constant_weights && load_node(e, net, &e->plan.nodes[i], err)) return -1;
-    return 0;
+    struct net *spent = e->options.spent;
+    int *last = NULL, rc = 0;
+    if (spent && !(last = last_loads(e, err))) return -1;
+    for (size_t i = 0; rc == 0 && i < e->plan.n_nodes; i++) {
+        const struct node *n = &e->plan.nodes[i];
+        if (!n->d.constant_weights) continue;
+        rc = load_node(e, net, n, err);
+        const int layers[] = {n->weight_layer, n->norm_layer};
+        for (int l = 0; rc == 0 && spent && l < 2; l++)
+            if (layers[l] != NO && last[layers[l]] == (int)i) net_forget_values(spent, layers[l]);
+    }
+    free(last);
+    return rc;
 }
 
 /* --- forward --- */

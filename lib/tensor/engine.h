@@ -67,6 +67,10 @@ struct engine_options {
     /* Compute in 8 bits what this says (ENGINE_INFERENCE; borrowed during open). NULL: everything in floats.
      * EX_NODEVICE when the device cannot. */
     const struct net_int8 *int8;
+    /* The net itself, where nobody needs its weights after open (ENGINE_INFERENCE): the memory of a layer's
+     * weights is given back as soon as they are packed, so that two copies never lie side by side. Whatever
+     * open returns, net_drop_weights has to follow. NULL: the net is only read. */
+    struct net *spent;
     /* Refuse a plan that needs more (EX_OSERR, which names the largest batch that
      * fits). 0: what the machine has. */
     size_t memory_limit_bytes;
