@@ -129,6 +129,9 @@ static void test_others(const struct int8_kernels *k)
         base->mean(wanted, wanted_totals, (size_t)n, 1.0f / 49);
         k->mean(mine, totals, (size_t)n, 1.0f / 49);
         n_wrong[3] += memcmp(mine, wanted, (size_t)n) != 0;
+        base->mean_of(wanted, at, taps, (size_t)n, 1 / (float)taps);
+        k->mean_of(mine, at, taps, (size_t)n, 1 / (float)taps);
+        n_wrong[3] += memcmp(mine, wanted, (size_t)n) != 0;
         for (int i = 0; i < 3; i++)
             zeros[i] = draw(0, 255);
         const float two[2] = {factor[0] * 20, factor[1] * 20};

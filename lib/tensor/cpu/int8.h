@@ -48,6 +48,9 @@ struct int8_conv {
     float *factor;  /* to bytes, or to floats */
     size_t *run_at; /* of a picture with its padding */
     int n_runs, n_steps;
+    int32_t
+        *step_at; /* where kernels join steps: [block][n_runs * n_steps], and by block how many fours, twos */
+    int *n_joined;
 };
 struct int8_op {
     struct op_desc d;

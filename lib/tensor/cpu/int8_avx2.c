@@ -5,8 +5,10 @@
 #include "tensor/cpu/int8_vectors256.h"
 
 /* Pairs of products are added in 16 bits, which hold two of 255 * 64. */
-#define DOT(sum, bytes, weights)                                                                             \
-    _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, weights), _mm256_set1_epi16(1)))
+#define PRODUCTS(bytes, weights) _mm256_maddubs_epi16(bytes, weights)
+#define ADD_PRODUCTS(a, b) _mm256_add_epi16(a, b)
+#define SUM_PRODUCTS(products) _mm256_madd_epi16(products, _mm256_set1_epi16(1))
+#define DOT(sum, bytes, weights) ADD(sum, SUM_PRODUCTS(PRODUCTS(bytes, weights)))
 #include "tensor/cpu/int8_body.h"
 
 const struct int8_kernels *int8_kernels_avx2(void) { return __builtin_cpu_supports("avx2") ? &table : NULL; }

@@ -31,6 +31,13 @@ static void to_bytes(const int32_t *sums, const float *factor, int n_c, float lo
 #define PER_BLOCK (INT8_BLOCK / LANES)
 enum { MOST_P = 8, MOST_V = 4 }; /* of any tile */
 
+static inline __attribute__((always_inline)) VECTOR broadcast_at(const uint8_t *bytes)
+{
+    int32_t four;
+    memcpy(&four, bytes, 4);
+    return BROADCAST(four);
+}
+
 /* P pixels times V vectors of sums. */
 static inline __attribute__((always_inline)) void tile(const struct int8_window *w, const uint8_t *const *x,
                                                        const int P, const int V, VECTOR sums[MOST_P][MOST_V])
@@ -39,6 +46,43 @@ static inline __attribute__((always_inline)) void tile(const struct int8_window 
     for (int p = 0; p < P; p++)
         for (int v = 0; v < V; v++)
             sums[p][v] = LOAD(w->bias + v * LANES);
+#ifdef PRODUCTS
+    if (w->step_at) {
+        const int32_t *step = w->step_at;
+        enum { STEP = 4 * INT8_BLOCK };
+        for (int i = 0; i < w->n_fours; i++, step++, at += 4 * STEP)
+            for (int p = 0; p < P; p++) {
+                const uint8_t *from = x[p] + *step;
+                VECTOR a = broadcast_at(from), products[MOST_V];
+                for (int v = 0; v < V; v++)
+                    products[v] = PRODUCTS(a, LOAD(at + v * 4 * LANES));
+                for (int k = 1; k < 4; k++) {
+                    a = broadcast_at(from + 4 * k);
+                    for (int v = 0; v < V; v++)
+                        products[v] =
+                            ADD_PRODUCTS(products[v], PRODUCTS(a, LOAD(at + k * STEP + v * 4 * LANES)));
+                }
+                for (int v = 0; v < V; v++)
+                    sums[p][v] = ADD(sums[p][v], SUM_PRODUCTS(products[v]));
+            }
+        for (int i = 0; i < w->n_twos; i++, step++, at += 2 * STEP)
+            for (int p = 0; p < P; p++) {
+                const VECTOR a = broadcast_at(x[p] + *step), b = broadcast_at(x[p] + *step + 4);
+                for (int v = 0; v < V; v++)
+                    sums[p][v] =
+                        ADD(sums[p][v],
+                            SUM_PRODUCTS(ADD_PRODUCTS(PRODUCTS(a, LOAD(at + v * 4 * LANES)),
+                                                      PRODUCTS(b, LOAD(at + STEP + v * 4 * LANES)))));
+            }
+        for (int i = w->n_runs * w->n_steps - 4 * w->n_fours - 2 * w->n_twos; i > 0; i--, step++, at += STEP)
+            for (int p = 0; p < P; p++) {
+                const VECTOR a = broadcast_at(x[p] + *step);
+                for (int v = 0; v < V; v++)
+                    sums[p][v] = DOT(sums[p][v], a, LOAD(at + v * 4 * LANES));
+            }
+        return;
+    }
+#endif
     for (int r = 0; r < w->n_runs; r++) {
         const uint8_t *from[MOST_P];
         for (int p = 0; p < P; p++)
@@ -48,9 +92,7 @@ static inline __attribute__((always_inline)) void tile(const struct int8_window 
             for (int v = 0; v < V; v++)
                 weights[v] = LOAD(at + (size_t)(v / PER_BLOCK) * w->block_bytes + v % PER_BLOCK * 4 * LANES);
             for (int p = 0; p < P; p++) {
-                int32_t four;
-                memcpy(&four, from[p] + 4 * (size_t)k, 4);
-                VECTOR bytes = BROADCAST(four);
+                const VECTOR bytes = broadcast_at(from[p] + 4 * (size_t)k);
                 for (int v = 0; v < V; v++)
                     sums[p][v] = DOT(sums[p][v], bytes, weights[v]);
             }
@@ -200,6 +242,23 @@ static void mean(uint8_t *y, const uint32_t *sums, size_t n, float share)
         y[i] = (uint8_t)(int)((float)(int)sums[i] * share + 0.5f);
 }
 
+static void mean_of(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n, float share)
+{
+    enum { LINE = 512 };
+    uint16_t sums[LINE]; /* 256 * 255 fit */
+    for (size_t first = 0; first < n; first += LINE) {
+        size_t n_c = n - first < LINE ? n - first : LINE;
+        memset(sums, 0, n_c * sizeof *sums);
+        for (int t = 0; t < n_taps; t++) {
+            const uint8_t *x = at[t] + first;
+            for (size_t c = 0; c < n_c; c++)
+                sums[c] = (uint16_t)(sums[c] + x[c]);
+        }
+        for (size_t c = 0; c < n_c; c++)
+            y[first + c] = (uint8_t)(int)((float)(int)sums[c] * share + 0.5f);
+    }
+}
+
 static void add(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const float factor[2],
                 const int zeros[3], float low, float high)
 {
@@ -215,6 +274,9 @@ static void add(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const 
 
 static const struct int8_kernels table = {
     .isa = INT8_ISA,
+#ifdef PRODUCTS
+    .joins_steps = true,
+#endif
     .most_blocks = MOST_BLOCKS,
     .most_pixels = MOST_PIXELS,
     .conv = conv,
@@ -224,5 +286,6 @@ static const struct int8_kernels table = {
     .max = maximum,
     .sum = sum,
     .mean = mean,
+    .mean_of = mean_of,
     .add = add,
 };

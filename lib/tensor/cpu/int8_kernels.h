@@ -3,6 +3,7 @@
 #ifndef WINNOW_TENSOR_CPU_INT8_KERNELS_H
 #define WINNOW_TENSOR_CPU_INT8_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,11 @@ struct int8_window {
     size_t block_bytes;
     const size_t *run_at; /* [n_runs], from the window's first byte */
     int n_runs, n_steps;
+    /* For kernels that join steps, or NULL: the steps of the one block in another order, and where each
+     * begins. First n_fours times four neighbours (step_at of the first), then n_twos times two, whose
+     * products can be added in 16 bits whatever the bytes are; then the others. */
+    const int32_t *step_at;
+    int n_fours, n_twos;
     int n_blocks, n_channels; /* up to most_blocks; channels in them that are written */
     const int32_t *bias;
     const float *factor; /* byte = clamp(sum * factor) + zero */
@@ -27,6 +33,7 @@ struct int8_window {
 
 struct int8_kernels {
     const char *isa;
+    bool joins_steps; /* takes step_at */
     int most_blocks;
     int most_pixels[5]; /* at a time, by n_blocks */
     /* y[i * y_stride ..] of n_pixels pixels, whose windows begin at x[i]. Writes no byte after n_channels. */
@@ -43,6 +50,8 @@ struct int8_kernels {
     void (*sum)(uint32_t *y, const uint8_t *x, size_t n); /* y += x */
     void (*mean)(uint8_t *y, const uint32_t *sums, size_t n,
                  float share); /* the nearest byte to sum * share */
+    /* The same of n_taps pixels of n bytes, at most 256. */
+    void (*mean_of)(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n, float share);
     /* y = clamp((a - zero_a) * factor_a + (b - zero_b) * factor_b) + zero */
     void (*add)(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const float factor[2],
                 const int zeros[3], float low, float high);

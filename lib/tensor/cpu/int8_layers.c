@@ -59,7 +59,8 @@ static const uint8_t *tap_at(const struct op_desc *d, const struct slot *x, int 
                     ((size_t)n * (size_t)d->x[0].h + (size_t)iy) * (size_t)d->x[0].w + (size_t)ix);
 }
 
-enum { PART = 512 }; /* channels whose sums are kept at a time */
+/* Channels whose sums are kept at a time; taps that mean_of takes. */
+enum { PART = 512, SMALL_WINDOW = 49 };
 
 static void put_mean(const struct int8_op *op, const struct op_io *io, const struct view *v, size_t pixel,
                      int first, int n_c, const uint32_t *sums, int n)
@@ -82,6 +83,7 @@ static void pool(struct backend *b, struct int8_op *op, const struct op_io *io)
 {
     const struct op_desc *d = &op->d;
     bool all = d->kind == OP_GLOBAL_AVERAGE_POOL, largest = d->kind == OP_MAX_POOL;
+    bool small = d->kind == OP_AVERAGE_POOL && d->y.scale > 0 && d->kernel_h * d->kernel_w <= SMALL_WINDOW;
     struct op_desc w = *d;
     struct view v = {0};
     if (all) {
@@ -96,6 +98,14 @@ static void pool(struct backend *b, struct int8_op *op, const struct op_io *io)
     for (int row = 0; row < n_rows; row++)
         for (int x = 0; x < d->y.w; x++) {
             size_t pixel = (size_t)row * (size_t)d->y.w + (size_t)x;
+            const uint8_t *at[SMALL_WINDOW];
+            if (small) {
+                int n = 0;
+                for (int tap = 0; tap < w.kernel_h * w.kernel_w; tap++)
+                    if ((at[n] = tap_at(&w, &io->x[0], row / d->y.h, row % d->y.h, x, tap))) n++;
+                op->k->mean_of(pixel_at(&io->y, &d->y, pixel), at, n, (size_t)d->y.c, 1 / (float)n);
+                continue;
+            }
             for (int first = 0; first < d->y.c; first += PART) {
                 int n_c = d->y.c - first < PART ? d->y.c - first : PART, n = 0;
                 uint32_t sums[PART];

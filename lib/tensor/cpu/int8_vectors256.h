@@ -22,9 +22,9 @@
         _mm_storeu_si128((__m128i *)(void *)(to), _mm_packus_epi16(_mm256_castsi256_si128(words_),           \
                                                                    _mm256_extracti128_si256(words_, 1)));    \
     } while (0)
-#define TILES(T) T(1, 2) T(2, 2) T(3, 2) T(4, 2) T(5, 2) T(6, 2)
+#define TILES(T) T(1, 2) T(2, 2) T(3, 2)
 #define MOST_BLOCKS 1
 #define MOST_PIXELS                                                                                          \
     {                                                                                                        \
-        0, 6                                                                                                 \
+        0, 3                                                                                                 \
     }
