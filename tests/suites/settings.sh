@@ -26,6 +26,8 @@ NAME=from-the-environment get NAME | grep -q 'NAME is empty'
 ok $? "but NAME of the environment is not a setting: $(NAME=e get NAME)"
 conf 'NAME = x'
 is "$($S --get NAME,RUN "$work/a.conf" NAME=y | paste -sd'|')" 'y|runs/y' "make's KEY=VALUE goes before the file"
+has "$($S --get FINE_FLAGS "$work/a.conf")" "--schedule exp:0.9" "nsfwjs' networks are fine-tuned as their publishers did"
+has "$($S --get FINE_FLAGS "$work/a.conf" BASE=efficientnet_lite1)" "--freeze-bn --augment rotation=15,shift=0.1,zoom=0.2,flip" "those of ImageNet with small steps and other variants in each epoch"
 gates() { conf "NAME = x\nGATES = $1"; $S --gates "$work/a.conf" 2>&1 | paste -sd'|'; }
 for spelled in "'accuracy >= old - 0.1'" '"accuracy >= old - 0.1"' 'accuracy >= old - 0.1' "'accuracy >= old - 0.1' # remark" "'accuracy >= old - 0.1',"; do
     is "$(gates "$spelled")" 'accuracy >= old - 0.1' "one gate from: $spelled"
