@@ -376,6 +376,9 @@ struct backend_table {
     /* Batch norms that are side by side in a concatenation run as one: fewer and
      * larger operations without copies. */
     bool joins_norms;
+    /* A CONV that no backward follows may have a second input of y's shape, which is added before the
+     * activation. */
+    bool adds_in_conv;
     bool exchanges_statistics; /* op_io.exchange works */
     /* The frozen part runs over the whole batch at once, not in pieces that fit into a processor's cache. */
     bool whole_batches;

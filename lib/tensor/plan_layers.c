@@ -359,10 +359,38 @@ static int add_scale(struct builder *g, int layer, struct error *err)
                : 0;
 }
 
+/* The convolution that makes one of two inputs, which nobody else reads, adds the other one itself where the
+ * device can do that, and where the other one is there before it. */
+static bool add_in_conv(struct builder *g, int layer)
+{
+    const struct net_layer *l = &g->net->layers[layer];
+    struct plan *p = g->p;
+    for (int i = 0; g->t->adds_in_conv && l->n_inputs == 2 && !g->gradient[layer] && i < 2; i++) {
+        const struct value *v = &p->values[g->value[l->inputs[i]]],
+                           *other = &p->values[g->value[l->inputs[!i]]];
+        struct node *n = v->producer != NO ? &p->nodes[v->producer] : NULL;
+        /* what several operations write, or the caller, is there when its own layer's turn came before */
+        bool before =
+            n && (other->producer != NO ? other->producer < v->producer : other->layer < n->weight_layer);
+        if (!n || n->d.kind != OP_CONV || n->d.n_x != 1 || n->d.activation != OP_LINEAR ||
+            !g->alone[l->inputs[i]] || !before || n->segment != g->segment1[layer] ||
+            other->shape.h != n->d.y.h || other->shape.w != n->d.y.w || other->shape.c != n->d.y.c)
+            continue;
+        n->x[1] = g->value[l->inputs[!i]];
+        n->d.x[1] = other->shape;
+        n->d.n_x = 2;
+        p->values[n->y].layer = layer;
+        g->value[fuse_activation(g, n, layer)] = n->y;
+        return true;
+    }
+    return false;
+}
+
 static int add_add(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
     if (l->n_inputs > OP_MAX_INPUTS) return unsupported(g, layer, "too many inputs", err);
+    if (add_in_conv(g, layer)) return 0;
     struct node *n = add_node(g, OP_ADD, layer, g->value[l->inputs[0]], err);
     if (!n) return -1;
     for (int i = 1; i < l->n_inputs; i++) {

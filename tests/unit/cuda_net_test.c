@@ -28,8 +28,8 @@ int build_finish(struct builder *b, const char *name);
 
 static struct error err;
 
-static int conv(struct builder *b, const char *name, int from, int filters, int kh, int kw, int stride,
-                bool same)
+static int conv_norm(struct builder *b, const char *name, int from, int filters, int kh, int kw, int stride,
+                     bool same)
 {
     char text[64];
     int at = build_layer(b, LAYER_CONV2D, name, &from, 1);
@@ -46,10 +46,22 @@ static int conv(struct builder *b, const char *name, int from, int filters, int 
     l->center = true;
     l->momentum = 0.9;
     l->epsilon = 1e-3;
+    return at;
+}
+
+static int relu(struct builder *b, const char *name, int from)
+{
+    char text[64];
     snprintf(text, sizeof text, "%s_relu", name);
-    at = build_layer(b, LAYER_ACTIVATION, text, &at, 1);
+    int at = build_layer(b, LAYER_ACTIVATION, text, &from, 1);
     build_last(b)->activation = ACTIVATION_RELU;
     return at;
+}
+
+static int conv(struct builder *b, const char *name, int from, int filters, int kh, int kw, int stride,
+                bool same)
+{
+    return relu(b, name, conv_norm(b, name, from, filters, kh, kw, stride, same));
 }
 
 static int pool(struct builder *b, enum layer_kind kind, const char *name, int from, int size, int stride,
@@ -64,7 +76,7 @@ static int pool(struct builder *b, enum layer_kind kind, const char *name, int f
 }
 
 /* About what the blocks of InceptionV3 do, at a five-hundredth of its cost. */
-static bool make_net(struct net *net)
+static bool make_net(struct net *net, bool sums)
 {
     struct builder b = {net, &err, false, 0, 0, 0, 0};
     *net = NET_EMPTY;
@@ -75,6 +87,14 @@ static bool make_net(struct net *net)
     x[1] = conv(&b, "a3", conv(&b, "a3_reduce", at, 4, 1, 1, 1, true), 8, 3, 3, 1, true);
     x[2] = conv(&b, "a_pool", pool(&b, LAYER_AVERAGE_POOL, "a_average", at, 3, 1, true), 4, 1, 1, 1, true);
     at = build_layer(&b, LAYER_CONCATENATE, "mixed_a", x, 3);
+    if (sums) { /* what a residual net has: of what was there, and of two convolutions */
+        x[0] = at;
+        x[1] = conv_norm(&b, "r2", conv(&b, "r1", at, 8, 1, 1, 1, true), 20, 3, 3, 1, true);
+        at = relu(&b, "r_add", build_layer(&b, LAYER_ADD, "r_add", x, 2));
+        x[0] = conv_norm(&b, "r3", at, 20, 1, 1, 1, true);
+        x[1] = conv_norm(&b, "r4", at, 20, 3, 3, 1, true);
+        at = build_layer(&b, LAYER_ADD, "r_sum", x, 2);
+    }
     x[0] = conv(&b, "b3", at, 8, 3, 3, 2, false);
     x[1] = conv(&b, "b7b", conv(&b, "b7a", at, 8, 1, 7, 1, true), 8, 7, 1, 1, true);
     x[1] = conv(&b, "b7c", x[1], 8, 3, 3, 2, false);
@@ -605,6 +625,39 @@ static void test_kept_input(struct net *net)
     cuda_check_clean("pictures that stay");
 }
 
+/* Sums are part of the convolutions before them where nothing learns, with and without a ReLU. */
+static void test_sums(void)
+{
+    struct net net;
+    float p[3][BATCH * CLASSES];
+    bool ok = make_net(&net, true);
+    static const char *const devices[] = {"ref", "cuda", "cuda"};
+    for (int i = 0; i < 3 && ok; i++) {
+        struct engine_options o = ENGINE_DEFAULTS;
+        struct engine *e = NULL;
+        struct engine_batch in = {.n = BATCH, .pixels = pixels[0]};
+        if (i == 2 && !fake.there) continue;
+        if (i == 2) setenv("FAKECUDA_SUPPORT", "no-fused-conv", 1);
+        o.device = devices[i];
+        o.batch = BATCH;
+        ok = !engine_open(&e, &net, &o, &err);
+        if (fake.there) fake.fail_call(0);
+        ok = ok && !engine_forward(e, &in, &err) && !engine_probabilities(e, p[i], &err);
+        if (fake.there && i == 1)
+            CHECK_SAY(fake.count("cudnnAddTensor", true) == 3, "sums are part of convolutions: %ld are not",
+                      fake.count("cudnnAddTensor", true) - 3); /* those are biases of dense layers */
+        engine_close(e);
+        unsetenv("FAKECUDA_SUPPORT");
+        if (ok && i)
+            CHECK_SAY(cuda_difference(p[i], p[0], BATCH * CLASSES) < 1e-5, "%s: off by %.2g",
+                      i == 1 ? "sums in convolutions" : "sums by themselves",
+                      cuda_difference(p[i], p[0], BATCH * CLASSES));
+    }
+    CHECK_SAY(ok, "a net with sums: %s", ok ? "" : err.text);
+    net_release(&net);
+    cuda_check_clean("sums");
+}
+
 static void test_memory(struct net *net)
 {
     struct engine *e = NULL;
@@ -677,10 +730,11 @@ int main(int argc, char **argv)
     struct net net;
     cuda_test_begin(argv, "networks on the CUDA backend");
     make_batches();
-    if (!CHECK_SAY(make_net(&net), "the small net: %s", err.text)) return tap_done();
+    if (!CHECK_SAY(make_net(&net, false), "the small net: %s", err.text)) return tap_done();
     if (cuda_wanted(argv, "training")) test_training(&net);
     if (cuda_wanted(argv, "resume")) test_resume(&net);
     if (cuda_wanted(argv, "resume")) test_set_weights(&net);
+    if (cuda_wanted(argv, "sums")) test_sums();
     if (cuda_wanted(argv, "graphs")) test_graphs(&net);
     if (cuda_wanted(argv, "graphs")) test_kept_input(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus(&net);

@@ -418,6 +418,7 @@ static struct backend_table table = {
     .whole_batches = true,
     .gradients_from_zero = true,
     .joins_norms = true,
+    .adds_in_conv = true,
 };
 
 /* What lib/tensor/backend.c looks up. */

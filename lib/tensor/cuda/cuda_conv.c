@@ -22,14 +22,15 @@ static int describe_in(struct backend *b, struct backend_op *op, cudnnDataType_t
                        enum operand_staging y_staging, struct error *err)
 {
     const struct op_desc *d = &op->d;
-    struct tensor_shape f = filter_shape(d), xs = op->x[0].shape, ys = op->y.shape;
+    struct tensor_shape f = filter_shape(d), xs = op->x[0].shape, add = op->x[1].shape, ys = op->y.shape;
     operand_release(&op->x[0]);
+    operand_release(&op->x[1]);
     operand_release(&op->y);
     operand_release(&op->w);
-    op->x[0].shape = xs;
-    op->y.shape = ys;
     op->type = type;
     if (operand_make(&op->x[0], op->name, &xs, stored_type(b, &xs), type, NULL, STAGE_SLICES, err) ||
+        (d->n_x > 1 &&
+         operand_make(&op->x[1], op->name, &add, stored_type(b, &add), type, NULL, STAGE_SLICES, err)) ||
         operand_make(&op->y, op->name, &ys, stored_type(b, &ys), type, NULL, y_staging, err) ||
         operand_make(&op->w, op->name, &f, CUDNN_DATA_FLOAT, type, NULL, STAGE_SLICES, err))
         return -1;
@@ -46,10 +47,11 @@ static int choose_plans(struct backend *b, struct backend_op *op, struct error *
     data.accumulate = d->adds_dx && !op->x[0].staged;
     filter.pass = PASS_FILTER;
     g->relu = d->activation == OP_RELU;
-    g->bias = d->has_bias || g->relu; /* there is no plan for a ReLU without a bias: zeros do */
+    g->add = d->n_x > 1;
+    g->bias = d->has_bias || g->relu || g->add; /* there is no plan for these without a bias: zeros do */
     int rc = g->bias ? plan_choose(b, g, op->name, &op->forward, err) : 1;
     if (rc == 1) {
-        g->bias = g->relu = 0;
+        g->bias = g->relu = g->add = 0;
         rc = plan_choose(b, g, op->name, &op->forward, err);
     }
     if (!rc && d->training && d->needs_dx) rc = plan_choose(b, &data, op->name, &op->data, err);
@@ -97,6 +99,7 @@ int conv_make(struct backend *b, struct backend_op *op, struct error *err)
     }
     size_t used = 0;
     operand_place(&op->x[0], &used);
+    operand_place(&op->x[1], &used);
     operand_place(&op->y, &used);
     operand_place(&op->w, &used);
     op->extra = used;
@@ -153,37 +156,39 @@ static int weights_in(const struct run *r, const void **w, struct error *err)
 static int bias_in(const struct run *r, const void **bias, struct error *err)
 {
     struct backend_op *op = r->op;
-    bool half = op->type == CUDNN_DATA_BFLOAT16;
-    if (!op->d.has_bias)
-        *bias = r->g->zeros;
-    else if (op->d.constant_weights)
-        *bias = (char *)op->constant[r->gpu] + round_up(op->weight_bytes);
-    else
-        *bias = at(&r->io->bias, r->gpu);
-    if (!half || !op->d.has_bias || op->d.constant_weights) return 0;
+    const void *wide = at(&r->io->bias, r->gpu);
     void *narrow = r->workspace + op->extra;
-    if (transform(r->g, op->name, op->vector, *bias, op->bias, narrow, false, err)) return -1;
-    *bias = narrow;
-    return 0;
+    bool converts = op->type == CUDNN_DATA_BFLOAT16 && op->d.has_bias && !op->d.constant_weights;
+    *bias = !op->d.has_bias          ? r->g->zeros
+            : op->d.constant_weights ? (char *)op->constant[r->gpu] + round_up(op->weight_bytes)
+            : converts               ? narrow
+                                     : wide;
+    return converts ? transform(r->g, op->name, op->vector, wide, op->bias, narrow, false, err) : 0;
 }
 
 int conv_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
-    const void *x, *w, *bias;
+    const void *x, *w, *bias, *add = NULL;
     char *slot = at(&r->io->y, r->gpu);
     void *y = operand_out(&op->y, slot, r->workspace);
     if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err) ||
+        (op->d.n_x > 1 &&
+         operand_in(&op->x[1], r->g, op->name, at(&r->io->x[1], r->gpu), r->workspace, 0, &add, err)) ||
         weights_in(r, &w, err) || bias_in(r, &bias, err))
         return -1;
     void *const addresses[GRAPH_MAX_TENSORS] = {[GRAPH_X] = (void *)x,
                                                 [GRAPH_W] = (void *)w,
                                                 [GRAPH_Y] = y,
-                                                [GRAPH_BIAS] = op->graph.bias ? (void *)bias : NULL};
+                                                [GRAPH_BIAS] = op->graph.bias ? (void *)bias : NULL,
+                                                [GRAPH_ADD] = op->graph.add ? (void *)add : NULL};
     if (graph_run(&op->forward[r->gpu], r->g->dnn, op->name, addresses, r->workspace + op->tail, err))
         return -1;
     if (op->d.has_bias && !op->graph.bias &&
         DNN(op->name, cudnnAddTensor(r->g->dnn, &one, op->bias, bias, &one, op->y.full, y)))
+        return -1;
+    if (add && !op->graph.add &&
+        DNN(op->name, cudnnAddTensor(r->g->dnn, &one, op->x[1].full, add, &one, op->y.full, y)))
         return -1;
     return op->graph.relu ? operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err)
                           : op_activate(r, y, err);

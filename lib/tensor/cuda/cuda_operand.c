@@ -66,7 +66,7 @@ void operand_release(struct operand *o)
     if (o->stored) cudnnDestroyTensorDescriptor(o->stored);
     if (o->inner) cudnnDestroyTensorDescriptor(o->inner);
     if (o->full) cudnnDestroyTensorDescriptor(o->full);
-    *o = (struct operand){0};
+    *o = (struct operand){.shape = o->shape};
 }
 
 int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, const void *x,
