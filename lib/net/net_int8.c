@@ -258,11 +258,13 @@ static float value_or(struct net_layer *l, enum weight_role role, size_t c, floa
     return w ? w->values[c] : otherwise;
 }
 
-int net_int8_round_kernel(struct net *n, int layer, int norm, struct error *err)
+int net_int8_round_kernel(struct net *n, int layer, int norm, const double *mean, struct error *err)
 {
     struct net_layer *l = &n->layers[layer], *b = &n->layers[norm];
     struct net_weight *k = kernel_of(n, layer);
     size_t n_c = (size_t)b->output.dim[b->output.rank - 1], n_each = k->n_values / n_c;
+    size_t n_in = (size_t)k->shape.dim[2];
+    bool depthwise = l->kind == LAYER_DEPTHWISE_CONV2D;
     double *w = mem_alloc(k->n_values * sizeof *w, err), *shift = NULL;
     float *factor = NULL;
     int rc = -1;
@@ -272,10 +274,10 @@ int net_int8_round_kernel(struct net *n, int layer, int norm, struct error *err)
     for (size_t c = 0; c < n_c; c++) {
         double scale = (double)value_or(b, WEIGHT_GAMMA, c, 1) /
                        sqrt((double)value_or(b, WEIGHT_MOVING_VARIANCE, c, 1) + b->epsilon);
-        double mean = (double)value_or(b, WEIGHT_MOVING_MEAN, c, 0) -
-                      (l->use_bias ? (double)value_or(l, WEIGHT_BIAS, c, 0) : 0);
+        double centre = (double)value_or(b, WEIGHT_MOVING_MEAN, c, 0) -
+                        (l->use_bias ? (double)value_or(l, WEIGHT_BIAS, c, 0) : 0);
         double largest = 0;
-        shift[c] = (double)value_or(b, WEIGHT_BETA, c, 0) - mean * scale;
+        shift[c] = (double)value_or(b, WEIGHT_BETA, c, 0) - centre * scale;
         for (size_t i = 0; i < n_each; i++) {
             w[i * n_c + c] = (double)k->values[i * n_c + c] * scale;
             largest = fmax(largest, fabs(w[i * n_c + c]));
@@ -288,7 +290,10 @@ int net_int8_round_kernel(struct net *n, int layer, int norm, struct error *err)
         factor[c] = largest > 1e-30 ? (float)best_factor(w + c, n_each, n_c, largest) : 1;
         for (size_t i = 0; i < n_each; i++) {
             double r = nearbyint(w[i * n_c + c] / (double)factor[c]);
-            k->values[i * n_c + c] = (float)fmax(fmin(r, NET_INT8_MOST - 1), 1 - NET_INT8_MOST);
+            r = fmax(fmin(r, NET_INT8_MOST - 1), 1 - NET_INT8_MOST);
+            k->values[i * n_c + c] = (float)r;
+            size_t from = depthwise ? c / (n_c / n_in) : i % n_in;
+            if (mean) shift[c] += (w[i * n_c + c] - r * (double)factor[c]) * mean[from];
         }
     }
     /* The norm now has all four vectors; the bias of the convolution is in its beta. */

@@ -51,9 +51,10 @@ int net_int8_prepare(struct net *n, struct error *err);
 int net_int8_norm_of(const struct net *n, int layer);
 /*
  * Rounds the kernel of a convolution to whole numbers with one factor for each output channel, after the
- * batch norm `norm` is taken into it; the norm gets the factors. EX_DATAERR: a weight is not a finite
- * number.
+ * batch norm `norm` is taken into it; the norm gets the factors. mean [input channels], or NULL: of the
+ * values that enter; the norm's beta then takes back what rounding changes for them. EX_DATAERR: a weight
+ * is not a finite number.
  */
-int net_int8_round_kernel(struct net *n, int layer, int norm, struct error *err);
+int net_int8_round_kernel(struct net *n, int layer, int norm, const double *mean, struct error *err);
 
 #endif
