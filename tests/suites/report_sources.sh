@@ -227,6 +227,6 @@ P
     said=$(cd packed && XDG_CACHE_HOME=$TMPDIR/cache HOME=$TMPDIR "$TOP/build/py/bin/python" ../load.py 2>&1)
     ok $? "and every record set loads, with what the manifest and the tar files hold: $(tail -1 <<<"$said")"
 else
-    skip "the validator of Croissant" "no mlcroissant in build/py: ./bootstrap deps"
+    skip "the validator of Croissant" "no mlcroissant in build/py: ./bootstrap check installs it"
 fi
 done_testing
