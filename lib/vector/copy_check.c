@@ -4,34 +4,47 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 8 };
+enum { BLOCK = 8, MARGIN = 3 /* what is beside a picture is mixed into its edge */ };
 
+/* At the middle level a quick look, of blocks that merely correlate. */
 #define LEAST_AGREEMENT 0.65
-/* At the finest level. Sparse pictures of one style, such as charts, agree in frames and labels: with little
- * detail nearly all of it has to agree. */
-#define LEAST_FINE 0.75
-#define LEAST_FINE_SPARSE 0.95
-#define SPARSE_BLOCKS 50
-#define DENSE_BLOCKS 120
+#define LEAST_CORRELATION 0.7
+#define LEAST_QUICK_BLOCKS 20
+/* At the finest level, of the detail by its strength. A copy keeps nearly all of it; sparse pictures of one
+ * style, such as charts, agree in frames and labels, so that there all of it has to agree. */
+#define LEAST_SPARSE 0.97
+#define LEAST_DENSE 0.92
+#define SPARSE_SHARE 0.45 /* of the blocks that are compared, with detail */
+#define DENSE_SHARE 0.65
+#define FINE_CORRELATION 0.8
+#define LEAST_SPREAD 0.15 /* the weaker block's variance, of the stronger's */
 #define LEAST_COVERAGE 0.45
+/* Of the detail of that picture of which more lies in the other: a cut lies wholly in what it was cut
+ * from. */
+#define MOST_COVERED 0.95
+/* A small part of a picture that another picture has, too, is a copy only if there is much in it: pictures
+ * that were put together from the same parts share a part. */
+#define SMALL_COVERAGE 0.72
+#define SMALL_BLOCKS 80
 #define LEAST_BLOCKS 20
-#define BLOCK_CORRELATION 0.7
 #define FLAT_SPREAD 5.0   /* grey levels: a block without detail */
 #define FLAT_APART 24.0   /* grey levels between two blocks without detail that disagree */
+#define LEVEL_APART 30.0  /* grey levels between two blocks with detail, besides half their spread */
 #define COLOUR_APART 14.0 /* of 128, between two blocks of other colours, */
 #define COLOUR_SHARE 0.25 /* and of the stronger colour: saturation is changed lightly */
+#define MOST_HIDDEN 12    /* pixels of a block */
 
 struct block {
     double ma, mb, va, vb, product;
 };
 
-static struct block compare_block(const float *a, const float *b, int stride, double gain, double offset)
+static struct block compare_block(const float *a, const float *b, int stride)
 {
     struct block k = {0};
     double n = BLOCK * BLOCK;
     for (int y = 0; y < BLOCK; y++)
         for (int x = 0; x < BLOCK; x++) {
-            double p = (double)a[y * stride + x], q = (double)b[y * stride + x] * gain + offset;
+            double p = (double)a[y * stride + x], q = (double)b[y * stride + x];
             k.ma += p;
             k.mb += q;
             k.va += p * p;
@@ -64,123 +77,240 @@ static bool other_colour(const struct copy_view *a, const struct copy_view *b, i
 
 static bool has_detail(const struct layer *l, int x, int y)
 {
-    double sum = 0, squares = 0, n = BLOCK * BLOCK;
+    float sum = 0, squares = 0, n = BLOCK * BLOCK;
     for (int i = 0; i < BLOCK; i++)
         for (int k = 0; k < BLOCK; k++) {
-            double v = (double)l->value[(y + i) * l->width + x + k];
+            float v = l->value[(y + i) * l->width + x + k] - 128;
             sum += v;
             squares += v * v;
         }
-    return squares / n - sum / n * (sum / n) >= FLAT_SPREAD * FLAT_SPREAD;
+    return (double)(squares / n - sum / n * (sum / n)) >= FLAT_SPREAD * FLAT_SPREAD;
 }
 
-/* The share of b's blocks with detail whose middle lies in a. */
-static double detail_covered(const struct layer *a, const struct layer *b, const double w[6], bool mirrored,
-                             int step_px)
+void copy_find_detail(struct copy_view *v)
 {
-    double det = w[0] * w[3] - w[1] * w[2];
-    int all = 0, covered = 0;
-    for (int y = 0; y + BLOCK <= b->height; y += step_px)
-        for (int x = 0; x + BLOCK <= b->width; x += step_px) {
-            if (!has_detail(b, x, y)) continue;
-            double u = x + (BLOCK - 1) / 2.0, v = y + (BLOCK - 1) / 2.0;
-            double p = (mirrored ? (double)b->cx - u : u - (double)b->cx) - w[4],
-                   q = v - (double)b->cy - w[5];
-            double ax = (w[3] * p - w[1] * q) / det + (double)a->cx,
-                   ay = (w[0] * q - w[2] * p) / det + (double)a->cy;
-            all++;
-            covered += ax >= 0 && ay >= 0 && ax <= a->width - 1 && ay <= a->height - 1;
-        }
-    return all ? (double)covered / all : 0;
+    const struct layer *l = &v->layers[1];
+    v->n_detail = 0;
+    for (int y = 0; y + BLOCK <= l->height; y += BLOCK / 2)
+        for (int x = 0; x + BLOCK <= l->width; x += BLOCK / 2)
+            if (has_detail(l, x, y)) v->detail[v->n_detail++] = (struct spot){(uint8_t)x, (uint8_t)y};
 }
 
-/* b where a's pixels are, and whether it is there. */
+/* The share of a's blocks with detail, at the middle level, whose middle lies in b. */
+static double covered_by(const struct copy_view *va, const struct copy_view *vb, const double w[6],
+                         bool mirrored)
+{
+    const struct layer *a = &va->layers[1], *b = &vb->layers[1];
+    float warp[6], u, v;
+    int covered = 0;
+    for (int i = 0; i < 6; i++)
+        warp[i] = (float)(i < 4 ? w[i] : w[i] / 2);
+    for (int i = 0; i < va->n_detail; i++)
+        covered += place_in(b, warp, mirrored, (float)va->detail[i].x + (BLOCK - 1) / 2.0f - a->cx,
+                            (float)va->detail[i].y + (BLOCK - 1) / 2.0f - a->cy, &u, &v);
+    return va->n_detail ? (double)covered / va->n_detail : 0;
+}
+
+/* The same of b in a. */
+static double covers(const struct copy_view *va, const struct copy_view *vb, const double w[6], bool mirrored)
+{
+    double det = w[0] * w[3] - w[1] * w[2], sign = mirrored ? -1 : 1;
+    double xx = w[3] / det, xy = -w[1] / det, yx = -w[2] / det, yy = w[0] / det;
+    const double back[6] = {xx * sign, xy, yx * sign, yy, -(xx * w[4] + xy * w[5]), -(yx * w[4] + yy * w[5])};
+    return covered_by(vb, va, back, false);
+}
+
+/* b where a's pixels are, as bright as a, and whether it is there. */
 struct laid {
     float value[COPY_SIDE * COPY_SIDE], u[COPY_SIDE * COPY_SIDE], v[COPY_SIDE * COPY_SIDE];
     bool in[COPY_SIDE * COPY_SIDE];
+    bool hidden[COPY_SIDE * COPY_SIDE]; /* in either */
 };
+
+/* w: between these two layers. False: they hardly meet. */
+static bool lay_over(struct laid *l, const struct layer *a, const struct layer *b, const double w[6],
+                     bool mirrored, struct warped *o)
+{
+    double ma, sa, mb, sb;
+    float warp[6];
+    copy_warp_into(o, a, b, w, mirrored, 1);
+    if (o->n < 64) return false;
+    copy_mean_and_spread(o->a, o->n, &ma, &sa);
+    copy_mean_and_spread(o->b, o->n, &mb, &sb);
+    float gain = (float)(sa / sb), offset = (float)(ma - mb * sa / sb);
+    for (int i = 0; i < 6; i++)
+        warp[i] = (float)w[i];
+    for (int i = 0, n = 0; i < a->height; i++)
+        for (int k = 0; k < a->width; k++) {
+            int at = i * a->width + k;
+            l->in[at] = place_in(b, warp, mirrored, (float)k - a->cx, (float)i - a->cy, &l->u[at], &l->v[at]);
+            l->value[at] = l->in[at] ? o->b[n++] * gain + offset : 0;
+        }
+    return true;
+}
+
+static bool block_in(const struct laid *l, int at, int width)
+{
+    enum { LAST = BLOCK - 1 };
+    return l->in[at] && l->in[at + LAST] && l->in[at + LAST * width] && l->in[at + LAST * width + LAST];
+}
+
+static bool is_flat(const struct block *k)
+{
+    return k->va < FLAT_SPREAD * FLAT_SPREAD && k->vb < FLAT_SPREAD * FLAT_SPREAD;
+}
+
+static double correlation(const struct block *k)
+{
+    return k->product / sqrt(fmax(k->va, 1) * fmax(k->vb, 1));
+}
+
+/* Whether a block of a and that of b look alike, with b's moved by a pixel at most. */
+static bool alike(const struct layer *a, const struct laid *l, int x, int y, const struct block *here)
+{
+    struct block k = *here;
+    for (int i = 0; i < 10; i++) { /* in place, then all nine places */
+        if (i) {
+            int u = x + (i - 1) % 3 - 1, v = y + (i - 1) / 3 - 1;
+            if (i == 5 || u < 0 || v < 0 || u + BLOCK > a->width || v + BLOCK > a->height ||
+                !block_in(l, v * a->width + u, a->width))
+                continue;
+            k = compare_block(a->value + y * a->width + x, l->value + v * a->width + u, a->width);
+        }
+        double weak = fmax(fmin(k.va, k.vb), 1), strong = fmax(k.va, k.vb);
+        if (weak >= LEAST_SPREAD * strong && fabs(k.ma - k.mb) <= LEVEL_APART + sqrt(strong) / 2 &&
+            correlation(&k) >= FINE_CORRELATION)
+            return true;
+    }
+    return false;
+}
+
+static int hidden_in(const struct laid *l, int at, int width)
+{
+    int n = 0;
+    for (int i = 0; i < BLOCK; i++)
+        for (int k = 0; k < BLOCK; k++)
+            n += l->hidden[at + i * width + k];
+    return n;
+}
+
+static void find_hidden(struct laid *l, const struct copy_view *va, const struct copy_view *vb)
+{
+    const struct layer *a = &va->layers[0], *b = &vb->layers[0];
+    bool in_a[COPY_SIDE * COPY_SIDE], in_b[COPY_SIDE * COPY_SIDE];
+    for (int i = 0; i < a->width * a->height; i++) {
+        int u = (int)(l->u[i] + 0.5f), v = (int)(l->v[i] + 0.5f);
+        u = u < 0 ? 0 : u < b->width ? u : b->width - 1;
+        v = v < 0 ? 0 : v < b->height ? v : b->height - 1;
+        l->hidden[i] = false;
+        in_a[i] = l->in[i] && va->flat_pixels[i];
+        in_b[i] = l->in[i] && vb->flat_pixels[v * b->width + u];
+    }
+    copy_find_hidden(l->hidden, va, vb, a->value, l->value, in_a, a->width, a->height);
+    copy_find_hidden(l->hidden, vb, va, l->value, a->value, in_b, a->width, a->height);
+}
 
 /* At a level, from blocks a step apart. w: between the finest layers. */
 static struct copy_match judge(const struct copy_view *va, const struct copy_view *vb, bool mirrored,
                                const double fine[6], int level, int step_px, struct warped *o)
 {
     const struct layer *a = &va->layers[level], *b = &vb->layers[level];
-    double at_level = 1 << level;
+    double at_level = 1 << level, agreeing = 0, detail = 0;
     double w[6] = {fine[0], fine[1], fine[2], fine[3], fine[4] / at_level, fine[5] / at_level};
-    struct copy_match m = {.mirrored = mirrored};
+    double of_a = covered_by(va, vb, fine, mirrored), of_b = covers(va, vb, fine, mirrored);
+    struct copy_match m = {.mirrored = mirrored, .coverage = fmin(of_a, of_b), .covered = fmax(of_a, of_b)};
     struct laid l;
-    double ma, sa, mb, sb;
-    int detail = 0, agree = 0, all = 0, covered = 0;
-    copy_warp_into(o, a, b, w, mirrored);
-    if (o->n < 64) return m;
-    copy_mean_and_spread(o->a, o->n, &ma, &sa);
-    copy_mean_and_spread(o->b, o->n, &mb, &sb);
-    double gain = sa / sb, offset = ma - mb * gain;
-    float warp[6];
-    for (int i = 0; i < 6; i++)
-        warp[i] = (float)w[i];
-    for (int i = 0, n = 0; i < a->height; i++)
-        for (int k = 0; k < a->width; k++) {
-            int at = i * a->width + k;
-            l.in[at] = place_in(b, warp, mirrored, (float)k - a->cx, (float)i - a->cy, &l.u[at], &l.v[at]);
-            l.value[at] = l.in[at] ? o->b[n++] : 0;
-        }
-    for (int y = 0; y + BLOCK <= a->height; y += step_px)
-        for (int x = 0; x + BLOCK <= a->width; x += step_px) {
-            int at = y * a->width + x, last = BLOCK - 1, middle = at + (BLOCK / 2) * (a->width + 1);
-            bool textured = has_detail(a, x, y);
-            all += textured;
-            covered += textured && l.in[middle];
-            if (!l.in[at] || !l.in[at + last] || !l.in[at + last * a->width] ||
-                !l.in[at + last * a->width + last])
+    int margin = MARGIN >> level;
+    memcpy(m.warp, fine, sizeof m.warp);
+    if (m.coverage < LEAST_COVERAGE || m.covered < MOST_COVERED || !lay_over(&l, a, b, w, mirrored, o))
+        return m;
+    if (!level) find_hidden(&l, va, vb);
+    for (int y = margin; y + BLOCK + margin <= a->height; y += step_px)
+        for (int x = margin; x + BLOCK + margin <= a->width; x += step_px) {
+            int at = y * a->width + x, middle = at + (BLOCK / 2) * (a->width + 1);
+            if (!block_in(&l, at, a->width) || (!level && hidden_in(&l, at, a->width) > MOST_HIDDEN))
                 continue;
-            struct block k = compare_block(a->value + at, l.value + at, a->width, gain, offset);
+            struct block k = compare_block(a->value + at, l.value + at, a->width);
             bool recoloured =
                 !va->grey && !vb->grey &&
                 other_colour(va, vb, level, x + BLOCK / 2, y + BLOCK / 2, l.u[middle], l.v[middle]);
-            if (k.va < FLAT_SPREAD * FLAT_SPREAD && k.vb < FLAT_SPREAD * FLAT_SPREAD) {
-                detail += recoloured || fabs(k.ma - k.mb) > FLAT_APART;
-                continue;
-            }
-            detail++;
-            agree += !recoloured && k.product >= BLOCK_CORRELATION * sqrt(fmax(k.va, 1) * fmax(k.vb, 1));
+            bool flat = is_flat(&k);
+            m.compared++;
+            if (flat && !recoloured && fabs(k.ma - k.mb) <= FLAT_APART) continue;
+            double weight = level ? 1 : flat ? FLAT_APART : sqrt(fmax(k.va, k.vb));
+            m.blocks++;
+            detail += weight;
+            if (!flat && !recoloured &&
+                (level ? correlation(&k) >= LEAST_CORRELATION : alike(a, &l, x, y, &k)))
+                agreeing += weight;
         }
-    m.agreement = detail ? (double)agree / detail : 0;
-    m.coverage = fmin(all ? (double)covered / all : 0, detail_covered(a, b, w, mirrored, step_px));
-    m.blocks = detail;
-    memcpy(m.warp, fine, sizeof m.warp);
+    m.agreement = detail > 0 ? agreeing / detail : 0;
     return m;
 }
 
-static bool agrees(const struct copy_match *m, double least)
+static bool may_agree(const struct copy_match *m)
 {
-    return m->agreement >= least && m->coverage >= LEAST_COVERAGE && m->blocks >= LEAST_BLOCKS;
+    return m->agreement >= LEAST_AGREEMENT && m->blocks >= LEAST_QUICK_BLOCKS;
 }
 
-void copy_check(struct copy_view *a, struct copy_view *b, struct copy_match *m)
+static bool agrees(const struct copy_match *m)
+{
+    double share = (double)m->blocks / (m->compared + 1),
+           dense = (share - SPARSE_SHARE) / (DENSE_SHARE - SPARSE_SHARE);
+    double least = LEAST_SPARSE + (LEAST_DENSE - LEAST_SPARSE) * fmin(fmax(dense, 0), 1);
+    return m->agreement >= least && m->blocks >= (m->coverage < SMALL_COVERAGE ? SMALL_BLOCKS : LEAST_BLOCKS);
+}
+
+/* Whether two warps are one, up to a pixel at the edges. */
+static bool are_one(const double a[6], const double b[6])
+{
+    for (int i = 0; i < 6; i++)
+        if (fabs(a[i] - b[i]) > (i < 4 ? 1.0 / COPY_SIDE * 2 : 1)) return false;
+    return true;
+}
+
+static void check(struct copy_view *a, struct copy_view *b, struct copy_match *m)
 {
     struct place kept[KEPT];
     struct warped o;
+    double tried[KEPT][6];
+    bool tried_mirrored[KEPT];
+    int n_tried = 0;
     *m = (struct copy_match){0};
     if (a->flat || b->flat) return;
     copy_find_places(a, b, kept);
     double coarse = kept[0].score;
     for (int i = 0; i < KEPT && kept[i].score > 0 && !m->same; i++) {
         double w[6];
-        bool mirrored = kept[i].mirrored;
+        bool mirrored = kept[i].mirrored, again = false;
         copy_warp_of(&kept[i], a, b, w);
-        if (!copy_refine(a, b, mirrored, w, COARSE - 1, 1, 8, &o)) continue;
+        if (!copy_refine(a, b, mirrored, w, COARSE - 1, COARSE - 1, 8, &o)) continue;
+        for (int k = 0; k < n_tried; k++)
+            again = again || (tried_mirrored[k] == mirrored && are_one(tried[k], w));
+        if (again) continue; /* several beginnings end at one place */
+        memcpy(tried[n_tried], w, sizeof w);
+        tried_mirrored[n_tried++] = mirrored;
+        if (!copy_refine(a, b, mirrored, w, 1, 1, 8, &o)) continue;
         struct copy_match seen = judge(a, b, mirrored, w, 1, BLOCK / 2, &o);
-        if (agrees(&seen, LEAST_AGREEMENT)) {
+        if (may_agree(&seen)) {
             copy_make_fine(a);
             copy_make_fine(b);
             if (!copy_refine(a, b, mirrored, w, 0, 0, 6, &o)) continue;
             seen = judge(a, b, mirrored, w, 0, BLOCK, &o);
-            double sparse = (double)(DENSE_BLOCKS - seen.blocks) / (DENSE_BLOCKS - SPARSE_BLOCKS);
-            seen.same =
-                agrees(&seen, LEAST_FINE + (LEAST_FINE_SPARSE - LEAST_FINE) * fmin(fmax(sparse, 0), 1));
+            seen.same = agrees(&seen);
+            seen.fine = true;
         }
-        if (seen.same || seen.agreement > m->agreement) *m = seen;
+        if (seen.same || seen.fine > m->fine || (seen.fine == m->fine && seen.agreement > m->agreement))
+            *m = seen;
     }
     m->coarse = coarse;
+}
+
+void copy_check(struct copy_view *a, struct copy_view *b, struct copy_match *m)
+{
+    struct copy_match back;
+    check(a, b, m);
+    if (!m->same || m->coverage >= SMALL_COVERAGE) return;
+    check(b, a, &back); /* how much there is in a small part depends on whose blocks are counted */
+    m->same = back.same;
 }

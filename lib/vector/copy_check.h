@@ -39,7 +39,10 @@ struct copy_match {
     double coarse;    /* correlation after the first search */
     double agreement; /* share of the blocks with detail that agree */
     double coverage;  /* share of the detail of either that lies in both: the lesser */
+    double covered;   /* and the greater */
+    bool fine;        /* judged at the finest level */
     int blocks;       /* with detail, compared */
+    int compared;     /* with and without detail */
     double warp[6];   /* from pixels of a's thumb to those of b's, from centre to centre: xx xy yx yy x y */
 };
 
@@ -47,7 +50,7 @@ struct copy_match {
 struct copy_view;
 size_t copy_view_bytes(void);
 void copy_view_make(struct copy_view *v, const struct copy_thumb *t);
-/* Symmetric up to rounding. m->same is false where either is flat. */
+/* Symmetric but for what is near a limit. m->same is false where either is flat. */
 void copy_check(struct copy_view *a, struct copy_view *b, struct copy_match *m);
 
 #endif

@@ -28,10 +28,19 @@ struct scaled {
     float sum[25 * 25], squares[25 * 25];
 };
 
+/* The corner of a block. */
+struct spot {
+    uint8_t x, y;
+};
+
 struct copy_view {
     bool flat, grey;
-    bool fine; /* the finest layer has its slopes: few pairs need them */
+    bool fine; /* the finest layer has its slopes and its flat pixels: few pairs need them */
+    bool flat_pixels[COPY_SIDE * COPY_SIDE]; /* of the finest layer: nothing is drawn there */
+    int flat_counts[256];                    /* of each grey level */
     float cb[COPY_COLOURS * COPY_COLOURS], cr[COPY_COLOURS * COPY_COLOURS];
+    struct spot detail[COPY_SIDE * COPY_SIDE / 64]; /* blocks of the middle layer with detail */
+    int n_detail;
     struct layer layers[LEVELS];
     struct scaled scaled[SCALES];
     struct scaled mirrored[SCALES];
@@ -83,10 +92,19 @@ void copy_warp_of(const struct place *p, const struct copy_view *va, const struc
  */
 bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
                  int to, int most_steps, struct warped *o);
-/* w: between these two layers. */
+/* w: between these two layers. One of so many rows. */
 void copy_warp_into(struct warped *o, const struct layer *a, const struct layer *b, const double w[6],
-                    bool mirrored);
+                    bool mirrored, int row_step);
 void copy_mean_and_spread(const float *v, int n, double *mean, double *spread);
-void copy_make_fine(struct copy_view *v); /* the slopes of the finest layer, once */
+void copy_make_fine(struct copy_view *v); /* once */
+
+void copy_find_detail(struct copy_view *v);
+void copy_find_flat(struct copy_view *v);
+/*
+ * Marks what is covered in `of`, whose values are laid on the pixels of a picture of this size, as are the
+ * other's, `under`. flat: which of the pixels are flat in `of`; none afterwards.
+ */
+void copy_find_hidden(bool *hidden, const struct copy_view *of, const struct copy_view *other,
+                      const float *value, const float *under, bool *flat, int width, int height);
 
 #endif

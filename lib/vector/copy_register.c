@@ -109,6 +109,7 @@ void copy_view_make(struct copy_view *v, const struct copy_thumb *t)
         halve(&v->layers[k], &v->layers[k - 1]);
     for (int k = 1; k < COARSE; k++)
         add_gradients(&v->layers[k]);
+    copy_find_detail(v);
     for (int s = 0; s < SCALES; s++) {
         make_scaled(&v->scaled[s], &v->layers[2], scales[s], false, 0);
         make_scaled(&v->mirrored[s], &v->layers[2], scales[s], true, 0);
@@ -231,9 +232,10 @@ void copy_find_places(const struct copy_view *a, const struct copy_view *b, stru
 #define MOST_STRETCH 1.05 /* one axis against the other: curves of one kind are each other stretched */
 
 /* Solves the symmetric a x = b in place (Cholesky); false when it has no answer. */
-static bool solve6(double a[6][6], double b[6])
+enum { PARAMETERS = 4 };
+static bool solve(double a[PARAMETERS][PARAMETERS], double b[PARAMETERS])
 {
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < PARAMETERS; i++)
         for (int j = 0; j <= i; j++) {
             double sum = a[i][j];
             for (int k = 0; k < j; k++)
@@ -245,13 +247,13 @@ static bool solve6(double a[6][6], double b[6])
                 a[i][j] = sum / a[j][j];
             }
         }
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < PARAMETERS; i++) {
         for (int k = 0; k < i; k++)
             b[i] -= a[i][k] * b[k];
         b[i] /= a[i][i];
     }
-    for (int i = 5; i >= 0; i--) {
-        for (int k = i + 1; k < 6; k++)
+    for (int i = PARAMETERS - 1; i >= 0; i--) {
+        for (int k = i + 1; k < PARAMETERS; k++)
             b[i] -= a[k][i] * b[k];
         b[i] /= a[i][i];
     }
@@ -276,13 +278,13 @@ static inline struct texel texel_at(const struct layer *l, float x, float y)
 }
 
 void copy_warp_into(struct warped *o, const struct layer *a, const struct layer *b, const double warp[6],
-                    bool mirrored)
+                    bool mirrored, int row_step)
 {
     float w[6], sign = mirrored ? -1.0f : 1.0f;
     for (int i = 0; i < 6; i++)
         w[i] = (float)warp[i];
     o->n = 0;
-    for (int i = 0; i < a->height; i++)
+    for (int i = 0; i < a->height; i += row_step)
         for (int k = 0; k < a->width; k++) {
             float x = (float)k - a->cx, y = (float)i - a->cy, u, v;
             if (!place_in(b, w, mirrored, x, y, &u, &v)) continue;
@@ -309,27 +311,26 @@ void copy_mean_and_spread(const float *v, int n, double *mean, double *spread)
 }
 
 /* Sums over all pixels, of eight at once: h's lower half, g, and the product of the two pictures. */
+enum { SUMS = PARAMETERS * (PARAMETERS + 1) / 2 + PARAMETERS + 1 };
 static inline __attribute__((always_inline)) void sum_body(const struct warped *o, float ma, float sa,
-                                                           float mb, float sb, double sums[28])
+                                                           float mb, float sb, double sums[SUMS])
 {
-    float lanes[28][LANES] = {{0}};
+    float lanes[SUMS][LANES] = {{0}};
     for (int i = 0; i < o->n; i += LANES) {
-        float j[6][LANES], r[LANES], weight[LANES], product[LANES];
+        float j[PARAMETERS][LANES], r[LANES], weight[LANES], product[LANES];
         for (int k = 0; k < LANES; k++) {
             float p = (o->a[i + k] - ma) / sa, q = (o->b[i + k] - mb) / sb;
             r[k] = p - q;
             weight[k] = i + k < o->n ? 1 / (1 + 4 * r[k] * r[k]) : 0;
             product[k] = i + k < o->n ? p * q : 0;
             float gx = o->gx[i + k] / sb, gy = o->gy[i + k] / sb;
-            j[0][k] = gx * o->x[i + k];
-            j[1][k] = gx * o->y[i + k];
-            j[2][k] = gy * o->x[i + k];
-            j[3][k] = gy * o->y[i + k];
-            j[4][k] = gx;
-            j[5][k] = gy;
+            j[0][k] = gx * o->x[i + k] + gy * o->y[i + k];
+            j[1][k] = gy * o->x[i + k] - gx * o->y[i + k];
+            j[2][k] = gx;
+            j[3][k] = gy;
         }
         int at = 0;
-        for (int p = 0; p < 6; p++) {
+        for (int p = 0; p < PARAMETERS; p++) {
             float wj[LANES];
             for (int k = 0; k < LANES; k++)
                 wj[k] = weight[k] * j[p][k];
@@ -337,26 +338,26 @@ static inline __attribute__((always_inline)) void sum_body(const struct warped *
                 for (int k = 0; k < LANES; k++)
                     lanes[at][k] += wj[k] * j[q][k];
             for (int k = 0; k < LANES; k++)
-                lanes[21 + p][k] += wj[k] * r[k];
+                lanes[SUMS - 1 - PARAMETERS + p][k] += wj[k] * r[k];
         }
         for (int k = 0; k < LANES; k++)
-            lanes[27][k] += product[k];
+            lanes[SUMS - 1][k] += product[k];
     }
-    for (int s = 0; s < 28; s++) {
+    for (int s = 0; s < SUMS; s++) {
         sums[s] = 0;
         for (int k = 0; k < LANES; k++)
             sums[s] += (double)lanes[s][k];
     }
 }
 
-typedef void sum_function(const struct warped *o, float ma, float sa, float mb, float sb, double sums[28]);
-static void sum_plain(const struct warped *o, float ma, float sa, float mb, float sb, double sums[28])
+typedef void sum_function(const struct warped *o, float ma, float sa, float mb, float sb, double sums[SUMS]);
+static void sum_plain(const struct warped *o, float ma, float sa, float mb, float sb, double sums[SUMS])
 {
     sum_body(o, ma, sa, mb, sb, sums);
 }
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) static void sum_avx2(const struct warped *o, float ma, float sa, float mb,
-                                                     float sb, double sums[28])
+                                                     float sb, double sums[SUMS])
 {
     sum_body(o, ma, sa, mb, sb, sums);
 }
@@ -364,11 +365,11 @@ __attribute__((target("avx2"))) static void sum_avx2(const struct warped *o, flo
 #define sum_avx2 sum_plain
 #endif
 
-/* One step of Gauss and Newton towards equal pictures up to brightness and contrast; differences that are
- * large count less. *moved: pixels at the picture's edge. */
+/* One step of Gauss and Newton towards equal pictures up to brightness and contrast, over scale, turn and
+ * place; differences that are large count less. *moved: pixels at the picture's edge. */
 static bool improve(struct warped *o, const struct layer *a, double w[6], double *moved)
 {
-    double ma, sa, mb, sb, sums[28], h[6][6] = {{0}}, g[6];
+    double ma, sa, mb, sb, sums[SUMS], h[PARAMETERS][PARAMETERS] = {{0}}, g[PARAMETERS];
     int at = 0;
     copy_mean_and_spread(o->a, o->n, &ma, &sa);
     copy_mean_and_spread(o->b, o->n, &mb, &sb);
@@ -380,29 +381,31 @@ static bool improve(struct warped *o, const struct layer *a, double w[6], double
     memset(o->y + o->n, 0, LANES * sizeof *o->y);
     sum_function *sum = simd_level() >= SIMD_AVX2 ? sum_avx2 : sum_plain;
     sum(o, (float)ma, (float)sa, (float)mb, (float)sb, sums);
-    o->correlation = sums[27] / o->n;
-    for (int p = 0; p < 6; p++) {
+    o->correlation = sums[SUMS - 1] / o->n;
+    for (int p = 0; p < PARAMETERS; p++) {
         for (int q = 0; q <= p; q++)
             h[p][q] = sums[at++];
         h[p][p] += h[p][p] * 1e-3 + 1e-6;
-        g[p] = sums[21 + p];
+        g[p] = sums[SUMS - 1 - PARAMETERS + p];
     }
-    if (!solve6(h, g)) return false;
+    if (!solve(h, g)) return false;
     double reach = (a->width > a->height ? a->width : a->height) / 2.0;
+    w[0] += g[0];
+    w[3] += g[0];
+    w[1] -= g[1];
+    w[2] += g[1];
+    w[4] += g[2];
+    w[5] += g[3];
     *moved = 0;
-    for (int p = 0; p < 6; p++) {
-        w[p] += g[p];
-        *moved = fmax(*moved, fabs(g[p]) * (p < 4 ? reach : 1));
-    }
+    for (int p = 0; p < PARAMETERS; p++)
+        *moved = fmax(*moved, fabs(g[p]) * (p < 2 ? reach : 1));
     return true;
 }
 
 static bool plausible(const double w[6])
 {
-    double turn = atan2(w[2] - w[1], w[0] + w[3]), sx = hypot(w[0], w[2]), sy = hypot(w[1], w[3]);
-    double lean = (w[0] * w[1] + w[2] * w[3]) / (sx * sy + 1e-12);
-    return fabs(turn) <= MOST_TURN && sx * MOST_SCALE >= 1 && sx <= MOST_SCALE && sy * MOST_SCALE >= 1 &&
-           sy <= MOST_SCALE && sx <= MOST_STRETCH * sy && sy <= MOST_STRETCH * sx && fabs(lean) <= 0.05;
+    double scale = hypot(w[0], w[2]);
+    return fabs(atan2(w[2], w[0])) <= MOST_TURN && scale * MOST_SCALE >= 1 && scale <= MOST_SCALE;
 }
 
 void copy_warp_of(const struct place *p, const struct copy_view *va, const struct copy_view *vb, double w[6])
@@ -412,6 +415,7 @@ void copy_warp_of(const struct place *p, const struct copy_view *va, const struc
     const struct layer *la = &va->layers[0], *lb = &vb->layers[0];
     double sx = (double)lb->width / b->width / ((double)la->width / a->width);
     double sy = (double)lb->height / b->height / ((double)la->height / a->height);
+    sx = sy = sqrt(sx * sy);
     double turn = p->turn ? turns[p->turn - 1] : 0, c = cos(turn), n = sin(turn);
     /* the turned grid shows at q what a shows at (c -n, n c) q */
     w[0] = sx * c;
@@ -423,7 +427,7 @@ void copy_warp_of(const struct place *p, const struct copy_view *va, const struc
     w[5] = ((a->height - 1) / 2.0 - p->dy - (b->height - 1) / 2.0) * lb->height / b->height;
 }
 
-#define LEAST_MIDDLE 0.5 /* correlation at the middle layer of a pair that is looked at more closely */
+#define LEAST_MIDDLE 0.45 /* correlation at the middle layer of a pair that is looked at more closely */
 
 bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
                  int to, int most_steps, struct warped *o)
@@ -432,7 +436,8 @@ bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirr
         double at = 1 << level, moved = 1;
         double v[6] = {w[0], w[1], w[2], w[3], w[4] / at, w[5] / at};
         for (int step = 0; step < most_steps && moved > 0.03; step++) {
-            copy_warp_into(o, &a->layers[level], &b->layers[level], v, mirrored);
+            copy_warp_into(o, &a->layers[level], &b->layers[level], v, mirrored,
+                           level == 1 && moved > 0.3 ? 2 : 1);
             if (o->n < 64 || !improve(o, &a->layers[level], v, &moved)) return false;
         }
         memcpy(w, v, sizeof v);
@@ -445,6 +450,9 @@ bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirr
 
 void copy_make_fine(struct copy_view *v)
 {
-    if (!v->fine) add_gradients(&v->layers[0]);
+    if (!v->fine) {
+        add_gradients(&v->layers[0]);
+        copy_find_flat(v);
+    }
     v->fine = true;
 }

@@ -1,0 +1,111 @@
+/*
+ * copy_hidden.c: what of a picture was covered after it was made: one rectangle of a single grey level, such
+ * as a bar over a face. It does not say that two pictures differ. Its level must be rare in both: where one
+ * of two charts has a line and the other shows the white page, they do differ.
+ */
+#include "vector/copy_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FLAT_RANGE 6.0f  /* grey levels among a pixel and its neighbours where nothing is drawn */
+#define LEVEL_RANGE 3    /* of flat pixels of one colour, either way: JPEG's ripple */
+#define MOST_COMMON 0.15 /* flat pixels of that level, of all pixels */
+#define LEAST_PATCH 0.01 /* of the area */
+#define MOST_PATCH 0.09
+#define PATCH_FILLED 0.8    /* of the rectangle around it */
+#define PATCH_DIFFERS 0.4   /* of it, from what the other picture shows there, */
+#define PIXEL_DIFFERS 16.0f /* in grey levels */
+enum { AROUND = 2 /* pixels that the reduction mixes with what is beside it */ };
+
+void copy_find_flat(struct copy_view *v)
+{
+    const struct layer *l = &v->layers[0];
+    memset(v->flat_counts, 0, sizeof v->flat_counts);
+    for (int y = 0; y < l->height; y++)
+        for (int x = 0; x < l->width; x++) {
+            float low = 255, high = 0;
+            for (int i = y ? y - 1 : y; i <= y + 1 && i < l->height; i++)
+                for (int k = x ? x - 1 : x; k <= x + 1 && k < l->width; k++) {
+                    float p = l->value[i * l->width + k];
+                    low = p < low ? p : low;
+                    high = p > high ? p : high;
+                }
+            int at = y * l->width + x;
+            v->flat_pixels[at] = high - low <= FLAT_RANGE;
+            v->flat_counts[(int)l->value[at]] += v->flat_pixels[at];
+        }
+}
+
+static bool is_common(const struct copy_view *v, int level)
+{
+    int sum = 0;
+    for (int k = level - LEVEL_RANGE; k <= level + LEVEL_RANGE; k++)
+        sum += k >= 0 && k < 256 ? v->flat_counts[k] : 0;
+    return sum > MOST_COMMON * v->layers[0].width * v->layers[0].height;
+}
+
+/* The connected pixels from `from` on that `wanted` marks, into `at`. They are unmarked. */
+static int flood(bool *wanted, int width, int height, int from, uint16_t *at)
+{
+    int n = 1;
+    wanted[from] = false;
+    at[0] = (uint16_t)from;
+    for (int i = 0; i < n; i++) {
+        int x = at[i] % width, y = at[i] / width;
+        const int beside[4] = {x > 0 ? at[i] - 1 : -1, x + 1 < width ? at[i] + 1 : -1,
+                               y > 0 ? at[i] - width : -1, y + 1 < height ? at[i] + width : -1};
+        for (int k = 0; k < 4; k++)
+            if (beside[k] >= 0 && wanted[beside[k]]) {
+                wanted[beside[k]] = false;
+                at[n++] = (uint16_t)beside[k];
+            }
+    }
+    return n;
+}
+
+struct box {
+    int left, top, right, bottom, n; /* n pixels of it are flat */
+};
+
+/* Whether n connected flat pixels of v, in a picture of this width, are a patch on what `under` shows. */
+static bool is_patch(struct box *b, const float *v, const float *under, int width, int area,
+                     const uint16_t *at, int n)
+{
+    float low = 255, high = 0;
+    int differ = 0;
+    *b = (struct box){COPY_SIDE, COPY_SIDE, 0, 0, n};
+    for (int k = 0; k < n; k++) {
+        int x = at[k] % width, y = at[k] / width;
+        float p = v[at[k]];
+        b->left = x < b->left ? x : b->left;
+        b->right = x > b->right ? x : b->right;
+        b->top = y < b->top ? y : b->top;
+        b->bottom = y > b->bottom ? y : b->bottom;
+        low = p < low ? p : low;
+        high = p > high ? p : high;
+        differ += fabsf(p - under[at[k]]) > PIXEL_DIFFERS;
+    }
+    double around = (double)(b->right - b->left + 1) * (b->bottom - b->top + 1);
+    return high - low <= 2 * FLAT_RANGE && n >= PATCH_FILLED * around && around >= LEAST_PATCH * area &&
+           around <= MOST_PATCH * area && differ >= PATCH_DIFFERS * n;
+}
+
+void copy_find_hidden(bool *hidden, const struct copy_view *of, const struct copy_view *other,
+                      const float *value, const float *under, bool *flat, int width, int height)
+{
+    uint16_t at[COPY_SIDE * COPY_SIDE];
+    struct box most = {0}, b;
+    for (int i = 0; i < width * height; i++) {
+        if (!flat[i]) continue;
+        int n = flood(flat, width, height, i, at), level = (int)value[i];
+        if (n > most.n && !is_common(of, level) && !is_common(other, level) &&
+            is_patch(&b, value, under, width, width * height, at, n))
+            most = b;
+    }
+    if (!most.n) return;
+    for (int y = most.top > AROUND ? most.top - AROUND : 0; y <= most.bottom + AROUND && y < height; y++)
+        for (int x = most.left > AROUND ? most.left - AROUND : 0; x <= most.right + AROUND && x < width; x++)
+            hidden[y * width + x] = true;
+}
