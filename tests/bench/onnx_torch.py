@@ -46,6 +46,10 @@ MODELS = {
     "regnetx": (lambda: tv.regnet_x_400mf(weights=None), 224), "repvgg": (tm("repvgg_a0"), 224),
     "densenet121": (lambda: tv.densenet121(weights=None), 224), "squeezenet": (lambda: tv.squeezenet1_1(weights=None), 224),
     "googlenet": (lambda: tv.googlenet(weights=None, aux_logits=False, init_weights=False), 224),
+    "mnasnet": (lambda: tv.mnasnet0_5(weights=None), 96),
+    "inception_v3": (lambda: tv.inception_v3(weights=None, aux_logits=False, init_weights=False), 128),
+    **{n: (tm(n), 96) for n in ("seresnet50 ese_vovnet19b_dw resnext50_32x4d dla34 hardcorenas_a lcnet_050 tinynet_a repghostnet_100 fbnetc_100 "
+                                "selecsls42b mobileone_s0").split()},
     "lite0": (lambda: lite(0), 224), "lite1": (lambda: lite(1), 240), "lite2": (lambda: lite(2), 260),
 }
 
