@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 
-/* A string that can grow. TEXT_EMPTY is a valid one. data is NULL until something was added,
- * and NUL-terminated from then on. */
+/* A string that can grow; TEXT_EMPTY is a valid one. data is NULL until something is added, then it is
+ * NUL-terminated. Functions that add return 0, or -1 with err set, and then leave the text as it was. */
 struct text {
     char *data;
     size_t n_bytes, capacity;
@@ -29,8 +29,8 @@ static inline void text_clear(struct text *t)
 }
 void text_release(struct text *t);
 
-/* hex writes n_bytes bytes as 2*n lower-case digits and NUL. unhex reads exactly 2*n digits of either
- * case, and returns 0, or -1 without setting err. */
+/* hex_encode writes n_bytes bytes as 2 * n_bytes lower-case digits and NUL. hex_decode reads a string of
+ * exactly 2 * n_bytes digits of either case, and returns 0, or -1 for any other string. */
 void hex_encode(char *out, const void *bytes, size_t n_bytes);
 int hex_decode(void *out, size_t n_bytes, const char *hex);
 

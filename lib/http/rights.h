@@ -42,11 +42,11 @@ const char *rights_name(enum rights r); /* "unknown", "allow", "reserve" */
 enum rights rights_of(uint32_t set);    /* one that reserves outweighs all others */
 /* Writes the words of the set, separated by commas; "" for none. Returns out. */
 const char *rights_text(char out[RIGHTS_TEXT_BYTES], uint32_t set);
-uint32_t rights_from_text(const char *text); /* words that are not known, of later versions, are skipped */
+uint32_t rights_from_text(const char *text); /* skips unknown words, such as those of later versions */
 /* The signals of the set that reserve, without X-Robots-Tag, which has a reject reason of its own. */
 uint32_t rights_reserving(uint32_t set);
-/* The signals of the set that forbid, in header fields of the picture: those that reserve, and
- * X-Robots-Tag. */
+/* Those signals of the set that came in header fields of the picture and forbid its use: the reserving ones
+ * and every X-Robots-Tag. */
 uint32_t rights_refused_in_fields(uint32_t set);
 
 /* The value of key in an RFC 9651 dictionary: 'y' or 'n'; 0 when it is absent or has another value; -1
@@ -57,7 +57,7 @@ unsigned rights_content_signal(const char *value, size_t n_bytes);
 
 struct rights_tag {
     uint32_t set;
-    char directive[24]; /* the first that forbids, as we spell it; "" */
+    char directive[24]; /* the first that forbids, in lower case; "" without one */
 };
 /* Adds one X-Robots-Tag line to t: noai, noimageai, noindex, noimageindex, none, and unavailable_after
  * with a date before now_s, for everybody or for agent (our product token in lower case). */

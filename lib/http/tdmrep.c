@@ -1,5 +1,5 @@
 /* tdmrep.c: see tdmrep.h. A JSON reader for this one file: it checks and skips values that do not
- * matter, and keeps only the locations. */
+ * matter, and keeps only the locations and their reservations. */
 #include "http/tdmrep.h"
 
 #include <stdlib.h>
@@ -44,7 +44,8 @@ static int hex4(struct cursor *c)
 }
 
 /* Reads a string from its quote on; its bytes go to out when that is not NULL. An escaped code point
- * beyond ASCII becomes '?', since addresses have %XX for it. 1, 0 for a broken string, or -1. */
+ * beyond ASCII becomes '?', since addresses have %XX for it. Returns 1, 0 for a broken string, or -1 when
+ * there is no memory. */
 static int take_string(struct cursor *c, struct text *out, struct error *err)
 {
     static const char escapes[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
@@ -109,7 +110,7 @@ static bool take_number(struct cursor *c)
 /* Checks any value and skips it: 1, or 0 when it is not valid or nested too deep. */
 static int skip_value(struct cursor *c, int depth)
 {
-    char closing[TDMREP_MAX_DEPTH + 1]; /* of what is open */
+    char closing[TDMREP_MAX_DEPTH + 1]; /* the brackets that close the open values */
     int n_open = 0;
     for (;;) { /* at a value */
         int b = next(c);
@@ -144,7 +145,7 @@ struct element {
     int reservation; /* 0, 1; -1: none */
 };
 
-/* Reads one member of an element's object, from its name on. 1, 0 or -1. */
+/* Reads one member of an element's object, from its name on. Returns what take_string returns. */
 static int take_member(struct cursor *c, struct element *e, struct error *err)
 {
     text_clear(&e->key);

@@ -12,7 +12,7 @@
 #include "http/rights.h"
 
 #define TDMREP_PATH "/.well-known/tdmrep.json"
-#define TDMREP_MAX_BYTES (500u << 10) /* as robots.txt; a longer file is not JSON any more where it is cut */
+#define TDMREP_MAX_BYTES (500u << 10) /* as for robots.txt; a longer file counts as invalid */
 #define TDMREP_MAX_RULES 10000
 #define TDMREP_MAX_DEPTH 32 /* the format needs two */
 
@@ -23,8 +23,8 @@ struct tdmrep {
 };
 #define TDMREP_EMPTY ((struct tdmrep){0})
 
-/* 1: read, possibly without rules. 0: it is not such a file, and t is empty. -1: no
- * memory. Release t in every case. */
+/* Returns 1 when the file was read (it may have no rules), 0 when it is not such a file, and -1 without
+ * memory; for 0 and -1 t is empty. Release t in every case. */
 int tdmrep_parse(struct tdmrep *t, const char *bytes, size_t n_bytes, struct error *err);
 /* RIGHTS_TDM_1_FILE, RIGHTS_TDM_0_FILE, both (two locations are equally long), or 0. */
 uint32_t tdmrep_match(const struct tdmrep *t, const char *path_and_query);

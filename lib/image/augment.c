@@ -174,7 +174,7 @@ static void change_contrast(struct image *m, double factor)
     through_table(m, table);
 }
 
-/* --- blur: Gaussian taps through the resizer's kernels, what lies outside counts as the edge --- */
+/* --- blur: Gaussian taps through the resizer's kernels; samples outside repeat the nearest edge --- */
 
 static int blur_taps(struct taps *t, int n, double sigma, struct error *err)
 {
@@ -211,7 +211,7 @@ static int blur(struct image *m, double sigma, struct augment_scratch *scratch, 
 {
     struct taps columns = {0}, rows = {0};
     int rc = -1;
-    if (sigma < 0.05) /* below one level's worth of the neighbours */
+    if (sigma < 0.05) /* the weights of the neighbours round to 0 */
         return 0;
     if (blur_taps(&columns, m->width, sigma, err) == 0 && blur_taps(&rows, m->height, sigma, err) == 0 &&
         image_reserve(&scratch->narrow, m->width, m->height, m->channels, err) == 0) {

@@ -173,7 +173,7 @@ __attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, con
 
 #endif
 
-/* The index of sample i of a row of n when i lies outside, or -1 for the constant colour. */
+/* The sample of a line of n that stands for sample i, which may lie outside; -1: the constant colour. */
 static int outside(int64_t i, int n, enum augment_fill fill)
 {
     if (i >= 0 && i < n) return (int)i;

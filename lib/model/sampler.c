@@ -44,8 +44,8 @@ static int largest_first(const void *a, const void *b)
 
 /*
  * The cost of putting a group into a fold. For each class of the group: how full of that class the fold is,
- * weighted by the group's rows and by 1/class size, so that rare classes count as much as common ones. Then
- * the size of the fold.
+ * weighted by the group's rows and by 1/class size, so that rare classes count as much as common ones. Where
+ * costs are equal, the caller takes the smaller fold.
  */
 static double fold_cost(const double *held, const double *class_rows, const double *group_classes,
                         int n_classes)

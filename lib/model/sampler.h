@@ -25,7 +25,7 @@ struct fold_row {
  * fold [n] becomes 0..n_folds-1. Rows with the same group share a fold, so that near copies and variants of
  * a picture are never on both sides. Classes are spread as evenly as groups allow: the largest groups are
  * placed first (ties by a hash of seed and name, and not by the order of rows), each where its classes are
- * scarcest. EX_DATAERR when there are fewer groups than folds. -1 also when there is no memory.
+ * scarcest. EX_DATAERR when there are fewer groups than folds, EX_OSERR without memory.
  */
 int sampler_folds(int *fold, const struct fold_row *rows, size_t n, int n_classes, int n_folds, uint64_t seed,
                   struct error *err);

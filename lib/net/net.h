@@ -220,7 +220,7 @@ enum net_ending {
 };
 /*
  * Appends what makes probabilities of the outputs. The shapes must be known. EX_DATAERR: the network ends in
- * what is no score (a pool, an activation).
+ * what is not a score (a pool, an activation).
  */
 int net_make_probabilities(struct net *n, enum net_ending *ending, struct error *err);
 /* "cat,dog": as many as there are outputs, else EX_USAGE. */

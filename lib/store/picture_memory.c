@@ -36,7 +36,7 @@ static bool parse_hex64(const char *text, uint64_t *out)
 }
 
 /*
- * Cuts a line (n bytes, then a NUL) into its fields. False: the checksum is wrong, or it is no line of a
+ * Cuts a line (n bytes, then a NUL) into its fields. False: the checksum is wrong, or it is not a line of a
  * memory although the checksum is right (which only somebody who computes one can bring about).
  */
 static bool cut_line(char *line, size_t n, char *fields[N_FIELDS])

@@ -4,8 +4,8 @@
  * picture of its kind. Vectors say which pairs to look at; this looks at their pixels.
  *
  * Uniform borders are cut off first. The pair is registered, coarse to fine: a search over mirror, scale,
- * turn and place at 16 pixels, then a warp at 32 and 64. Then small blocks are compared one by one where both
- * pictures are: a copy agrees nearly everywhere, and another picture of the same kind only here and there.
+ * turn and place at 16 pixels, then a warp at 32 and 64. Then small blocks are compared one by one where the
+ * pictures overlap: a copy agrees nearly everywhere, another picture of the same kind only here and there.
  * What agrees is looked at once more at 128 pixels, where two charts of one style no longer do.
  */
 #ifndef WINNOW_VECTOR_COPY_CHECK_H

@@ -18,13 +18,13 @@ size_t vector_cluster_count(size_t n);
 struct vector_clusters {
     size_t n;         /* largest first; none is empty */
     uint32_t *of;     /* [n_rows] the cluster of each row */
-    float *likeness;  /* [n_rows] cosine to the middle of its cluster */
+    float *likeness;  /* [n_rows] cosine to the centre of its cluster */
     uint32_t *n_rows; /* [n] */
 };
 #define VECTOR_CLUSTERS_EMPTY ((struct vector_clusters){0})
 
 /*
- * values [n][n_values], rows of length 1 or all 0; n > 0, wanted from 1 to VECTOR_MOST_CLUSTERS. The middles
+ * values [n][n_values], rows of length 1 or all 0; n > 0, wanted from 1 to VECTOR_MOST_CLUSTERS. The centres
  * are fitted on the first VECTOR_FIT_ROWS rows, so rows should be in an order without meaning, such as that
  * of their content hashes. There may be fewer clusters than wanted. EX_OSERR.
  */

@@ -1,5 +1,5 @@
 /*
- * vector_map.h: vectors as points of a plane, so that a person sees what a set holds: alike pictures lie
+ * vector_map.h: vectors as points of a plane, so that a person sees what a set holds: similar pictures lie
  * together. The first two principal components are the start; then neighbours attract each other and all
  * points repel each other, as in t-SNE (van der Maaten and Hinton 2008), with the same weight for each of a
  * point's nearest neighbours instead of a perplexity. Distances between clusters mean little.

@@ -10,7 +10,7 @@ struct audit_options {
     const char *scores, *facts, *sheet, *map, *next; /* files to write, or NULL */
     const char *features, *predictions, *classified; /* to read, or NULL */
     int64_t n_clusters;                              /* 0: by the number of pictures */
-    double least_gain;                               /* of a fact over the guess, as a share of the rows */
+    double least_gain;                               /* of a fact over the largest class, a share of rows */
     double class_ratio;                              /* to the median of the other classes */
     int64_t least_rows;                              /* of a class */
 };

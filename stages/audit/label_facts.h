@@ -29,7 +29,7 @@ struct fact_found {
     uint64_t n_largest;       /* rows of the largest class: how often a guess is right */
     uint32_t n_values;        /* that occur */
     double low, high;         /* 95 % interval of n_right / n_rows (Wilson) */
-    bool clear;               /* surely above the guess, and by the least gain or more */
+    bool clear;               /* surely above the largest class's share, by the least gain or more */
     /* The value and the class that occur together most often beyond what chance explains. */
     uint32_t value, label;
     uint64_t n_both, n_value, n_label;

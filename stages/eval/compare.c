@@ -43,7 +43,7 @@ static int same_classes(const struct predictions *a, const struct predictions *b
     return 0;
 }
 
-/* The thresholds of each view from the metrics.tsv beside the predictions; none is no error. */
+/* The thresholds of each view from the metrics.tsv beside the predictions; a missing file is not an error. */
 static int read_thresholds(struct evaluation *e, const char *side, struct error *err)
 {
     static const char *const required[] = {"metric", "key", "value", NULL};

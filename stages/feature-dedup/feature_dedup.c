@@ -54,7 +54,7 @@ static void tell(const struct feature_dedup *s)
                (unsigned long long)s->d.n_conflicts);
 }
 
-/* A listed row is no candidate any more: nodes are made twice. */
+/* A listed row is not a candidate any more: nodes are made twice. */
 static int block(struct feature_dedup *s, struct error *err)
 {
     if (feature_block(s, err)) return -1;

@@ -255,8 +255,8 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
     fetch_fail(f, index, &o, t);
 }
 
-/* The answer to --recheck-rights. What is no picture may be a login page, which has header fields of its
- * own. */
+/* The answer to --recheck-rights. An answer that is not a picture may be a login page, whose header
+ * fields are not the picture's. */
 static void rechecked(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct outcome o = {.reason = REASON_NOT_AN_IMAGE, .status = t->headers.status};

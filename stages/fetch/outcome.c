@@ -14,8 +14,8 @@
 
 static void write_down(struct fetch *f, const struct journal_record *r)
 {
-    /* Usually the loop writes them once a turn. When a host is given up, a million
-     * addresses may fail in one turn. */
+    /* Usually the loop writes all pending records once a turn. When a host is given up, a million addresses
+     * may fail in one turn. */
     if (!f->failed && (journal_append(&f->journal, r, f->err) ||
                        (f->journal.pending.n_bytes > PENDING_BYTES && journal_flush(&f->journal, f->err))))
         fetch_abort(f);
@@ -39,8 +39,6 @@ static const char *set_detail(struct fetch *f, struct entry *e, const char *deta
     return detail;
 }
 
-/* Failures in a row trip the breaker of a host. The pause doubles each time, and
- * then the run gives the host up. */
 void fetch_host_good(struct fetch *f, uint32_t host)
 {
     struct host *h = fetch_host(f, host);
@@ -117,7 +115,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
         end_entry(f, e);
         return;
     }
-    if (e->recheck == RECHECK_RULES) { /* nothing was asked of it: rights_settle looks at its host's files */
+    if (e->recheck == RECHECK_RULES) { /* no request was made: rights_settle looks at its host's files */
         end_entry(f, e);
         return;
     }
@@ -144,7 +142,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     r.event = JOURNAL_RETRY;
     if (retry) {
         write_down(f, &r);
-        if (f->stopping) { /* the next run takes it up where this one leaves */
+        if (f->stopping) { /* the next run continues here */
             if (!e->stored) e->reason = REASON_NOT_ASKED;
             end_entry(f, e);
             return;

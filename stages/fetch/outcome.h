@@ -9,27 +9,35 @@ struct outcome {
     enum reason reason;
     const char *detail; /* for the row and the journal */
     const char *error;  /* for the journal */
-    uint32_t rights;    /* what was said until then: a set of rights.h */
+    uint32_t rights;    /* the signals that were seen on the way: a set of rights.h */
     int status;
     double retry_after_s; /* with slow_down */
     bool slow_down, host_bad;
     /*
-     * The answer is final by its words, but a login page in front of the network, or a host in trouble,
-     * gives it for every address. Another run asks again, until the same answer came for so long that its
-     * wait would be FAIL_WAIT_MAX_S.
+     * The answer reads as final, but a login page in front of the network, or a host in trouble, may give it
+     * for every address. Later runs ask again, each after twice the wait of the one before, until the wait
+     * would reach FAIL_WAIT_MAX_S; then the address counts as dead.
      */
     bool doubtful;
-    bool free_try; /* asked again at once, and not counted: a part that could not be continued */
+    bool free_try; /* a partial body could not be continued: ask again at once, without counting a try */
 };
 
-void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t,
-                   enum image_kind kind);                   /* to the writer */
-void fetch_written(struct fetch *f, struct write_job *job); /* and back */
+/* Takes the body of the transfer and gives it to the writer. */
+void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t, enum image_kind kind);
+/* Records what the writer did with a body, and frees the job. */
+void fetch_written(struct fetch *f, struct write_job *job);
+/* The stored picture stays: after a 304, or after a recheck of its rights. */
 void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
+/* Queues the entry for another try, or ends it. t: NULL without an answer. */
 void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);
+/* A success, or one more failure in a row. Enough of these pause the host, each time for twice as long, and
+ * finally the run gives it up. */
 void fetch_host_good(struct fetch *f, uint32_t host);
 void fetch_host_bad(struct fetch *f, uint32_t host);
+/* Asks the host nothing for so many seconds from now. A longer pause that runs already stays. */
 void fetch_host_hold(struct fetch *f, uint32_t host, double seconds);
+/* Fails all entries that wait for the host. due: when a later run may ask again (Unix seconds); 0: after the
+ * usual wait. */
 void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int64_t due);
 
 #endif

@@ -67,7 +67,7 @@ void int8_conv_forward(struct backend *b, struct int8_op *op, const struct op_io
 /* Where y is clamped: the activation, on bytes less their zero. */
 void int8_limits(const struct op_desc *d, float *low, float *high);
 
-/* int8_layers.c: everything that is no convolution */
+/* int8_layers.c: everything that is not a convolution */
 void int8_layer_forward(struct backend *b, struct int8_op *op, const struct op_io *io);
 
 #endif
