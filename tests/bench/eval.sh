@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What mine-errors, eval and the review page cost. Prints a table, never fails. usage: tests/bench/eval.sh [ROWS]      BIN: programs
+# What mine-errors, eval, rates from unlabelled scores and the review page cost. Prints a table, never fails. usage: tests/bench/eval.sh [ROWS]      BIN: programs
 # Wall seconds mean something on a quiet machine only, so CPU seconds and the load are beside them.
 set -u
 cd "$(dirname "$0")/../.." || exit 0
@@ -20,6 +20,10 @@ done
 measure "mine-errors --methods separation" "$BIN/mine-errors" --predictions "$T/P.tsv" --methods separation -o "$T/s.tsv"
 measure "eval --predictions, report and all" "$BIN/eval" --predictions "$T/P.tsv" --out "$T/e"
 measure "eval --no-report" "$BIN/eval" --predictions "$T/P.tsv" --no-report --out "$T/e"
+head -n 5001 "$T/P.tsv" >"$T/labelled.tsv"
+measure "eval --prevalence-from, 5,000 labelled" "$BIN/eval" --predictions "$T/labelled.tsv" --val-predictions "$T/labelled.tsv" --prevalence-from "$T/P.tsv" \
+    --no-report --out "$T/e"
+measure "eval --drift, 5,000 labelled" "$BIN/eval" --drift "$T/P.tsv" "$T/P.tsv" --val-predictions "$T/labelled.tsv"
 if [ -d build/npm/node_modules/playwright-core ] && command -v chromium >/dev/null; then
     MEASURE=1 TMPDIR=$T TOP=$PWD BIN=$(cd "$BIN" && pwd) bash tests/suites/review_page.sh | sed -n 's/^# //p'
 fi
