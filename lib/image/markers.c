@@ -338,13 +338,31 @@ static uint32_t scan_gif(const uint8_t *b, size_t n)
     return set | scan_xmp(at, stop ? (size_t)(stop - at) : n - (size_t)(at - b));
 }
 
+/* BMFF holds XMP as an item, whose bytes lie in mdat or idat at places that meta names, or in a uuid box.
+ * Both hold it unchanged, so that each packet is found by how it begins. Prefixes are those that every
+ * writer uses. */
+static uint32_t scan_packets(const uint8_t *b, size_t n)
+{
+    static const char wrapper[] = "<x:xmpmeta", start[] = "<rdf:RDF", end[] = "</rdf:RDF";
+    uint32_t set = 0;
+    for (const uint8_t *last = b + n, *packet, *outer, *stop;
+         (packet = memmem(b, n, start, sizeof start - 1));) {
+        outer = memmem(b, (size_t)(packet - b), wrapper, sizeof wrapper - 1);
+        stop = memmem(packet, (size_t)(last - packet), end, sizeof end - 1);
+        if (!stop) stop = last;
+        if (outer) packet = outer;
+        set |= scan_xmp(packet, (size_t)(stop - packet));
+        b = stop;
+        n = (size_t)(last - b);
+    }
+    return set;
+}
+
 static uint32_t scan_bmff(const uint8_t *b, size_t n)
 {
     static const uint8_t c2pa[16] = {0xd8, 0xfe, 0xc3, 0xd6, 0x1b, 0x0e, 0x48, 0x3c,
-                                     0x92, 0x97, 0x58, 0x28, 0x87, 0x7e, 0xc4, 0x81},
-                         xmp[16] = {0xbe, 0x7a, 0xcf, 0xcb, 0x97, 0xa9, 0x42, 0xe8,
-                                    0x9c, 0x71, 0x99, 0x94, 0x91, 0xe3, 0xaf, 0xac};
-    uint32_t set = 0;
+                                     0x92, 0x97, 0x58, 0x28, 0x87, 0x7e, 0xc4, 0x81};
+    uint32_t set = scan_packets(b, n);
     for (size_t at = 0; at + 8 <= n;) {
         uint64_t length = be32(b + at);
         size_t head = 8;
@@ -355,12 +373,8 @@ static uint32_t scan_bmff(const uint8_t *b, size_t n)
             length = n - at;
         }
         if (length < head || length > n - at) break;
-        const uint8_t *data = b + at + head + 16;
-        if (memcmp(b + at + 4, "uuid", 4) == 0 && length >= head + 16) {
-            size_t n_data = (size_t)length - head - 16;
-            if (memcmp(b + at + head, c2pa, 16) == 0) set |= scan_c2pa(data, n_data);
-            if (memcmp(b + at + head, xmp, 16) == 0) set |= scan_xmp(data, n_data);
-        }
+        if (memcmp(b + at + 4, "uuid", 4) == 0 && length >= head + 16 && memcmp(b + at + head, c2pa, 16) == 0)
+            set |= scan_c2pa(b + at + head + 16, (size_t)length - head - 16);
         at += (size_t)length;
     }
     return set;

@@ -31,8 +31,9 @@ static void put_number(struct text *t, uint32_t v, unsigned bytes, bool little)
         put(t, &(uint8_t){(uint8_t)(v >> 8 * (little ? i : bytes - 1 - i))}, 1);
 }
 
-enum container { JPEG, JPEG_MORE, PNG, WEBP, GIF, BMFF, CONTAINERS };
-static const char *const container_names[] = {"jpeg", "jpeg, extended", "png", "webp", "gif", "bmff"};
+enum container { JPEG, JPEG_MORE, PNG, WEBP, GIF, BMFF, BMFF_ITEM, CONTAINERS };
+static const char *const container_names[] = {"jpeg", "jpeg, extended", "png",       "webp",
+                                              "gif",  "bmff",           "bmff, item"};
 
 /* A file that holds the packet, and for what the walk needs only. */
 static struct text wrap(enum container c, bool c2pa, const char *data, size_t n)
@@ -93,6 +94,16 @@ static struct text wrap(enum container c, bool c2pa, const char *data, size_t n)
         put(&t, "uuid", 4);
         put(&t, uuids[c2pa], 16);
         put(&t, data, n);
+        break;
+    case BMFF_ITEM: /* among the coded picture's bytes, as avifenc and telephones write it */
+        put(&t,
+            "\0\0\0\x10"
+            "ftypavif\0\0\0\0",
+            16);
+        put_number(&t, (uint32_t)n + 18, 4, false);
+        put(&t, "mdat\x12\0\n<'", 9);
+        put(&t, data, n);
+        put(&t, "\"<\xff>/", 5);
         break;
     case CONTAINERS: break;
     }
@@ -207,7 +218,7 @@ static void test_c2pa(void)
     };
     char words[MARKERS_TEXT_BYTES];
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        for (enum container c = 0; c < CONTAINERS; c++) {
+        for (enum container c = 0; c < BMFF_ITEM; c++) {
             struct text file = wrap(c, true, list[i].box, list[i].n);
             CHECK_SAY(strcmp(read_words(words, &file), c == GIF ? "c2pa" : list[i].words) == 0,
                       "box %zu in %s: '%s'", i, container_names[c], words);
