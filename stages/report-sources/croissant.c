@@ -78,6 +78,15 @@ out:
     return rc;
 }
 
+/* Adds the text to a pattern, in which * ? and [ would mean something else. */
+static int literally(struct text *pattern, const char *s, struct error *err)
+{
+    for (; *s; s++)
+        if (strchr("*?[", *s) ? text_printf(pattern, err, "[%c]", *s) : text_add(pattern, s, 1, err))
+            return -1;
+    return 0;
+}
+
 static int files(struct text *t, const struct sources *s, const char *path, const char *shards,
                  struct error *err)
 {
@@ -108,8 +117,8 @@ static int files(struct text *t, const struct sources *s, const char *path, cons
         goto out;
     for (size_t i = 0; i < s->extensions.words.n; i++) {
         text_clear(&pattern);
-        if ((s->prefix.n_bytes && text_puts(&pattern, s->prefix.data, err)) ||
-            text_printf(&pattern, err, "*%s", s->extensions.words.text[i]) ||
+        if ((s->prefix.n_bytes && literally(&pattern, s->prefix.data, err)) ||
+            text_puts(&pattern, "*", err) || literally(&pattern, s->extensions.words.text[i], err) ||
             (i && text_puts(t, ", ", err)) || page_json(t, pattern.data, err))
             goto out;
     }

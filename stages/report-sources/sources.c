@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/number.h"
+#include "io/path.h"
 #include "manifest/url_host.h"
 #ifndef WITHOUT_PSL
 #include "psl/psl_domain.h"
@@ -83,8 +84,9 @@ static int share_folder(struct sources *s, const char *path, struct error *err)
 /* Whether the reader in the validator (pandas with its defaults) turns the value into something else. */
 static const char *misread(const char *value)
 {
-    static const char *const absent[] = {"NA",  "N/A",  "n/a",  "null", "NULL", "None", "nan",
-                                         "NaN", "<NA>", "#N/A", "-nan", "-NaN", "#NA",  "N/A"};
+    static const char *const absent[] = {"NA",   "N/A",  "n/a",     "#N/A",   "#N/A N/A", "#NA",
+                                         "<NA>", "null", "NULL",    "None",   "nan",      "NaN",
+                                         "-nan", "-NaN", "-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN"};
     if (value[0] == '"') return "begins with a quote";
     if (value[strcspn(value, "\t\n\r\\")]) return "has an escape";
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
@@ -106,7 +108,7 @@ int sources_read(struct sources *s, const char *path, bool croissant, struct err
     static const char *const guessed[] = {"path", "label", "split", "xxh128"};
     struct manifest_reader in = MANIFEST_READER_EMPTY;
     int rc = -1, got, text_columns[4];
-    bool all_numbers[4] = {true, true, true, true};
+    bool all_numbers[4] = {true, true, true, true}, any[4] = {false};
     if (manifest_reader_open(&in, path, required, err)) goto out;
     const struct manifest_schema *c = &in.schema;
     int url = manifest_column(c, "url"), bytes = manifest_column(c, "bytes"),
@@ -154,20 +156,37 @@ int sources_read(struct sources *s, const char *path, bool croissant, struct err
             goto out;
         }
         for (int i = 0; i < 4; i++)
-            if (text_columns[i] >= 0 && in.fields[text_columns[i]][0])
+            if (text_columns[i] >= 0 && in.fields[text_columns[i]][0]) {
                 all_numbers[i] = all_numbers[i] && looks_like_a_number(in.fields[text_columns[i]]);
-        if (picture[0] == '/' || strstr(picture, "..")) {
+                any[i] = true;
+            }
+        if (!path_is_inside(picture)) {
             error_set(err, EX_DATAERR, "'%s' row %llu: '%s' is not below the folder of the manifest", in.name,
                       (unsigned long long)in.row, picture);
             goto out;
         }
-    }
-    for (int i = 0; got == 0 && croissant && i < 4; i++)
-        if (s->all.n > 0 && text_columns[i] >= 0 && all_numbers[i]) {
-            error_set(err, EX_DATAERR, "'%s': every %s is a number and would be read as one, '007' as 7",
-                      in.name, guessed[i]);
+        if (strncmp(picture, "./", 2) == 0 || strstr(picture, "/./") || strstr(picture, "//")) {
+            error_set(err, EX_DATAERR,
+                      "'%s' row %llu: readers find '%s' under a shorter name; write it without ./ and //",
+                      in.name, (unsigned long long)in.row, picture);
             goto out;
         }
+    }
+    for (int i = 0; got == 0 && croissant && i < 4; i++)
+        if (any[i] && all_numbers[i]) {
+            error_set(
+                err, EX_DATAERR,
+                "'%s': every %s is a number and would be read as one, '007' as 7; change one of them first",
+                in.name, guessed[i]);
+            goto out;
+        }
+    /* A column without a value says nothing, and readers would give it the type of numbers. */
+    if (croissant) s->has_label = any[1], s->has_split = any[2], s->has_hash = any[3];
+    if (got == 0 && croissant && s->all.n == 0) {
+        error_set(err, EX_DATAERR, "'%s' has no row: there is nothing to describe; leave --croissant away",
+                  in.name);
+        goto out;
+    }
     rc = got;
 out:
     manifest_reader_close(&in);

@@ -142,6 +142,16 @@ odd "a quote" "row 3: label .* begins with a quote" '4s/\tdog\t/\t"dog\t/'
 odd "an escape" "has an escape" '4s/\tdog\t/\td\\\\og\t/'
 odd "labels that are all numbers" "every label is a number" 's/\tcat\t/\t007\t/; s/\tdog\t/\t1e5\t/'
 odd "a path above the folder" "not below the folder" '2s,^pics,../pics,'
+odd "a label of which only part is a word for absent" "label '#N/A N/A' is read as absent" '2s,\tcat\t,\t#N/A N/A\t,'
+odd "a path in a longer form" "without ./ and //" '2s,^pics,./pics,'
+odd "a manifest without rows" "has no row" '2,$d'
+# Names that are no patterns, dots that lead nowhere, columns without a value.
+mkdir -p 'set/a[1]*?b'
+printf 'path\tlabel\tsplit\n' >set/names.tsv
+for n in 'x..y.jpg' 'z.j[p]'; do echo >"set/a[1]*?b/$n"; printf 'a[1]*?b/%s\t\ttrain\n' "$n" >>set/names.tsv; done
+describe set/names.tsv
+is "$? $(python3 rules.py set/croissant.json)" "0 " "a folder and an ending with signs of patterns, and a name with two dots"
+is "$(grep -c '"labels' set/croissant.json) $(grep -c '"splits"' set/croissant.json)" "0 1" "a label column without a value is left out"
 must_fail 64 "is not in the folder" "a description elsewhere is refused" "$BIN/report-sources" set/m.tsv --croissant x.json "${all[@]}"
 must_fail 64 "needs --license" "what every description needs is asked for" "$BIN/report-sources" set/m.tsv --croissant set/x.json --name a --description b
 must_fail 64 "not a date" "a date in the year 10000 is refused" "$BIN/report-sources" set/m.tsv --croissant set/x.json "${all[@]}" --published 10000-01-01
