@@ -84,6 +84,39 @@ static void content_usage(struct http_headers *h, const char *s, size_t n)
     if (!h->usage_broken) h->rights |= said == 'n' ? no : said == 'y' ? yes : 0;
 }
 
+/* Several lines, or one list that a proxy made of them. */
+static void tdm_reservation(struct http_headers *h, const char *s, size_t n)
+{
+    while (n > 0) {
+        const char *comma = memchr(s, ',', n), *value = s;
+        size_t n_value = comma ? (size_t)(comma - s) : n, step = n_value + (comma != NULL);
+        trim(&value, &n_value);
+        if (n_value == 1 && (*value == '0' || *value == '1'))
+            h->rights |= RIGHTS_BIT(*value == '1' ? RIGHTS_TDM_1_HEADER : RIGHTS_TDM_0_HEADER);
+        s += step, n -= step;
+    }
+}
+
+/* Whether the line, which has a colon, is about rights; it is read unless h is NULL. */
+static bool rights_field(struct http_headers *h, const char *line, size_t n, int64_t now, const char *agent)
+{
+    const char *colon = memchr(line, ':', n), *value = colon + 1;
+    size_t n_name = (size_t)(colon - line), n_value = n - n_name - 1;
+    trim(&value, &n_value);
+    if (equals(line, n_name, "content-usage")) {
+        if (h) content_usage(h, value, n_value);
+    } else if (equals(line, n_name, "content-signal")) {
+        if (h) h->rights |= rights_content_signal(value, n_value) * RIGHTS_BIT(RIGHTS_SIGNAL_NO_HEADER);
+    } else if (equals(line, n_name, "tdm-reservation")) {
+        if (h) tdm_reservation(h, value, n_value);
+    } else if (equals(line, n_name, "x-robots-tag")) {
+        if (h) rights_robots_tag(&h->tag, value, n_value, agent, now);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void http_headers_start(struct http_headers *h)
 {
     memset(h, 0, sizeof *h);
@@ -109,6 +142,16 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
 {
     while (n > 0 && (line[n - 1] == '\r' || line[n - 1] == '\n'))
         n--;
+    if (n > 0 && (line[0] == ' ' || line[0] == '\t')) {
+        if (h->n_field > 0 && n <= sizeof h->field - h->n_field) {
+            memcpy(h->field + h->n_field, line, n);
+            h->field[h->n_field] = ' ';
+            h->n_field += n;
+        }
+        return;
+    }
+    if (h->n_field > 0) rights_field(h, h->field, h->n_field, now, agent);
+    h->n_field = 0;
     if (n == 0) {
         h->ended = true;
         return;
@@ -119,6 +162,15 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
     }
     const char *colon = memchr(line, ':', n);
     if (!colon || colon == line) return;
+    if (rights_field(NULL, line, n, now, agent)) {
+        if (n > sizeof h->field) {
+            rights_field(h, line, n, now, agent);
+        } else {
+            memcpy(h->field, line, n);
+            h->n_field = n;
+        }
+        return;
+    }
     const char *value = colon + 1;
     size_t n_name = (size_t)(colon - line), n_value = n - n_name - 1;
     trim(&value, &n_value);
@@ -142,10 +194,6 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
             }
         } else if (equals(line, n_name, "content-range")) {
             content_range(h, value, n_value);
-        } else if (equals(line, n_name, "content-usage")) {
-            content_usage(h, value, n_value);
-        } else if (equals(line, n_name, "content-signal")) {
-            h->rights |= rights_content_signal(value, n_value) * RIGHTS_BIT(RIGHTS_SIGNAL_NO_HEADER);
         }
         break;
     case 'd':
@@ -167,11 +215,6 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
         if (equals(line, n_name, "transfer-encoding") && n_value >= 7 &&
             strncasecmp(value + n_value - 7, "chunked", 7) == 0)
             h->chunked = true;
-        else if (equals(line, n_name, "tdm-reservation") && n_value == 1 && (*value == '0' || *value == '1'))
-            h->rights |= RIGHTS_BIT(*value == '1' ? RIGHTS_TDM_1_HEADER : RIGHTS_TDM_0_HEADER);
-        break;
-    case 'x':
-        if (equals(line, n_name, "x-robots-tag")) rights_robots_tag(&h->tag, value, n_value, agent, now);
         break;
     default: break;
     }

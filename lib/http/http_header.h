@@ -15,6 +15,9 @@
 #define HTTP_VALIDATOR_BYTES 256
 #define HTTP_TYPE_BYTES 96
 
+/* A longer line cannot be continued. */
+#define HTTP_FIELD_BYTES 2048
+
 struct http_headers {
     int status;  /* of the last status line; 0 before one came */
     int version; /* 10, 11, 20, 30 */
@@ -35,13 +38,18 @@ struct http_headers {
     struct rights_tag tag; /* X-Robots-Tag */
     uint32_t rights;       /* Content-Usage, Content-Signal, tdm-reservation: a set, rights.h */
     bool usage_broken;     /* a line of Content-Usage is not a dictionary, so the field says nothing */
+    /* The last line when it is about rights, not read yet, since the next line may continue it. */
+    size_t n_field;
+    char field[HTTP_FIELD_BYTES];
 };
 
 void http_headers_start(struct http_headers *h);
 
 /*
  * Takes one line as it came; CR and LF at its end are allowed. A status line clears everything (interim
- * answers, redirects). now is the Unix time, for Retry-After and unavailable_after. agent is our product
+ * answers, redirects). A line that begins with a blank continues the one before (RFC 9112 5.2); this counts
+ * for the fields about rights, up to HTTP_FIELD_BYTES. They are therefore complete when ended is set, and
+ * not before. now is the Unix time, for Retry-After and unavailable_after. agent is our product
  * token in lower case, for "X-Robots-Tag: token: noai".
  */
 void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now,

@@ -17,6 +17,7 @@ static struct http_headers read_all(const char *text)
         http_headers_line(&h, text, n, NOW, "winnow");
         text += n;
     }
+    if (!h.ended) http_headers_line(&h, "\r\n", 2, NOW, "winnow");
     return h;
 }
 
@@ -115,7 +116,15 @@ static void test_rights(void)
         {"tdm-reservation: 2\n", ""},
         {"tdm-reservation: 01\n", ""},
         {"tdm-reservation: 0\ntdm-reservation: 1\n", "tdm-reservation:1@header,tdm-reservation:0@header"},
+        {"tdm-reservation: 0 ,1\n", "tdm-reservation:1@header,tdm-reservation:0@header"},
+        {"tdm-reservation: ,,\n", ""},
         {"HTTP/1.1 302 Found\ntdm-reservation: 1\n\nHTTP/1.1 200 OK\n", ""},
+        /* lines that are continued */
+        {"Content-Usage: search=y,\n train-ai=n\n", "content-usage:train-ai=n@header"},
+        {"Content-Usage:\r\n\ttrain-ai=y\r\n , train-ai=n\r\n", "content-usage:train-ai=n@header"},
+        {"Content-Signal: search=yes,\n \t ai-train\n =no\nDate: x\n", "content-signal:ai-train=no@header"},
+        {"tdm-reservation:\n 1\nDate: x\n tdm-reservation: 0\n", "tdm-reservation:1@header"},
+        {" tdm-reservation: 1\n", ""},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         char words[RIGHTS_TEXT_BYTES];
