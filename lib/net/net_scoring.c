@@ -107,7 +107,9 @@ int net_set_classes(struct net *n, const char *list, struct error *err)
     if (!(m->classes = mem_zalloc(room, sizeof *m->classes, err))) goto out;
     for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
         if (!layer_name_ok(t)) {
-            error_set(err, EX_USAGE, "--classes: a name that cannot be one");
+            error_set(err, EX_USAGE,
+                      "--classes: '%s' is not a name: it has control characters or is too long",
+                      text_for_people(shown, sizeof shown, t));
             goto out;
         }
         for (int i = 0; i < m->n_classes; i++)

@@ -14,7 +14,7 @@ bool onnx_available(void); /* false in a build without protobuf-c or onnx.proto 
 struct onnx_form {
     bool nchw; /* the input's order of axes: [N,3,H,W] instead of [N,H,W,3] */
     bool int8; /* the int8 form of n (net_int8.h) as QuantizeLinear and DequantizeLinear around its layers */
-    bool logits; /* what the last softmax takes instead of what it gives; EX_DATAERR without such a softmax */
+    bool logits; /* what the last softmax takes instead of what it gives; the network has to end in one */
     const char *input_name, *output_name;
 };
 #define ONNX_FORM_DEFAULTS                                                                                   \

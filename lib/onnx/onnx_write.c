@@ -637,8 +637,6 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 {
     struct graph g = {.net = n, .arena = ARENA_EMPTY, .err = err, .form = form};
     const struct net_shape *in = &n->layers[n->input].output;
-    if (form->logits && n->layers[n->output].activation != ACTIVATION_SOFTMAX)
-        return error_set(err, EX_DATAERR, "the network does not end in a softmax, so it has no logits");
     if (in->rank != 3 || in->dim[0] < 1 || in->dim[1] < 1)
         return error_set(err, EX_DATAERR, "the network's input size is unknown, and ONNX paddings need it");
     if (form->int8 && net_int8_read(&g.int8, n, err)) return error_prefix(err, "'%s'", path);

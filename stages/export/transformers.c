@@ -106,7 +106,13 @@ int export_transformers(struct export *x, const char *made, struct error *err)
                                    .output_name = "logits"};
     struct text path = TEXT_EMPTY;
     if (x->net.metadata.n_classes == 0)
-        return error_set(err, EX_DATAERR, "'%s' does not name its classes, which --to transformers writes",
+        return error_set(err, EX_DATAERR,
+                         "'%s' does not name its classes, which --to transformers writes: give --classes",
+                         x->opt->model);
+    if (x->net.layers[x->net.output].activation != ACTIVATION_SOFTMAX)
+        return error_set(err, EX_DATAERR,
+                         "'%s' does not end in a softmax, so it has no logits for --to transformers; "
+                         "--to onnx writes its scores as they are",
                          x->opt->model);
     int rc = text_printf(&path, err, "%s/onnx/model.onnx", made) ||
                      onnx_write(&x->net, path.data, &form, err) || write_config(x, made, err) ||

@@ -223,7 +223,9 @@ if [ -n "$onnx" ] && [ -d "$NPM/node_modules/@huggingface/transformers" ] && [ -
     node tests/formats/transformers.cjs "$T/s.tsv" "$T/transformers" 1e-5 >"$T/out" 2>&1
     ok $? "the tiny net in Transformers.js: $(tail -n 1 "$T/out")"
     has "$(cat "$T/transformers/preprocessor_config.json")" '"image_mean": [1, 1, 1]' "the offset is a mean there"
-    must_fail 65 'does not name its classes' "without class names it is refused" "$BIN/export" --model "$tiny/tfjs-float32" --to transformers -o "$T/no"
+    must_fail 65 'does not name its classes.*give --classes' "without class names it is refused" "$BIN/export" --model "$tiny/tfjs-float32" --to transformers -o "$T/no"
+    must_fail 65 'sigmoid-many.keras. does not end in a softmax.*--to onnx' "so is a net without logits" \
+        "$BIN/export" --model "$TOP/tests/fixtures/keras3/nets/sigmoid-many.keras" --classes a,b,c,d,e --to transformers -o "$T/no"
     [ ! -e "$T/no" ]
     ok $? "and nothing is left of it"
 else
