@@ -147,7 +147,7 @@ for what in 'tdm-reservation: 1' 'X-Robots-Tag: noai' 'Content-Usage: train-ai=n
     : >log
     fetch --store field --root . --recheck-rights --summary summary.tsv ten 2>err
     is "$(head -1 err)" "fetch: 5 pictures in the store are refused by their hosts now: kept (--rights-changed takedown removes them)" "$what: all five pictures, without --refresh"
-    is "$(asked)" "1 a1.jpg robots.txt tdmrep.json;2 b1.jpg b2.jpg b3.jpg b4.jpg b5.jpg robots.txt tdmrep.json;" "the other host is asked about one picture"
+    is "$(asked | sed "s/ a[1-5].jpg/ a1.jpg/")" "1 a1.jpg robots.txt tdmrep.json;2 b1.jpg b2.jpg b3.jpg b4.jpg b5.jpg robots.txt tdmrep.json;" "the other host is asked about one picture"
     is "$(awk -F'\t' '$2 ~ /refused/ { print $2, $3 }' summary.tsv)" "ok-refused-now 5" "the summary counts them as kept"
     cmp -s out.tsv first.tsv
     ok $? "the table stays"
