@@ -11,5 +11,5 @@ LIBS.onnx := $(shell pkg-config --libs libprotobuf-c)
 $(BUILD)/gen/onnx.pb-c.c: $(ONNX_PROTO)
 	@mkdir -p $(@D)
 	@$(ONNX_PROTOC) --proto_path=$(dir $<) --c_out=$(@D) $(notdir $<) 2>$(@D)/onnx.protoc-c.log || { cat $(@D)/onnx.protoc-c.log >&2; exit 1; }
-$(patsubst %,$(BUILD)/lib/onnx/onnx_%.o,proto graph write read scan value external fold layers arithmetic views names rename): $(BUILD)/gen/onnx.pb-c.c
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/onnx/*.c)): $(BUILD)/gen/onnx.pb-c.c
 endif
