@@ -218,13 +218,13 @@ static void put_load(struct html *h, const struct decision_shares *s, double fac
 /* Pictures in review a day, and for each of two moderators: what a team wants to know first. */
 static void put_days(struct html *h, const struct decisions *d)
 {
-    static const int uploads[] = {1000, 5000, 20000, 100000};
+    static const int uploads[] = {1000, 5000, 10000, 100000};
     html_raw(
         h,
         "<h3>How many pictures people see a day</h3><p class=soft>Take the row of the view that you moderate "
-        "by and the column nearest to your uploads a day: so many pictures are in review in all, and so "
-        "many each of two moderators sees, with 95 %% intervals. The load grows with the uploads: ten "
-        "times as many uploads, ten times as many pictures.</p>"
+        "by: so many pictures are in review in all, and so many each of two moderators sees, with 95 %% "
+        "intervals. For another number of uploads multiply: 30,000 uploads bring three times the pictures of "
+        "10,000.</p>"
         "<div class=wide><table class=stack><thead><tr><th scope=col>view");
     for (int i = 0; i < 4; i++)
         html_raw(h, "<th scope=col>%s uploads a day", COUNT((uint64_t)uploads[i]));

@@ -36,8 +36,8 @@ for metric in per_10000/review per_10000/missed per_10000/false_alarm precision_
 done
 has "$(cat given/report.html)" "next 100,000 uploads" "the report has the table"
 daily() { awk "BEGIN { printf \"%.0f\", $1 * $(value given per_10000/review x) }" | sed -E 's/([0-9])([0-9]{3})\b/\1,\2/g'; }
-has "$(cat given/report.html)" "<div>$(daily 2) in all <small>" "and says how many pictures people see of 20,000 uploads"
-has "$(cat given/report.html)" "<div>$(daily 1) each <small>" "and each of two moderators"
+has "$(cat given/report.html)" "<div>$(daily 1) in all <small>" "and says how many pictures people see of 10,000 uploads"
+has "$(cat given/report.html)" "<div>$(daily 0.5) each <small>" "and each of two moderators"
 is "$(rows given/prevalence-x.tsv)" 52 "the curve has its thresholds"
 
 missed=
