@@ -141,7 +141,7 @@ SlurmdPort=$2
 SlurmUser=$(id -un)
 SlurmdUser=$(id -un)
 AuthType=auth/munge
-AuthInfo=socket=$d/munge.sock
+AuthInfo=socket=$d/munge.sock,cred_expire=5
 StateSaveLocation=$d/state
 SlurmdSpoolDir=$d/spool
 SlurmctldPidFile=$d/slurmctld.pid
