@@ -36,34 +36,32 @@ struct dedup_options {
 
 #define DEDUP_ROWS_KEEP(S, M)                                                                                \
     OPTION(S, CHOICE, 0, "keep", M.keep, "RULE",                                                             \
-           "which of near duplicates stays; largest: most pixels, then most bytes, then oldest, then path",  \
+           "which of several near duplicates to keep; largest: most pixels, then most bytes, then oldest, "  \
+           "then first path",                                                                                \
            CHOICES(KEEP_RULES)),                                                                             \
         OPTION(S, STRINGS, 0, "prefer-label", M.prefer_label, "LABEL",                                       \
-               "rows with this label win over --keep; may be repeated, best first"),                         \
+               "keep a row with this label, whatever --keep says; may be repeated, the strongest first"),    \
         OPTION(                                                                                              \
             S, CHOICE, 0, "on-conflict", M.on_conflict, "RULE",                                              \
-            "near duplicates under two labels: review rejects all of them, keep-first keeps the one that "   \
-            "--keep chooses",                                                                                \
+            "near duplicates under different labels: review rejects all of them, keep-first keeps the one "  \
+            "that --keep chooses",                                                                           \
             CHOICES(CONFLICT_RULES)),                                                                        \
-        OPTION(                                                                                              \
-            S, STRING, 0, "protect", M.protect, "FILE",                                                      \
-            "a manifest of pictures (by path or xxh128) that are never rejected; others are rejected for "   \
-            "them")
+        OPTION(S, STRING, 0, "protect", M.protect, "FILE",                                                   \
+               "a manifest of pictures, by path or xxh128, that are never rejected; others may be rejected " \
+               "because of them")
 #define DEDUP_ROW_MARK(S, M)                                                                                 \
     OPTION(S, FLAG, 0, "mark", M.mark, NULL,                                                                 \
-           "keep near duplicates and add keeper, keeper_distance and near_reason")
+           "reject no near duplicate; add the columns keeper, keeper_distance and near_reason instead")
 #define DEDUP_ROW_SHEET(S, M)                                                                                \
     OPTION(S, STRING, 0, "sheet", M.sheet, "FILE",                                                           \
-           "write an HTML page of conflicts, near duplicates and groups to look at; pictures blurred")
+           "write an HTML page that shows conflicts, near duplicates and groups; its pictures are blurred")
 #define DEDUP_ROW_DELETE(S, M)                                                                               \
-    OPTION(                                                                                                  \
-        S, STRING, 0, "delete-blocked", M.delete_blocked, "STORE",                                           \
-        "delete the files that the block list matched; STORE (the one that fetch fills, or a new folder) "   \
-        "gets a line for each in audit.tsv and takedown.tsv, so that fetch never stores it again and "       \
-        "purge finds what was made from it")
+    OPTION(S, STRING, 0, "delete-blocked", M.delete_blocked, "STORE",                                        \
+           "delete the files that the block list matched, and record them in STORE (the one that fetch "     \
+           "fills, or a new folder): in audit.tsv and in takedown.tsv, which fetch and purge read")
 #define DEDUP_ROW_LEAK(S, M)                                                                                 \
     OPTION(S, FLAG, 0, "check-leak", M.check_leak, NULL,                                                     \
-           "read a manifest with splits, write pictures that have one within --distance in another split; "  \
+           "read a manifest with splits, and write the pictures that have a near copy in another split; "    \
            "exit 1 when there are any")
 
 #define DEDUP_NONE UINT32_MAX

@@ -7,52 +7,57 @@
 
 static const struct option_row rows[] = {
     OPTION(struct audit_options, STRING, 0, "facts", facts, "FILE",
-           "write how well each trivial fact alone predicts the label"),
+           "write how well each property of the files predicts the label by itself"),
     OPTION(struct audit_options, STRING, 0, "scores", scores, "FILE",
            "write the seven scores of every picture"),
     OPTION(struct audit_options, STRING, 0, "sheet", sheet, "FILE",
-           "write an HTML page that shows the findings, blurred until asked, and with --features a map"),
+           "write an HTML page that shows the findings and, with --features, a map; its pictures are "
+           "blurred"),
     OPTION(struct audit_options, STRING, 0, "features", features, "DIR",
-           "features that embed --reduce wrote: off-topic pictures, clusters, and a map"),
+           "features that embed --reduce wrote, to find off-topic pictures and clusters and to draw a map"),
     OPTION(struct audit_options, STRING, 0, "predictions", predictions, "FILE",
-           "out-of-fold predictions: clusters in which the model is wrong more often than elsewhere"),
+           "out-of-fold predictions, to find clusters in which the model is wrong more often than "
+           "elsewhere"),
     OPTION(struct audit_options, STRING, 0, "next", next, "FILE",
            "write the pictures without a label in the order in which to label them"),
     OPTION(struct audit_options, STRING, 0, "classified", classified, "FILE",
-           "for --next: what classify says of them; doubtful ones come first where labels are many"),
+           "for --next: the output of classify for these pictures; doubtful ones come first once a "
+           "cluster has labels"),
     OPTION(struct audit_options, STRING, 0, "map", map, "FILE",
-           "write place, cluster and distance of each picture"),
+           "write the position, cluster and distance of each picture"),
     COMMON_ROW_OUTPUT(struct audit_options, common),
     OPTION(struct audit_options, STRING, 0, "root", common.root, "DIR",
-           "paths in the manifest are relative to this folder; for --sheet"),
+           "for --sheet: paths in the manifest are relative to this folder"),
     COMMON_ROW_THREADS(struct audit_options, common),
     COMMON_ROW_TALK(struct audit_options, common),
 
     OPTION_GROUP("Expert"),
     OPTION(struct audit_options, DOUBLE, 0, "least-gain", least_gain, "SHARE",
-           "a fact is reported when it is right in this much more of the rows than the largest class",
+           "report a property when its accuracy exceeds the share of the largest class by this much",
            RANGE(0, 1)),
     OPTION(struct audit_options, DOUBLE, 0, "class-ratio", class_ratio, "RATIO",
-           "a class is near empty or over full when it differs from the median of the others by this factor",
+           "report a class when its size differs from the median of the others by this factor",
            RANGE(1, 1e9)),
     OPTION(struct audit_options, INT, 0, "clusters", n_clusters, "N",
-           "number of clusters; 0: the root of half the number of pictures, at most 256", RANGE(0, 256)),
+           "number of clusters; 0: the square root of half the number of pictures, at most 256",
+           RANGE(0, 256)),
     OPTION(struct audit_options, INT, 0, "least-rows", least_rows, "N",
-           "a class with fewer rows is near empty", RANGE(0, 1000000000)),
+           "report a class with fewer rows than this", RANGE(0, 1000000000)),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "audit",
     .synopsis = "[MANIFEST]",
-    .summary = "list dark, blurred and odd pictures, and trivial facts that predict the label",
+    .summary = "list dark, blurred and unusual pictures, and properties of files that give the label away",
     .details =
-        "Reads what validate --with stats wrote. Writes a row for each finding, worst first within a check: "
-        "check path label score threshold measure. A score is 0..1, low is bad.\n\n"
+        "Reads the columns of validate --with stats. Writes a row for each finding, sorted by check, the "
+        "worst first: check path label score threshold measure. A score lies between 0 and 1; low is "
+        "bad.\n\n"
         "Checks of pictures, as CleanVision defines them: dark light blurry low_information odd_size "
-        "odd_aspect_ratio grayscale; and soft_edges, "
-        "which is blur as one sees it. Checks of the set: near_empty_class over_full_class predicts_label. "
-        "With --features: off_topic, and with --predictions weak_cluster.",
+        "odd_aspect_ratio grayscale; and soft_edges, a stricter check for blur. Checks of the set: "
+        "near_empty_class over_full_class predicts_label. With --features: off_topic, and with "
+        "--predictions weak_cluster.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -6,27 +6,29 @@
 
 static const struct option_row rows[] = {
     OPTION(struct augment_options, STRING, 0, "spec", spec_text, "SPEC",
-           "article is rotation=30,shift=0.2,shear=0.2,zoom=0.2,channel=20,flip=0.5 as Keras means them; "
-           "more: crop=F brightness=F contrast=F jpeg=LOW:HIGH[:P] blur=PX erase[=P] vflip[=P] "
-           "fill=nearest|reflect|wrap|R:G:B; none"),
+           "the random changes; article is rotation=30,shift=0.2,shear=0.2,zoom=0.2,channel=20,flip=0.5, "
+           "as in Keras; also crop=F brightness=F contrast=F jpeg=LOW:HIGH[:P] blur=PX erase[=P] "
+           "vflip[=P] fill=nearest|reflect|wrap|R:G:B; none"),
     OPTION(struct augment_options, INT, 0, "variants", variants, "N",
-           "variants of each picture; 0 passes every row through", RANGE(0, AUGMENT_MOST_VARIANTS)),
-    OPTION(struct augment_options, STRING, 0, "out", folder, "DIR", "where files go, relative to --root"),
+           "variants of each picture; 0: only copy the rows", RANGE(0, AUGMENT_MOST_VARIANTS)),
+    OPTION(struct augment_options, STRING, 0, "out", folder, "DIR",
+           "folder for the variants, relative to --root"),
     OPTION(struct augment_options, STRING, 0, "splits", splits, "LIST",
-           "augment these splits only; all: every row. A manifest without a column split is all training "
-           "data"),
+           "make variants only of these splits; all: of every row. Without a column split every row "
+           "counts as train"),
     OPTION(struct augment_options, INT, 0, "size", size, "PX",
-           "make squares of this side before anything else; 0: leave sizes", RANGE(0, 4096)),
+           "first resize each picture to a square of this side; 0: keep its size", RANGE(0, 4096)),
     OPTION(struct augment_options, STRING, 0, "color", color, "WORD",
-           "srgb: convert pictures by their profile, gAMA or cICP; none; give pack the same"),
+           "srgb: convert pictures to sRGB by their profile, gAMA or cICP; none: do not; give pack the "
+           "same option"),
     OPTION(struct augment_options, STRING, 0, "background", background, "COLOUR",
-           "lay transparent parts on white, black or #RRGGBB; give pack the same"),
-    OPTION(struct augment_options, CHOICE, 0, "format", format, "FORMAT", "of the made files",
+           "colour under transparent parts: white, black or #RRGGBB; give pack the same option"),
+    OPTION(struct augment_options, CHOICE, 0, "format", format, "FORMAT", "format of the variants",
            CHOICES("jpeg|png|webp")),
     OPTION(struct augment_options, STRING, 0, "sheet", sheet, "FILE",
-           "also draw pictures and their variants side by side: FILE.html (blurred until asked) or FILE.png"),
+           "also draw a sheet of pictures beside their variants: FILE.html (blurred) or FILE.png"),
     OPTION(struct augment_options, STRING, 0, "memory", memory, "FILE",
-           "keep here, by xxh128, which variants were made; those whose files are there are not made again"),
+           "remember the variants in this file, by xxh128; a variant whose file exists is not made again"),
     COMMON_ROW_SEED(struct augment_options, common),
     COMMON_ROW_OUTPUT(struct augment_options, common),
     COMMON_ROW_REJECTS(struct augment_options, common),
@@ -35,28 +37,28 @@ static const struct option_row rows[] = {
     COMMON_ROW_TALK(struct augment_options, common),
 
     OPTION_GROUP("Expert"),
-    OPTION(struct augment_options, INT, 0, "quality", quality, "Q", "of JPEG and WebP", RANGE(1, 100)),
+    OPTION(struct augment_options, INT, 0, "quality", quality, "Q", "quality of JPEG and WebP",
+           RANGE(1, 100)),
     OPTION(struct augment_options, INT, 0, "sheet-rows", sheet_rows, "N",
-           "pictures on the sheet, spread over the labels", RANGE(1, 500)),
+           "number of pictures on the sheet, from all labels", RANGE(1, 500)),
     OPTION(struct augment_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "take truncated pictures as far as they can be decoded"),
+           "use truncated pictures as far as they can be decoded"),
     OPTION(struct augment_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process: only for pictures of your own"),
+           "decode in this process; only for pictures that you made yourself"),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "augment",
     .synopsis = "[MANIFEST]",
-    .summary = "make rotated, shifted, zoomed ... variants of the training pictures",
-    .details = "Reads path; adds variant (0 for the picture itself), source and params, and after each "
-               "augmented row one row for each made picture with its label, group and split. Which variant "
-               "comes out is a function of --seed, the picture's content and the variant's number alone, and "
-               "params says what was drawn. train --augment does the same in memory, with new variants in "
-               "each epoch.\n\n"
+    .summary = "make rotated, shifted, zoomed and otherwise changed variants of training pictures",
+    .details = "Reads path; adds variant (0 for the original), source and params. After each original it "
+               "writes a row for each variant, with the same label, group and split. A variant depends only "
+               "on --seed, the content of the picture and the number of the variant; params has its "
+               "parameters. train --augment does the same in memory, with new variants in each epoch.\n\n"
                "  augment --variants 4 --out augmented -o augmented.tsv split.tsv\n"
-               "  augment --variants 7 --sheet look.html split.tsv >/dev/null     only the sheet: no --out, "
-               "no files",
+               "  augment --variants 7 --sheet look.html split.tsv >/dev/null     only the sheet, no "
+               "variants",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

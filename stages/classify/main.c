@@ -6,54 +6,57 @@ static const struct option_row rows[] = {
     OPTION(struct classify_options, STRING, 'm', "model", model, "DIR",
            "model folder, its model.json, a .keras, a Keras .h5 or an .onnx"),
     OPTION(struct classify_options, STRING, 0, "classes", scoring.classes, "A,B,...",
-           "names of the outputs, for a model that names none"),
+           "names of the classes, for a model that does not name them"),
     OPTION(struct classify_options, STRING, 0, "input", scoring.input, "SPEC",
-           "how pictures are fed to a model that does not say it: unit (0 to 1), bytes, tf (-1 to 1), torch, "
-           "caffe; or side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
+           "how pictures are scaled and resized for a model whose file does not say it: unit (0 to 1), "
+           "bytes (0 to 255), tf (-1 to 1), torch, caffe; or "
+           "side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
     OPTION(struct classify_options, CHOICE, 0, "format", format, "NAME",
            "a manifest, or one JSON object per line", CHOICES("tsv|json")),
     OPTION(struct classify_options, INT, 0, "top", top, "K",
-           "also a column 'top' with the K likeliest classes; with --format json only these; 0: all",
+           "add a column 'top' with the K likeliest classes; with --format json write only these; 0: all",
            RANGE(0, 1000)),
     OPTION(struct classify_options, STRINGS, 't', "threshold", thresholds, "CLASS[+CLASS...]=P",
-           "flag a picture in which these classes add up to P or more: a column 'flagged', and exit 1 when "
-           "any picture is flagged or cannot be read (repeatable)"),
+           "flag a picture when the probabilities of these classes sum to P or more: add a column "
+           "'flagged', and exit 1 when any picture is flagged or cannot be read (repeatable)"),
     OPTION(struct classify_options, FLAG, 0, "no-decisions", no_decisions, NULL,
-           "only score: no column 'decision' where the model carries thresholds, and no exit 1 by them"),
+           "ignore the thresholds in the model: no column 'decision', and no exit status 1 because of "
+           "them"),
     OPTION(struct classify_options, FLAG, 0, "hash", hash, NULL,
-           "also a column 'xxh128' with the content's hash"),
+           "add a column 'xxh128' with the hash of the content"),
 
     OPTION_GROUP("Reading"),
     OPTION(struct classify_options, STRING, 0, "resize", resize, "METHOD",
-           "bilinear, area, lanczos, bicubic or tfjs instead of what the model was trained with"),
+           "bilinear, area, lanczos, bicubic or tfjs, instead of the method that the model records"),
     OPTION(struct classify_options, STRING, 0, "color", color, "WORD",
-           "none or srgb instead of what the model records: srgb applies colour profiles, gAMA and cICP"),
+           "none or srgb, instead of the word that the model records; srgb applies colour profiles, gAMA "
+           "and cICP"),
     OPTION(struct classify_options, STRING, 0, "background", background, "COLOUR",
-           "lay transparent parts on white, black or #RRGGBB instead of on what the model records"),
-    OPTION(
-        struct classify_options, STRING, 0, "frames", frames, "WHICH",
-        "of animations: first, every:N or all; p_<class> is then the most that any of them has, and columns "
-        "frames_scored and, with --threshold, frames_over (share of frames) are added"),
+           "colour under transparent parts (white, black or #RRGGBB), instead of the one that the model "
+           "records"),
+    OPTION(struct classify_options, STRING, 0, "frames", frames, "WHICH",
+           "frames of animations to score: first, every:N or all; p_<class> is then the largest of all "
+           "frames, and the columns frames_scored and, with --threshold, frames_over (share of frames) are "
+           "added"),
     OPTION(struct classify_options, FLAG, 0, "no-orient", no_orient, NULL,
-           "do not turn pictures as their EXIF orientation says"),
+           "do not apply the EXIF orientation"),
     OPTION(struct classify_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process; only for pictures you trust"),
+           "decode in this process; only for pictures that you trust"),
 
     OPTION_GROUP("Watching an inbox"),
     OPTION(struct classify_options, STRING, 0, "watch", watch, "DIR",
-           "classify what is in DIR and then whatever is moved or written there, until a signal"),
-    OPTION(
-        struct classify_options, STRING, 0, "hand-off", hand_off, "DIR",
-        "with --watch: move each picture to DIR/<class> (DIR/allow, review or block where the model carries "
-        "thresholds), DIR/flagged or DIR/unreadable (same file system), its result beside it as NAME.json, "
-        "both by rename"),
+           "classify the pictures in DIR and then every picture that arrives there, until a signal"),
+    OPTION(struct classify_options, STRING, 0, "hand-off", hand_off, "DIR",
+           "with --watch: move each picture to DIR/<class> (with thresholds in the model: DIR/allow, "
+           "DIR/review or DIR/block), DIR/flagged or DIR/unreadable, and write its result to NAME.json "
+           "beside it; DIR is on the same file system"),
     OPTION(struct classify_options, FLAG, 0, "once", once, NULL,
            "with --watch: exit when the inbox is empty"),
 
     OPTION_GROUP("Running"),
     OPTION(struct classify_options, STRING, 0, "device", device, "NAME", "auto, cpu, ref or cuda"),
     OPTION(struct classify_options, CHOICE, 0, "precision", precision, "P",
-           "auto: int8 where the model is one (export --precision int8), else fp32",
+           "auto: int8 for an int8 model (see export --precision), and fp32 for any other",
            CHOICES(PREDICTOR_PRECISIONS)),
     OPTION(struct classify_options, INT, 0, "batch", batch, "N", "pictures in one forward pass",
            RANGE(1, 4096)),
@@ -68,12 +71,12 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "classify",
     .synopsis = "[PICTURE | FOLDER | MANIFEST.tsv]...",
-    .summary = "score any pictures with a model",
-    .details = "Prints a manifest: path, label if there was one, pred (the likeliest class) and p_<class> "
-               "for each class at full float precision, the temperature applied. One manifest passes all its "
-               "columns through. Without operands a manifest comes from standard input. A folder stands for "
-               "the pictures below it (jpg, jpeg, png, webp, gif), sorted.\n\n"
-               "A model that carries thresholds (eval --store-decisions) is obeyed: a column 'decision' says "
+    .summary = "score pictures with a model",
+    .details = "Prints a manifest: path, label if the input has it, pred (the likeliest class) and p_<class> "
+               "for each class, after applying the temperature. When the only input is one manifest, all its "
+               "columns are copied. Without operands a manifest is read from standard input. A folder means "
+               "all pictures below it, sorted by path.\n\n"
+               "When the model carries thresholds (eval --store-decisions), a column 'decision' says "
                "allow, review or block, and the exit code is 1 when any picture is not allowed.\n\n"
                "Pictures that cannot be read go to --rejects; without it each is named on stderr and the "
                "exit code is 65.\n\n"

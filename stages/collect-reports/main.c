@@ -7,7 +7,7 @@
 
 static const struct option_row rows[] = {
     OPTION(struct collect_options, STRING, 0, "manifest", manifest, "FILE",
-           "find the pictures here: by xxh128, else by the nearest pdq"),
+           "look up the pictures in this manifest: by xxh128, or else by the nearest pdq"),
     OPTION(struct collect_options, INT, 0, "distance", distance, "BITS",
            "largest distance at which a pdq matches", RANGE(0, 256)),
     OPTION(struct collect_options, STRING, 0, "predictions", predictions, "FILE",
@@ -22,13 +22,14 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "collect-reports",
     .synopsis = "REPORT...",
-    .summary = "join the reports of the demo page's users into one table, and slices",
-    .details = "Reads reports as the demo page saves them (id pdq model_id pred p_<class>... claimed_label "
-               "slice; never a picture). Writes one row for each picture, model and claim: id label_claimed "
-               "slices reports model_id pred_reported pred fixed label matched_by distance reported_id pdq. "
-               "A file that is not a report is named, counted and left out.\n\n  collect-reports --manifest "
-               "all.tsv --predictions eval/predictions.tsv --slices slices.tsv -o reports.tsv "
-               "reports/*.tsv\n  eval --predictions eval/predictions.tsv --slices slices.tsv --out eval",
+    .summary = "join reports from users of the demo page into one table",
+    .details =
+        "Reads the reports that the demo page saves (id pdq model_id pred p_<class>... claimed_label "
+        "slice; never a picture). Writes one row for each picture, model and claim: id label_claimed "
+        "slices reports model_id pred_reported pred fixed label matched_by distance reported_id pdq. A "
+        "file that is not a report is named, counted and left out.\n\n  collect-reports --manifest "
+        "all.tsv --predictions eval/predictions.tsv --slices slices.tsv -o reports.tsv reports/*.tsv\n "
+        " eval --predictions eval/predictions.tsv --slices slices.tsv --out eval",
     .rows = rows,
     .min_operands = 0,
     .max_operands = -1,

@@ -12,30 +12,32 @@ static const struct option_row rows[] = {
            "TFJS layers model folder, .keras, .h5 or .onnx, or the name of a folder in models/base "
            "(efficientnet_lite1), as train takes it"),
     OPTION(struct embed_options, STRING, 0, "input", input, "SPEC",
-           "how pictures are fed to a base that does not say it, as classify's --input"),
+           "how pictures are scaled and resized for a base whose file does not say it; see classify "
+           "--input"),
     OPTION(struct embed_options, STRING, 0, "feature-layer", feature_layer, "LAYER",
-           "take the average of this layer's output, or of a block's last layer, as train's --feature-layer"),
+           "average the output of this layer, or of the last layer of a block; give train the same option"),
     OPTION(struct embed_options, STRING, 'o', "output", folder, "DIR",
-           "the folder: features.npy, rows.tsv, info.tsv, and reduce.fit with --reduce"),
+           "folder for features.npy, rows.tsv, info.tsv and, with --reduce, reduce.fit"),
     OPTION(struct embed_options, STRING, 0, "cache", cache, "DIR",
-           "where activations of frozen layers are kept: train's --cache (default: DIR/cache)"),
+           "folder of the feature cache; give train --cache the same (default: DIR/cache)"),
     OPTION(struct embed_options, STRING, 0, "reduce", reduce, "SPEC",
-           "write few numbers a picture, fitted on these pictures: sqrt,pca:64,whiten:0.5 takes square "
-           "roots, then 64 principal components, then divides each by the 0.5th power of its deviation"),
+           "write shorter vectors, by a reduction that is learnt from these pictures: "
+           "sqrt,pca:64,whiten:0.5 means square roots, then 64 principal components, each divided by the "
+           "0.5th power of its standard deviation"),
     OPTION(struct embed_options, STRING, 0, "fit", fit, "FILE",
-           "reduce by this earlier reduce.fit, so that vectors of both sets can be compared"),
+           "apply the reduction of this earlier reduce.fit, so that vectors of both sets can be compared"),
     OPTION(struct embed_options, INT, 0, "size", size, "PX",
-           "side of the squares that the base sees; 0: what the base says, as pack's --size",
+           "side of the squares that the base gets, as pack --size; 0: the size that the base prefers",
            RANGE(0, SHARD_MAX_SIDE_PX)),
     OPTION(struct embed_options, STRING, 0, "resize", resize, "METHOD",
-           "bilinear (antialiased), area, lanczos, bicubic, or tfjs, and what is cut, as pack's --resize; "
-           "default: what --input or a preprocessor_config.json says, or bilinear"),
+           "bilinear (antialiased), area, lanczos, bicubic or tfjs, as pack --resize (default: the "
+           "method in --input or preprocessor_config.json, or bilinear)"),
     OPTION(struct embed_options, CHOICE, 0, "boundary-cache", boundary, "TYPE",
-           "keep what fine-tuning will start from at the same time, as train does (1 MiB a picture as f32, "
-           "half as f16)",
+           "also store the inputs of the layers that fine-tuning will train (1 MiB for each picture as "
+           "f32, half as f16)",
            CHOICES("none|f16|f32")),
     OPTION(struct embed_options, STRING, 0, "unlock-from", unlock_from, "LAYER",
-           "--boundary-cache: where fine-tuning will start, as train's"),
+           "for --boundary-cache: the first layer that fine-tuning will train, as train --unlock-from"),
     OPTION(struct embed_options, STRING, 0, "device", device, "D", "auto, cpu, cuda or ref"),
     COMMON_ROW_REJECTS(struct embed_options, common),
     COMMON_ROW_ROOT(struct embed_options, common),
@@ -43,26 +45,27 @@ static const struct option_row rows[] = {
     COMMON_ROW_TALK(struct embed_options, common),
 
     OPTION_GROUP("Expert"),
-    OPTION(struct embed_options, INT, 0, "batch", batch, "N", "pictures at a time", RANGE(1, 65536)),
+    OPTION(struct embed_options, INT, 0, "batch", batch, "N", "pictures in one forward pass",
+           RANGE(1, 65536)),
     OPTION(struct embed_options, CHOICE, 0, "precision", precision, "P",
-           "of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
-    OPTION(struct embed_options, FLAG, 0, "no-orient", no_orient, NULL,
-           "leave pictures as stored, whatever EXIF says"),
+           "precision of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
+    OPTION(struct embed_options, FLAG, 0, "no-orient", no_orient, NULL, "do not apply the EXIF orientation"),
     OPTION(struct embed_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "take truncated pictures as far as they can be decoded"),
+           "use truncated pictures as far as they can be decoded"),
     OPTION(struct embed_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process: only for pictures of your own"),
+           "decode in this process; only for pictures that you made yourself"),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "embed",
     .synopsis = "[MANIFEST]",
-    .summary = "pooled features of a base network for each picture",
+    .summary = "compute feature vectors of pictures with a base network",
     .details =
-        "Reads path (and variant if present). Each picture goes once through the base; its features stay in "
-        "the cache that phase head of train reads, so neither computes what the other has. rows.tsv has the "
-        "manifest's rows in the order of the vectors, with xxh128 filled in.\n\n"
+        "Reads path (and variant if present). Each picture goes through the base once. Its features are "
+        "kept in a cache that phase head of train also uses, so that neither program computes them "
+        "twice. rows.tsv has the rows of the manifest in the order of the vectors, with xxh128 filled "
+        "in.\n\n"
         "  embed --base inception_v3 --cache cache --reduce sqrt,pca:64,whiten:0.5 -o features unique.tsv",
     .rows = rows,
     .min_operands = 0,

@@ -19,48 +19,51 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, STRING, 0, "split", split, "NAME",
            "split to evaluate: train, val, test or all"),
     OPTION(struct eval_options, STRING, 0, "classes", scoring.classes, "A,B,...",
-           "names of the outputs, for a model that names none"),
+           "names of the classes, for a model that does not name them"),
     OPTION(struct eval_options, STRING, 0, "input", scoring.input, "SPEC",
-           "how pictures are fed to a model that does not say it: unit (0 to 1), bytes, tf (-1 to 1), torch, "
-           "caffe; or side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
+           "how pictures are scaled and resized for a model whose file does not say it: unit (0 to 1), "
+           "bytes (0 to 255), tf (-1 to 1), torch, caffe; or "
+           "side=N,resize=N|NxN,crop=N,order=rgb|bgr,range=1|255,mean=A:B:C,std=A:B:C"),
     OPTION(struct eval_options, STRING, 0, "device", device, "NAME",
            "where the model runs: auto, cpu, cuda, ref"),
     OPTION(struct eval_options, CHOICE, 0, "precision", precision, "P",
-           "auto: int8 where the model is one (export --precision int8), else fp32",
+           "auto: int8 for an int8 model (see export --precision), and fp32 for any other",
            CHOICES(PREDICTOR_PRECISIONS)),
     OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures in one forward pass; 0 means 8",
            RANGE(0, 1024)),
     OPTION(struct eval_options, STRING, 0, "reports", reports, "FILE",
-           "reports from users, as collect-reports writes them: show whether each is fixed"),
+           "reports from users (see collect-reports): show whether each reported mistake is fixed"),
     OPTION(struct eval_options, STRING, 0, "log", log, "FILE",
-           "log.tsv of the training: show its curves in the report"),
+           "log.tsv of the training, to show its curves in the report"),
 
     OPTION_GROUP("Questions"),
     OPTION(struct eval_options, STRINGS, 0, "view", views, "NAME=A+B",
-           "a yes-or-no question: the sum of some classes (repeatable)"),
+           "define a view, a yes-or-no question whose score is the sum of these classes (repeatable)"),
     OPTION(struct eval_options, STRING, 0, "views", views_file, "FILE",
-           "views, one NAME=A+B a line, in place of the built-in strict and broad"),
+           "read views from this file, one NAME=A+B in each line, instead of the built-in strict and "
+           "broad"),
     OPTION(struct eval_options, DOUBLE, 0, "threshold", threshold, "X",
            "lowest score at which a view flags a picture", RANGE(0, 1)),
     OPTION(struct eval_options, STRINGS, 0, "slice", slice_columns, "COLUMN",
-           "slice by this column of the predictions (repeatable)"),
+           "also report the rates for each value of this column of the predictions (repeatable)"),
     OPTION(struct eval_options, STRING, 0, "slices", slices_file, "FILE",
-           "more slices: id (or path) and slice, many to many"),
+           "read more slices from this file: id (or path) and slice"),
     OPTION(struct eval_options, FLAG, 0, "fit-temperature", fit_temperature, NULL,
            "fit the temperature on these rows (use --split val) and, with --model, store it in the model"),
 
     OPTION_GROUP("Rates and decisions"),
     OPTION(struct eval_options, STRING, 0, "prevalence", prevalence, "CLASS=RATE,...",
-           "how often classes really arrive: 0.002, 0.2% or 1/500; the others share the rest"),
+           "how often each class arrives in practice: 0.002, 0.2% or 1/500; the other classes share the "
+           "rest"),
     OPTION(struct eval_options, STRING, 0, "prevalence-from", prevalence_from, "FILE",
            "estimate these rates from scores of unlabelled pictures: p_<class>..., as classify prints them"),
     OPTION(struct eval_options, STRING, 0, "val-predictions", val_predictions, "FILE",
-           "predictions on the validation split, from which rates and thresholds are learnt; with --model "
+           "predictions for the validation split, to estimate rates and choose thresholds; with --model "
            "eval makes them"),
     OPTION(struct eval_options, STRING, 0, "max-miss", max_miss, "RATE@CONFIDENCE",
            "choose each view's review threshold: 1%@95% for at most 1% missed, with 95% confidence"),
     OPTION(struct eval_options, STRING, 0, "max-wrong-block", max_wrong_block, "RATE@CONFIDENCE",
-           "also a block threshold: at most this share of the others is blocked unseen"),
+           "also choose a block threshold: at most this share of the negatives is blocked without review"),
 
     OPTION(struct eval_options, STRING, 0, "cost", cost, "miss=X,review=Y,...",
            "instead of --max-miss: choose the thresholds that cost least at these rates; without "
@@ -73,8 +76,8 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, FLAG, 0, "compare", compare, NULL,
            "compare two predictions files, OLD and NEW, on the rows that both have"),
     OPTION(struct eval_options, FLAG, 0, "drift", drift, NULL,
-           "compare scores of unlabelled pictures of two times, OLD and NEW; rates too with "
-           "--val-predictions"),
+           "compare the scores of unlabelled pictures from two times, OLD and NEW; with "
+           "--val-predictions also their rates"),
     OPTION(struct eval_options, STRINGS, 0, "gate", gates, "TEXT",
            "exit 1 unless this holds for NEW: 'recall@fpr=0.01 >= old', 'fpr[slice] no worse' (repeatable)"),
 
@@ -90,20 +93,21 @@ static const struct option_row rows[] = {
     OPTION(struct eval_options, DOUBLE, 0, "sum-tolerance", sum_tolerance, "X",
            "how far the sum of a row's probabilities may be from 1", RANGE(1e-12, 1)),
     OPTION(struct eval_options, INT, 0, "min-slice", min_slice, "N",
-           "show slices of fewer rows, but never flag them", RANGE(1, 1e9)),
+           "show slices with fewer rows, but never flag them", RANGE(1, 1e9)),
     OPTION(struct eval_options, INT, 0, "bootstrap", bootstrap, "N",
-           "resamples for the interval of accuracy; 0: Wilson's", RANGE(0, 1e6)),
+           "resamples for the interval of the accuracy; 0: Wilson's interval", RANGE(0, 1e6)),
     OPTION(struct eval_options, STRING, 0, "title", title, "TEXT", "heading of the report"),
     OPTION(struct eval_options, INT, 0, "worst", worst, "N", "worst mistakes shown in the report",
            RANGE(0, 500)),
-    OPTION(struct eval_options, FLAG, 0, "no-thumbnails", no_thumbnails, NULL, "no pictures in the report"),
+    OPTION(struct eval_options, FLAG, 0, "no-thumbnails", no_thumbnails, NULL,
+           "show no pictures in the report"),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "eval",
     .synopsis = "[OLD NEW]",
-    .summary = "measure a model: metrics with intervals, slices, a report; compare two",
+    .summary = "evaluate a model, with confidence intervals and a report, or compare two models",
     .details = "Reads predictions (id label p_<class>... and slice columns) or makes them with --model. "
                "Writes into --out: metrics.tsv (metric key value ci_low ci_high n), report.html, "
                "roc-VIEW.tsv, pr-VIEW.tsv, slices-VIEW.tsv, slices.tsv, and predictions.tsv with --model.\n\n"

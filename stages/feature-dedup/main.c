@@ -5,27 +5,26 @@
 #include "feature_dedup.h"
 
 static const struct option_row rows[] = {
-    OPTION(
-        struct feature_options, STRINGS, 0, "features", features, "DIR",
-        "what embed --reduce wrote for these pictures; may be repeated, with folders of the same reduction"),
-    OPTION(
-        struct feature_options, INT, 0, "distance", dedup.distance, "N",
-        "pictures whose vectors are at most this far apart, in thousandths of 1 - cosine, are duplicates if "
-        "their pixels agree",
-        RANGE(0, VECTOR_MAX_DISTANCE)),
+    OPTION(struct feature_options, STRINGS, 0, "features", features, "DIR",
+           "folder that embed --reduce wrote for these pictures; may be repeated, with folders of the same "
+           "reduction"),
+    OPTION(struct feature_options, INT, 0, "distance", dedup.distance, "N",
+           "two pictures are duplicates when their vectors are at most this far apart, in thousandths of 1 "
+           "- cosine, and their pixels agree",
+           RANGE(0, VECTOR_MAX_DISTANCE)),
     OPTION(struct feature_options, INT, 0, "group-distance", dedup.group_distance, "N",
-           "pictures connected by steps of at most this, whose pixels agree, share a group, which a split "
-           "never tears apart",
+           "two pictures share a group when a chain of steps of at most this, in which pixels agree, "
+           "connects them",
            RANGE(0, VECTOR_MAX_DISTANCE)),
     DEDUP_ROWS_KEEP(struct feature_options, dedup),
     OPTION(struct feature_options, STRING, 0, "against", dedup.against, "FILE",
-           "an older manifest, whose vectors are in --features, too: pictures near one of its pictures are "
-           "rejected, groups keep its names, and none of its own rows is rejected"),
+           "an older manifest, whose vectors are also in --features: pictures near one of its pictures "
+           "are rejected, groups keep its names, and its own rows are never rejected"),
     DEDUP_ROW_MARK(struct feature_options, dedup),
     DEDUP_ROW_SHEET(struct feature_options, dedup),
     OPTION(struct feature_options, STRING, 0, "blocklist", dedup.blocklist, "DIR",
-           "what embed --fit wrote for pictures that must not be there; those within --block-distance are "
-           "rejected as blocklisted, on their vectors alone"),
+           "folder that embed --fit wrote for forbidden pictures; pictures whose vectors are within "
+           "--block-distance are rejected as blocklisted"),
     DEDUP_ROW_DELETE(struct feature_options, dedup),
     DEDUP_ROW_LEAK(struct feature_options, dedup),
 
@@ -38,32 +37,33 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Expert"),
     OPTION(struct feature_options, INT, 0, "neighbours", neighbours, "N",
-           "only look at a pair that is among the N nearest of one of its pictures; 0: at every pair, which "
-           "can be very many",
+           "compare each picture with its N nearest only; 0: with all within --distance, which can be "
+           "very many",
            RANGE(0, 4096)),
     OPTION(struct feature_options, FLAG, 0, "no-verify", no_verify, NULL,
-           "believe the vectors and do not look at pixels: only with a small --distance"),
+           "do not compare pixels; only with a small --distance"),
     OPTION(struct feature_options, INT, 0, "block-distance", dedup.block_distance, "N",
-           "how near to a listed vector a picture matches it", RANGE(0, VECTOR_MAX_DISTANCE)),
+           "largest distance at which a picture matches a vector of --blocklist",
+           RANGE(0, VECTOR_MAX_DISTANCE)),
     OPTION(struct feature_options, FLAG, 0, "no-orient", no_orient, NULL,
-           "compare pixels as stored, without applying EXIF orientation"),
+           "do not apply the EXIF orientation"),
     OPTION(struct feature_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "compare truncated pictures as far as they can be decoded"),
     OPTION(struct feature_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process: only for pictures of your own"),
+           "decode in this process; only for pictures that you made yourself"),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "feature-dedup",
     .synopsis = "[MANIFEST]",
-    .summary = "take copies that hashes miss out of a manifest, by features",
+    .summary = "remove edited copies, which hashes miss, from a manifest",
     .details =
-        "Reads path and xxh128 (and label, bytes, width, height, group if present); adds group. Pairs whose "
-        "vectors are near are looked at: registered by mirror, scale, place and a small turn, and compared "
-        "block by block. One row is kept of the pictures that show the same; the others are rejected as "
-        "near-duplicate-of (distance and path of the one that is kept). Copies under two labels are all "
-        "rejected as label-conflict, for review.\n\n"
+        "Reads path and xxh128 (and label, bytes, width, height, group if present); adds group. Each "
+        "pair of near vectors is verified: the two pictures are aligned by mirroring, scaling, shifting "
+        "and a small turn, and compared block by block. Of several copies one row is kept; the others "
+        "are rejected as near-duplicate-of (distance and path of the one that is kept). Copies under two "
+        "labels are all rejected as label-conflict, for review.\n\n"
         "  embed --base inception_v3 --reduce sqrt,pca:64,whiten:0.5 -o features distinct.tsv\n"
         "  feature-dedup --features features -o single.tsv distinct.tsv",
     .rows = rows,

@@ -19,7 +19,7 @@
 
 static const struct option_row rows[] = {
     OPTION(struct fetch_options, STRING, 0, "store", store, "DIR",
-           "where objects and journal live; inside --root (default: ROOT/store)"),
+           "folder of the store; must be inside --root (default: ROOT/store)"),
     OPTION(struct fetch_options, STRING, 0, "label", label, "LABEL", "label of rows that have none"),
     COMMON_ROW_OUTPUT(struct fetch_options, common),
     COMMON_ROW_REJECTS(struct fetch_options, common),
@@ -29,49 +29,54 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Again"),
     OPTION(struct fetch_options, FLAG, 0, "refresh", refresh, NULL,
-           "ask again for pictures in the store, with If-None-Match or If-Modified-Since"),
+           "check whether pictures in the store have changed, with If-None-Match or If-Modified-Since"),
     OPTION(struct fetch_options, SECONDS, 0, "refresh-after", refresh_after_s, "TIME",
-           "with --refresh: only those last asked for this long ago", RANGE(0, 1e9)),
+           "with --refresh: only pictures that were last requested at least this long ago", RANGE(0, 1e9)),
     OPTION(struct fetch_options, SECONDS, 0, "dead-for", dead_for_s, "TIME",
-           "404, 410 and other final answers are not asked again for this long", RANGE(0, 1e9)),
+           "do not request an address again for this long after a final answer such as 404 or 410",
+           RANGE(0, 1e9)),
     OPTION(struct fetch_options, SECONDS, 0, "retry-failed", retry_failed_s, "TIME",
-           "wait after a failed run before another run asks; doubles up to 7d", RANGE(0, 1e9)),
+           "wait this long before an address that failed is requested again; doubles with each run, up "
+           "to 7d",
+           RANGE(0, 1e9)),
     OPTION(struct fetch_options, FLAG, 0, "retry-now", retry_now, NULL,
-           "do not wait for --retry-failed: ask now for everything that failed"),
+           "request every address that failed, without waiting for --retry-failed"),
     OPTION(struct fetch_options, FLAG, 0, "retry-dead", retry_dead, NULL,
-           "also ask for addresses with a final answer"),
+           "also request addresses that have a final answer"),
 
     OPTION_GROUP("Politeness"),
     OPTION(struct fetch_options, INT, 0, "parallel", n_parallel, "N", "transfers in flight", RANGE(1, 20000)),
-    OPTION(struct fetch_options, INT, 0, "per-host", n_per_host, "N", "transfers in flight to one host",
-           RANGE(1, 1000)),
+    OPTION(struct fetch_options, INT, 0, "per-host", n_per_host, "N",
+           "transfers at the same time from one host", RANGE(1, 1000)),
     OPTION(struct fetch_options, STRING, 0, "rate", rate, "N/s",
-           "requests to one host, also N/m; 0: no limit (default: 10/s, none for loopback hosts)"),
+           "largest number of requests to one host per second, or N/m per minute; 0: no limit (default: "
+           "10/s, no limit for loopback hosts)"),
     OPTION(struct fetch_options, INT, 0, "tries", n_tries, "N", "attempts for an address in one run",
            RANGE(1, 100)),
     OPTION(struct fetch_options, FLAG, 0, "ignore-robots", ignore_robots, NULL,
-           "ignore X-Robots-Tag; do not ask for robots.txt and tdmrep.json"),
+           "ignore X-Robots-Tag, and do not request robots.txt and tdmrep.json"),
     OPTION(struct fetch_options, CHOICE, 0, "rights", rights, "WORD",
-           "what sites say about training: obey: reject what they refuse; record: only the columns; ignore: "
-           "do not look",
+           "statements of sites about training: obey: reject pictures that may not be used; record: only "
+           "fill the columns; ignore: do not read them",
            CHOICES("obey|record|ignore")),
     OPTION(struct fetch_options, CHOICE, 0, "rights-changed", rights_changed, "WORD",
-           "pictures in the store that their host refuses now: keep, or takedown", CHOICES("keep|takedown")),
-    OPTION(
-        struct fetch_options, FLAG, 0, "recheck-rights", recheck_rights, NULL,
-        "ask the host of each picture in the store for its rules, and for the header fields of one picture; "
-        "where these refuse, for those of its other pictures"),
+           "what to do with pictures in the store whose host now refuses their use: keep or takedown",
+           CHOICES("keep|takedown")),
+    OPTION(struct fetch_options, FLAG, 0, "recheck-rights", recheck_rights, NULL,
+           "read the rules of the hosts of all pictures in the store, and the header fields of one picture "
+           "of each host; if they refuse, also those of its other pictures"),
     OPTION(struct fetch_options, STRING, 0, "contact", contact, "TEXT",
-           "URL or mail address for the User-Agent, so that hosts can reach you"),
+           "URL or email address in the User-Agent, at which owners of hosts can reach you"),
     OPTION(struct fetch_options, STRING, 0, "user-agent", user_agent, "TEXT", "send this User-Agent instead"),
 
     OPTION_GROUP("Limits"),
-    OPTION(struct fetch_options, BYTES, 0, "max-bytes", max_bytes, "N", "largest picture, announced or not",
+    OPTION(struct fetch_options, BYTES, 0, "max-bytes", max_bytes, "N", "largest size of a picture",
            RANGE(1, 2147483648.0)),
-    OPTION(struct fetch_options, BYTES, 0, "min-bytes", min_bytes, "N", "smallest picture",
+    OPTION(struct fetch_options, BYTES, 0, "min-bytes", min_bytes, "N", "smallest size of a picture",
            RANGE(0, 2147483648.0)),
     OPTION(struct fetch_options, INT, 0, "max-same", max_same, "N",
-           "reject a picture that more addresses than this gave, as a placeholder; 0: off", RANGE(0, 1e9)),
+           "reject a picture that more addresses than this lead to, as a placeholder; 0: never",
+           RANGE(0, 1e9)),
 
     OPTION_GROUP("Safety"),
     OPTION(struct fetch_options, FLAG, 0, "allow-private", allow_private, NULL,
@@ -79,20 +84,21 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, STRINGS, 0, "allow-address", allow_addresses, "NET",
            "connect to this network although it is not public, e.g. 10.1.0.0/16"),
     OPTION(struct fetch_options, STRINGS, 0, "blocklist", blocklists, "FILE",
-           "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures never to be kept"),
+           "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures that must never be kept"),
     OPTION(struct fetch_options, STRINGS, 0, "takedown", takedowns, "FILE",
-           "addresses or hashes to remove from the store, for good"),
+           "addresses or hashes of pictures to remove from the store for good"),
     OPTION(struct fetch_options, FLAG, 0, "stop-on-match", stop_on_match, NULL,
            "end the run at the first match with a block list, exit 1"),
     OPTION(struct fetch_options, FLAG, 0, "audit-urls", audit_urls, NULL,
-           "write addresses into audit.tsv, not only their salted digest"),
+           "write addresses to audit.tsv, instead of only their salted digests"),
     OPTION(struct fetch_options, STRINGS, 0, "placeholders", placeholders, "FILE",
-           "hashes, or lines 'redirect GLOB', of \"picture removed\" pictures"),
+           "hashes of placeholders for removed pictures, or lines 'redirect GLOB'"),
     OPTION(struct fetch_options, STRING, 0, "proxy", proxy, "URL",
-           "go through this proxy (see --proxy-resolves); @FILE: its address is the first line of FILE, "
+           "use this proxy (see --proxy-resolves); @FILE: read its address from the first line of FILE, "
            "which keeps a password out of process lists and logs"),
     OPTION(struct fetch_options, FLAG, 0, "proxy-resolves", proxy_resolves, NULL,
-           "the proxy resolves names and refuses private addresses; --proxy needs this or --allow-private"),
+           "let the proxy resolve names, and trust it to refuse private addresses; --proxy needs this or "
+           "--allow-private"),
     OPTION(struct fetch_options, STRING, 0, "ca-file", ca_file, "FILE",
            "certificates to trust instead of the system's"),
     OPTION(struct fetch_options, FLAG, 0, "insecure", insecure, NULL, "do not verify TLS certificates"),
@@ -103,54 +109,60 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Expert"),
     OPTION(struct fetch_options, INT, 0, "per-address", n_per_address, "N",
-           "transfers in flight to one network address, under any name; 0: 16, or --per-host if that is more",
+           "transfers at the same time from one network address, whatever the host name; 0: 16, or "
+           "--per-host if that is more",
            RANGE(0, 20000)),
     OPTION(struct fetch_options, SECONDS, 0, "retry-wait", retry_wait_s, "TIME",
-           "pause before the second attempt; doubles, with jitter", RANGE(0.01, 3600)),
+           "pause before the second attempt; doubles with each attempt, with random jitter",
+           RANGE(0.01, 3600)),
     OPTION(struct fetch_options, INT, 0, "breaker", n_breaker, "N",
-           "failures in a row after which a host is left alone for a while", RANGE(1, 1000)),
+           "failures in a row after which a host gets no requests for a while", RANGE(1, 1000)),
     OPTION(struct fetch_options, SECONDS, 0, "network-wait", network_wait_s, "TIME",
-           "when the network is down, wait this long for it, then exit 75; no attempt counts meanwhile",
+           "wait this long when the network is down, then exit with 75; meanwhile no attempts are counted",
            RANGE(0, 1e7)),
     OPTION(struct fetch_options, BYTES, 0, "partial-bytes", partial_bytes, "N",
-           "keep up to this much of interrupted transfers on disk, to be continued by this run or another; "
-           "0: none",
+           "keep at most this many bytes of interrupted transfers on disk, to continue them later; 0: "
+           "none",
            RANGE(0, 1e15)),
     OPTION(struct fetch_options, SECONDS, 0, "partial-for", partial_for_s, "TIME",
            "keep interrupted transfers for this long", RANGE(0, 1e9)),
     OPTION(struct fetch_options, FLAG, 0, "partial-unchecked", partial_unchecked, NULL,
-           "keep interrupted transfers on disk even with --blocklist, although a part cannot be "
-           "compared with a list"),
+           "keep interrupted transfers on disk even with --blocklist, although they cannot be compared "
+           "with the list"),
     OPTION(struct fetch_options, SECONDS, 0, "connect-timeout", connect_s, "TIME",
-           "name lookup, connection and TLS together", RANGE(0.1, 3600)),
+           "limit for name lookup, connection and TLS together", RANGE(0.1, 3600)),
     OPTION(struct fetch_options, SECONDS, 0, "timeout", total_s, "TIME",
-           "one transfer from request to last byte", RANGE(0.1, 86400)),
+           "limit for one transfer, from the request to the last byte", RANGE(0.1, 86400)),
     OPTION(struct fetch_options, BYTES, 0, "min-speed", min_speed, "N",
-           "bytes a second; slower than this for --min-speed-time is stalled", RANGE(0, 1e9)),
+           "abort a transfer that is slower than this many bytes per second for --min-speed-time",
+           RANGE(0, 1e9)),
     OPTION(struct fetch_options, SECONDS, 0, "min-speed-time", min_speed_s, "TIME", "see --min-speed",
            RANGE(1, 3600)),
     OPTION(struct fetch_options, BYTES, 0, "memory", memory, "N",
-           "memory for all bodies in flight; transfers pause beyond it", RANGE(1048576, 1e12)),
-    OPTION(struct fetch_options, FLAG, 0, "no-http2", no_http2, NULL, "HTTP/1.1 only"),
+           "memory for the bodies of all transfers in progress; transfers pause while it is used up",
+           RANGE(1048576, 1e12)),
+    OPTION(struct fetch_options, FLAG, 0, "no-http2", no_http2, NULL, "use HTTP/1.1 only"),
     OPTION_ROW_END,
 };
 
 const struct option_table fetch_option_table = {
     .name = "fetch",
     .synopsis = "[INPUT]...",
-    .summary = "download lists of image URLs into a content-addressed store, never twice",
+    .summary = "download lists of image URLs into a content-addressed store, each picture once",
     .details =
-        "INPUT is a manifest with a url column (label and others pass through), a plain list of addresses, "
-        "or a folder of lists, one a class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or "
-        "source_urls/CLASS.txt. Without INPUT, standard input. Adds: path bytes xxh128 http_status "
-        "fetched_at format final_url rights rights_signal. Rows come out in input order.\n\n"
-        "Pictures are STORE/objects/ab/cdef....ext, named by content; path is that, relative to --root. "
-        "STORE has to be inside --root: with --root data and --store data/pictures, path is "
-        "pictures/objects/.... STORE/journal.tsv has a line for every attempt; a rerun asks only for what is "
-        "new or due. fetched_at is when the bytes first came, so a rerun with nothing new writes the same "
-        "file. One run at a time for a store: another one exits with 75.\n\n"
-        "The first INT or TERM lets transfers in flight finish, a second one drops "
-        "them; run again to continue.\n\n"
+        "INPUT is a manifest with a column url (other columns are copied), a plain list of addresses, or "
+        "a folder with a list for each class: CLASS.txt, or raw_data/CLASS/urls_CLASS.txt, or "
+        "source_urls/CLASS.txt. Without INPUT, standard input is read. Adds: path bytes xxh128 "
+        "http_status fetched_at format final_url rights rights_signal. Rows are written in the order of "
+        "the input.\n\n"
+        "A picture is kept as STORE/objects/ab/cdef....ext, named by its content. path is relative to "
+        "--root, and STORE must be inside --root: with --root data and --store data/pictures, path is "
+        "pictures/objects/.... STORE/journal.tsv has a line for every attempt; another run requests only "
+        "what is new or due. fetched_at is the time when the bytes first arrived, so that a run with "
+        "nothing new writes the same file. Only one run at a time may use a store; another one exits "
+        "with 75.\n\n"
+        "After the first INT or TERM, transfers in progress are completed; a second one aborts them. Run "
+        "the same command again to continue.\n\n"
         "  fetch --store data --contact https://example.org/bot lists/ -o fetched.tsv --rejects rejects.tsv",
     .rows = rows,
     .min_operands = 0,

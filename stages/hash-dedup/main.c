@@ -6,35 +6,37 @@
 
 static const struct option_row rows[] = {
     OPTION(struct dedup_options, CHOICE, 0, "keep", keep, "RULE",
-           "which of equal files stays; oldest and newest by the file's time, ties by path",
+           "which of several equal files to keep; oldest and newest compare modification times; ties are "
+           "decided by path",
            CHOICES(KEEP_RULES)),
     OPTION(struct dedup_options, STRINGS, 0, "prefer", prefer, "PREFIX",
-           "paths that begin with this win over --keep; may be repeated, best first"),
+           "keep a file whose path begins with this, whatever --keep says; may be repeated, the "
+           "strongest first"),
     OPTION(struct dedup_options, STRINGS, 0, "prefer-label", prefer_label, "LABEL",
-           "rows with this label win over --keep; may be repeated, best first"),
+           "keep a row with this label, whatever --keep says; may be repeated, the strongest first"),
     OPTION(struct dedup_options, CHOICE, 0, "on-conflict", on_conflict, "RULE",
-           "the same bytes under two labels: review and drop reject every copy, keep-first keeps the one "
-           "that --keep chooses; with review no action touches their files",
+           "what to do with equal files under different labels: review and drop reject all of them, "
+           "keep-first keeps the one that --keep chooses; with review their files are never changed",
            CHOICES(CONFLICT_RULES)),
     OPTION(struct dedup_options, STRING, 0, "against", against, "FILE",
-           "an older manifest: copies of its rows are rejected here; its own rows always stay"),
+           "an older manifest: copies of its rows are rejected; its own rows never are"),
     OPTION(struct dedup_options, FLAG, 0, "hash-all", hash_all, NULL,
-           "read every file and fill xxh128 for all rows, not only for those that may have a copy"),
+           "read every file and fill xxh128 in every row, not only in those that may have a copy"),
     OPTION(struct dedup_options, FLAG, 0, "verify", verify, NULL,
-           "compare duplicates byte by byte with the copy that stays, even when nothing is done to them"),
+           "compare each duplicate with the kept file byte by byte, even when no file will be changed"),
 
-    OPTION_GROUP("What to do with the files of duplicates (nothing, unless asked)"),
-    OPTION(struct dedup_options, FLAG, 0, "delete", delete, NULL, "delete them"),
+    OPTION_GROUP("Changing the files of duplicates (by default none is changed)"),
+    OPTION(struct dedup_options, FLAG, 0, "delete", delete, NULL, "delete the duplicates"),
     OPTION(struct dedup_options, STRING, 0, "quarantine", quarantine, "DIR",
-           "move them below this folder, under their paths"),
+           "move the duplicates to this folder, where they keep their relative paths"),
     OPTION(struct dedup_options, FLAG, 0, "hardlink", hardlink, NULL,
-           "make them hard links to the copy that stays"),
+           "replace each duplicate by a hard link to the kept file"),
     OPTION(struct dedup_options, FLAG, 0, "reflink", reflink, NULL,
-           "make them share the storage of the copy that stays (btrfs, XFS)"),
+           "let each duplicate share its storage with the kept file (btrfs, XFS)"),
     OPTION(struct dedup_options, FLAG, 0, "dry-run", dry_run, NULL,
-           "say what would be done, after the same checks"),
+           "make all checks and report what would be done, but change no file"),
     OPTION(struct dedup_options, STRING, 0, "log", log, "FILE",
-           "write what was done to each file as TSV instead of to stderr"),
+           "write a line for each changed file to this TSV file instead of to stderr"),
 
     OPTION_GROUP("Common"),
     COMMON_ROW_OUTPUT(struct dedup_options, common),
@@ -48,12 +50,12 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "hash-dedup",
     .synopsis = "[MANIFEST]",
-    .summary = "take exact duplicates out of a manifest",
-    .details = "Reads path, and label, bytes and xxh128 if present; adds bytes and xxh128. A row that "
-               "already has its xxh128 costs no I/O. The other files are compared by size, last block "
-               "and XXH3-128 of every byte; xxh128 is filled for those that had to be read whole. One row of "
-               "each group is kept; the others are rejected as duplicate-of (the path that is kept), "
-               "same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.",
+    .summary = "remove exact duplicates from a manifest",
+    .details = "Reads path, and label, bytes and xxh128 if present; adds bytes and xxh128. The file of a row "
+               "that already has an xxh128 is not read. The other files are compared by size, by last block "
+               "and by XXH3-128 of all bytes; xxh128 is filled for those that had to be read to the end. One "
+               "of several equal files is kept; the others are rejected as duplicate-of (the path that is "
+               "kept), same-file-as (a hard link or a symbolic link), duplicate-row or label-conflict.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -3,16 +3,15 @@
 
 static const struct option_row rows[] = {
     OPTION(struct import_options, CHOICE, 0, "by", by, "HOW",
-           "copy: the store has files of its own; link: hard links, which show later changes of the "
-           "originals, copies across file systems; leave: symbolic links, the originals stay where they "
-           "are and have to stay there",
+           "copy: copy each file; link: make hard links, which show later changes of the originals; "
+           "leave: make symbolic links, for originals that are never moved",
            CHOICES("copy|link|leave")),
     OPTION(struct import_options, STRING, 0, "from", from, "DIR",
-           "the paths read are relative to this folder"),
+           "folder that the paths in the manifest are relative to"),
     OPTION(struct import_options, STRING, 0, "store", store, "DIR",
-           "where objects lie; inside --root (default: ROOT/store)"),
+           "folder of the store; must be inside --root (default: ROOT/store)"),
     OPTION(struct import_options, STRINGS, 0, "blocklist", blocklists, "FILE",
-           "hashes of pictures that are not taken in: MD5, SHA-1, SHA-256, XXH3-128 (repeatable)"),
+           "MD5, SHA-1, SHA-256 or XXH3-128 hashes of pictures that must not be added (repeatable)"),
     COMMON_ROW_OUTPUT(struct import_options, common),
     COMMON_ROW_REJECTS(struct import_options, common),
     COMMON_ROW_ROOT(struct import_options, common),
@@ -23,12 +22,12 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "import",
     .synopsis = "[MANIFEST]",
-    .summary = "take pictures that are on disk into a run's store",
+    .summary = "add pictures from folders to the store of a run",
     .details =
-        "Fills a store from folders, as fetch fills it from addresses: every file of the manifest (path, as "
-        "scan writes it; label and others pass through) gets a place in STORE/objects, named by its content, "
-        "and the row gets path (the place in the store, relative to --root), bytes, xxh128 and source (the "
-        "path as it was). What was taken down from the store stays out.\n\n"
+        "Adds pictures from folders to a store, as fetch adds pictures from the web. Reads the manifest "
+        "that scan writes, and puts each file into STORE/objects, named by its content. Sets path (the "
+        "path in the store, relative to --root), bytes, xxh128 and source (the old path); other columns "
+        "are copied. Pictures that were taken down are not added again.\n\n"
         "  scan photos | import --root runs/my -o runs/my/imported.tsv\n\n"
         "Reasons in --rejects: not-found unreadable outside-root empty-file too-many-bytes not-a-picture "
         "blocked taken-down.",

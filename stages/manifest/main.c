@@ -9,8 +9,8 @@ static const struct option_row rows[] = {
     OPTION(struct parts_options, INT, 'n', "parts", parts, "N", "split: the number of parts",
            RANGE(1, MAX_PARTS)),
     OPTION(struct parts_options, STRING, 0, "by", by, "COLUMN",
-           "split: rows with the same value stay together; host: the host of url; row: in turn; auto: "
-           "xxh128, path or url, whichever is there"),
+           "split: keep rows with the same value in this column together; host: the host in url; row: "
+           "distribute rows in turn; auto: the first of xxh128, path and url that exists"),
     COMMON_ROW_OUTPUT(struct parts_options, common),
     COMMON_ROW_TALK(struct parts_options, common),
     OPTION_ROW_END,
@@ -21,14 +21,15 @@ static const struct option_table table = {
     .synopsis = "split MANIFEST PREFIX | merge PART... | cat MANIFEST... | to-jsonl MANIFEST",
     .summary = "split a manifest into parts, merge their results, concatenate manifests, write JSON",
     .details = "split writes PREFIX000.tsv, PREFIX001.tsv, ... with a column part_row, which every program "
-               "passes through. merge brings the rows of the parts (or of their rejects) back in that order "
-               "and drops the column: the result is what one run over the whole would have written.\n\n"
+               "copies. merge joins the outputs (or the rejects) of the parts in that order and removes the "
+               "column. The result is what one run over the whole manifest would have written.\n\n"
                "  manifest split --parts 8 --by host urls.tsv work/in-\n"
                "  fetch ... work/in-003.tsv -o work/out-003.tsv --rejects work/rej-003.tsv       (eight of "
                "these, anywhere)\n"
                "  manifest merge work/out-*.tsv -o fetched.tsv\n\n"
-               "cat joins manifests of different columns by name; what a manifest lacks is empty. "
-               "to-jsonl writes a JSON object for each row; every value is a string, and an empty one null.",
+               "cat writes the rows of several manifests one after another; columns that a manifest "
+               "lacks are empty. to-jsonl writes a JSON object for each row; every value is a string, or "
+               "null if it is empty.",
     .rows = rows,
     .min_operands = 2,
     .max_operands = -1,

@@ -12,58 +12,56 @@
 static const struct option_row rows[] = {
     OPTION_GROUP("Input"),
     OPTION(struct mine_options, STRING, 0, "predictions", predictions, "FILE",
-           "predictions: id label p_<class>... (also as operand; '-' is standard input)"),
+           "predictions: id label p_<class>... (or given as operand; '-' is standard input)"),
     OPTION(struct mine_options, STRING, 0, "manifest", manifest, "FILE",
-           "a manifest that adds path, group and split by xxh128 where predictions lack them"),
-    OPTION(struct mine_options, STRING, 0, "margins", margins, "FILE",
-           "margins over the epochs of a training run: id aum (train writes margins.tsv)"),
+           "take path, group and split from this manifest, by xxh128, if the predictions lack them"),
+    OPTION(struct mine_options, STRING, 0, "margins", margins, "FILE", "margins.tsv of train: id aum"),
     OPTION(struct mine_options, STRING, 0, "reports", reports, "FILE",
-           "reports from users, as collect-reports writes them: id label_claimed; doubted labels become "
-           "suspects"),
+           "reports from users (see collect-reports): id label_claimed; doubted labels become suspects"),
 
     OPTION(struct mine_options, STRING, 0, "features", features, "DIR",
-           "features that embed --reduce wrote: suspects that are alike stand together, and pictures that "
-           "resemble no other have a list of their own"),
+           "features that embed --reduce wrote, to group similar suspects and to list pictures that "
+           "resemble no other"),
 
     OPTION_GROUP("Selection"),
-    OPTION(struct mine_options, CHOICE, 0, "filter", filter, "RULE", "which rows confident learning flags",
-           CHOICES(LABEL_FILTER_NAMES)),
-    OPTION(struct mine_options, CHOICE, 0, "rank", rank, "SCORE", "score that orders them, worst first",
-           CHOICES(LABEL_RANK_NAMES)),
+    OPTION(struct mine_options, CHOICE, 0, "filter", filter, "RULE",
+           "rule by which confident learning selects rows", CHOICES(LABEL_FILTER_NAMES)),
+    OPTION(struct mine_options, CHOICE, 0, "rank", rank, "SCORE",
+           "score by which they are sorted, the worst first", CHOICES(LABEL_RANK_NAMES)),
     OPTION(struct mine_options, INT, 0, "budget", budget, "N",
-           "number of suspects, the best of each method in turn; 0: all that --filter flags", RANGE(0, 4e9)),
+           "number of suspects, taken from each method in turn; 0: all that --filter selects", RANGE(0, 4e9)),
     OPTION(struct mine_options, STRING, 0, "methods", methods, "LIST",
            "comma-separated: separation, confident-learning, disagreement, aum, neighbours, reports, "
-           "off-topic "
-           "(default: confident-learning; with --budget all that have their input)"),
+           "off-topic (default: confident-learning; with --budget every method whose input is given)"),
 
     OPTION_GROUP("Output"),
     COMMON_ROW_OUTPUT(struct mine_options, common),
     OPTION(struct mine_options, STRING, 0, "summary", summary, "FILE",
-           "key value: issues, health, suspects of each method"),
+           "write key and value: issues, health, suspects of each method"),
     OPTION(struct mine_options, STRING, 0, "review", review, "FILE",
-           "write a page on which to decide on the suspects in a browser, without a server"),
+           "write a page for deciding about the suspects in a browser, without a server"),
     OPTION(struct mine_options, STRING, 0, "truth", truth, "FILE",
-           "known label errors: id label_true (kind); measures the suspects against them"),
+           "measure the suspects against these known label errors: id label_true (kind)"),
     OPTION(struct mine_options, STRING, 0, "truth-report", truth_report, "FILE",
-           "where to write that measurement (default: stdout when -o names a file, else stderr)"),
+           "write that measurement to this file (default: stdout when -o names a file, else stderr)"),
     COMMON_ROW_ROOT(struct mine_options, common),
     COMMON_ROW_THREADS(struct mine_options, common),
     COMMON_ROW_TALK(struct mine_options, common),
 
     OPTION_GROUP("Expert"),
     OPTION(struct mine_options, DOUBLE, 0, "alike", alike, "COSINE",
-           "how much suspects of one group resemble the one in its middle", RANGE(0.05, 1)),
+           "smallest cosine between a suspect and the central picture of its group", RANGE(0.05, 1)),
     OPTION(struct mine_options, INT, 0, "group-size", group_size, "N",
-           "the most suspects in a group; 1: no groups", RANGE(1, 60)),
+           "largest number of suspects in a group; 1: no groups", RANGE(1, 60)),
     OPTION(struct mine_options, DOUBLE, 0, "sum-tolerance", sum_tolerance, "X",
            "how far the sum of a row's probabilities may be from 1", RANGE(1e-12, 1)),
     OPTION(struct mine_options, FLAG, 0, "adjust", adjust, NULL,
-           "shift probabilities by their class thresholds before scoring"),
+           "subtract the threshold of each class from its probabilities before scoring"),
     OPTION(struct mine_options, STRING, 0, "matrices", matrices, "FILE",
-           "counts, joint, noise matrices, thresholds: matrix row col value"),
+           "write counts, joint, noise matrices and thresholds: matrix row col value"),
     OPTION(struct mine_options, STRING, 0, "pairs", pairs, "FILE",
-           "label pred count share: every pair of true and predicted, largest first"),
+           "write label, pred, count and share for each pair of label and predicted class, the most "
+           "frequent first"),
     OPTION(struct mine_options, STRING, 0, "title", title, "TEXT", "heading of the review page"),
     OPTION_ROW_END,
 };
@@ -73,11 +71,10 @@ static const struct option_table table = {
     .synopsis = "[PREDICTIONS]",
     .summary = "rank likely label errors, and write a page to review them on",
     .details =
-        "Reads id (or xxh128), label, p_<class>... and passes every column on; adds suggested, score, "
-        "method, rank, and aum, alike, distance and note where known. Worst first. Predictions of training "
-        "rows must be out-of-fold ones (train --folds). Rows of the test split are marked in "
-        "note, never left "
-        "out: a test set cleaned by the model under test flatters it.\n\n"
+        "Reads id (or xxh128), label, p_<class>... and copies all columns; adds suggested, score, "
+        "method, rank, and aum, alike, distance and note where known. The most suspicious row comes "
+        "first. Predictions of training rows must be out-of-fold ones (train --folds). Rows of the test "
+        "split are marked in note and never left out; correct them with care.\n\n"
         "  mine-errors --predictions runs/1/oof.tsv --budget 5400 --review review.html --manifest "
         "all.tsv -o suspects.tsv",
     .rows = rows,

@@ -6,53 +6,48 @@
 #include "pack.h"
 
 static const struct option_row rows[] = {
-    OPTION(struct pack_options, STRING, 'o', "output", folder, "DIR",
-           "the folder of the set: the old set or the whole new one"),
+    OPTION(struct pack_options, STRING, 'o', "output", folder, "DIR", "folder of the set"),
     OPTION(struct pack_options, INT, 0, "size", size, "PX", "side of the squares",
            RANGE(1, SHARD_MAX_SIDE_PX)),
-    OPTION(
-        struct pack_options, STRING, 0, "resize", resize, "METHOD",
-        "bilinear (antialiased), area, lanczos, bicubic, or tfjs (what the browser demo does); with +256 or "
-        "+256x256 the middle of the picture once its shorter side or both are 256; recorded in the set"),
-    OPTION(
-        struct pack_options, STRING, 0, "color", color, "WORD",
-        "srgb: convert pictures by their profile, gAMA or cICP; none: samples as they are stored; recorded "
-        "like the background"),
+    OPTION(struct pack_options, STRING, 0, "resize", resize, "METHOD",
+           "bilinear (antialiased), area, lanczos, bicubic, or tfjs (as the browser demo); with +256 or "
+           "+256x256 resize the shorter side or both to 256 and cut out the central square; recorded in the "
+           "set"),
+    OPTION(struct pack_options, STRING, 0, "color", color, "WORD",
+           "srgb: convert pictures to sRGB by their profile, gAMA or cICP; none: use the stored values; "
+           "recorded in the set and the model"),
     OPTION(struct pack_options, STRING, 0, "background", background, "COLOUR",
-           "what transparent parts are laid on: white, black (what nsfwjs sees) or #RRGGBB; recorded "
-           "in the set, and by train in the model"),
+           "colour under transparent parts: white, black (as nsfwjs) or #RRGGBB; recorded in the set and "
+           "the model"),
     OPTION(struct pack_options, CHOICE, 0, "format", format, "FORMAT",
            "winnow shards, or tar files for WebDataset", CHOICES("winnow|webdataset")),
-    OPTION(
-        struct pack_options, CHOICE, 0, "encoding", encoding, "KIND",
-        "raw samples; jpeg: some ten times smaller, decoded when read; auto: raw while the samples take at "
-        "most a quarter of the memory and half of the free disk; webdataset is always jpeg",
-        CHOICES("raw|jpeg|auto")),
+    OPTION(struct pack_options, CHOICE, 0, "encoding", encoding, "KIND",
+           "raw pixels; jpeg: about a tenth of the size, but decoded whenever read; auto: raw if the set "
+           "takes at most a quarter of the memory and half of the free disk; webdataset is always jpeg",
+           CHOICES("raw|jpeg|auto")),
     OPTION(struct pack_options, FLAG, 0, "append", append, NULL,
-           "add to the set that is there; rows whose path, content and variant are in it already are "
-           "skipped; what is in the set is never changed, so new labels or splits need a new set (--reuse)"),
-    OPTION(
-        struct pack_options, STRING, 0, "reuse", reuse, "DIR",
-        "take over the shard files of this set where they hold the pictures, by links, instead of decoding "
-        "again: for what is new, and for new labels or splits; where column xxh128 says what the content "
-        "is, files are not even read; may be the set that -o names"),
+           "add to an existing set; rows whose path, content and variant are already in it are skipped; "
+           "records are never changed, so new labels or splits need a new set (--reuse)"),
+    OPTION(struct pack_options, STRING, 0, "reuse", reuse, "DIR",
+           "link the shard files of this set instead of decoding the pictures in it again: for adding "
+           "pictures, and for new labels or splits; with a column xxh128, files are not even read; may be "
+           "the set that -o names"),
     OPTION(struct pack_options, STRING, 0, "check", check, "DIR",
-           "read every byte of a set against its checksums, and nothing else"),
-    OPTION(struct pack_options, FLAG, 0, "no-orient", no_orient, NULL,
-           "leave pictures as stored, whatever EXIF says"),
+           "compare all bytes of a set with its checksums, and do nothing else"),
+    OPTION(struct pack_options, FLAG, 0, "no-orient", no_orient, NULL, "do not apply the EXIF orientation"),
     COMMON_ROW_REJECTS(struct pack_options, common),
     COMMON_ROW_ROOT(struct pack_options, common),
     COMMON_ROW_THREADS(struct pack_options, common),
     COMMON_ROW_TALK(struct pack_options, common),
 
     OPTION_GROUP("Expert"),
-    OPTION(struct pack_options, INT, 0, "quality", quality, "Q", "of JPEG records", RANGE(1, 100)),
+    OPTION(struct pack_options, INT, 0, "quality", quality, "Q", "quality of JPEG records", RANGE(1, 100)),
     OPTION(struct pack_options, BYTES, 0, "shard-size", shard_bytes, "N",
-           "start a new shard before one grows larger than this", RANGE(1 << 16, 1e15)),
+           "begin a new shard before the current one grows larger than this", RANGE(1 << 16, 1e15)),
     OPTION(struct pack_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "pack truncated pictures as far as they can be decoded"),
     OPTION(struct pack_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process: only for pictures of your own"),
+           "decode in this process; only for pictures that you made yourself"),
     OPTION_ROW_END,
 };
 
@@ -61,12 +56,13 @@ static const struct option_table table = {
     .synopsis = "[MANIFEST]",
     .summary = "decode and resize pictures once, into shards",
     .details =
-        "Reads path and label; split (train where a row has none), group, fold, variant, source and params "
-        "go into the index when they are there. The preprocessing is that of docs/preprocessing.md, the same "
-        "as in eval, classify and the demo page.\n\n"
+        "Reads path and label, and copies split (train if empty), group, fold, variant, source and "
+        "params to the index where they exist. Pictures are prepared as docs/preprocessing.md describes; "
+        "eval, classify and the demo page do the same.\n\n"
         "  pack --size 299 -o shards augmented.tsv      shards/index.tsv lists shard-00000.bin, "
         "shard-00000.tsv ...\n"
-        "  pack --check shards                          0: sound; 65: says what is damaged\n"
+        "  pack --check shards                          0: not damaged; 65: the message says what is "
+        "damaged\n"
         "  pack --format webdataset -o tars split.tsv   tars/train-00000.tar with KEY.jpg KEY.cls KEY.json",
     .rows = rows,
     .min_operands = 0,

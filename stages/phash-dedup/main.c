@@ -6,35 +6,33 @@
 #include "phash_dedup.h"
 
 static const struct option_row rows[] = {
-    OPTION(struct phash_options, FLAG, 0, "no-orient", no_orient, NULL,
-           "hash pixels as stored, without applying EXIF orientation"),
+    OPTION(struct phash_options, FLAG, 0, "no-orient", no_orient, NULL, "do not apply the EXIF orientation"),
     OPTION(struct phash_options, FLAG, 0, "hash-only", hash_only, NULL,
-           "add pdq, pdq_quality and pdq_family and pass every readable row on"),
+           "only add pdq, pdq_quality and pdq_family; keep every row whose picture can be read"),
     OPTION(struct phash_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "hash truncated pictures as far as they can be decoded"),
     OPTION(struct phash_options, INT, 0, "distance", dedup.distance, "BITS",
-           "pictures whose hashes differ in at most this many of 256 bits are duplicates",
+           "two pictures are near duplicates when their hashes differ in at most this many of 256 bits",
            RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, INT, 0, "group-distance", dedup.group_distance, "BITS",
-           "pictures connected by steps of at most this share a group, which a split never tears apart; no "
-           "picture is rejected for it",
+           "two pictures share a group when a chain of steps of at most this many bits connects them; no "
+           "picture is rejected because of its group",
            RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION(struct phash_options, FLAG, 0, "dihedral", dihedral, NULL,
-           "also find pictures that were flipped or turned by right angles"),
+           "also find pictures that were mirrored or turned by right angles"),
     DEDUP_ROWS_KEEP(struct phash_options, dedup),
     OPTION(struct phash_options, STRING, 0, "against", dedup.against, "FILE",
            "an older manifest with pdq: pictures near one of its pictures are rejected, groups keep its "
-           "names, and none of its own rows is rejected"),
+           "names, and its own rows are never rejected"),
     DEDUP_ROW_MARK(struct phash_options, dedup),
     OPTION(struct phash_options, STRING, 0, "index", index, "FILE",
-           "keep hashes here from run to run, by xxh128: what is in it is not decoded again"),
+           "remember the hashes in this file, by xxh128; a picture that is in it is not decoded again"),
     OPTION(struct phash_options, STRING, 0, "near-pairs", near_pairs, "FILE",
-           "keep near pairs here from run to run: only what is new is compared, with the same "
-           "result"),
+           "remember the near pairs in this file; only new pictures are compared, with the same result"),
     DEDUP_ROW_SHEET(struct phash_options, dedup),
     OPTION(struct phash_options, STRING, 0, "blocklist", dedup.blocklist, "FILE",
-           "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of pictures that must not be there; they are "
-           "rejected as blocklisted"),
+           "PDQ, XXH3-128, MD5, SHA-1 or SHA-256 hashes of forbidden pictures; they are rejected as "
+           "blocklisted"),
     DEDUP_ROW_DELETE(struct phash_options, dedup),
     DEDUP_ROW_LEAK(struct phash_options, dedup),
 
@@ -47,32 +45,32 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Expert"),
     OPTION(struct phash_options, CHOICE, 0, "pdq", family, "FAMILY",
-           "full: at the picture's own size; nn512: at most 512x512 by nearest neighbour, as the C++ tool "
-           "does; fast: full over a JPEG decoded at a reduced scale, which differs from full in some "
-           "bits",
+           "full: hash the picture at its own size; nn512: reduce it to at most 512x512 first, by "
+           "nearest neighbour, as the published C++ tool; fast: like full, but decode a JPEG at a "
+           "reduced size, which changes some bits",
            CHOICES("full|nn512|fast")),
     OPTION(struct phash_options, FLAG, 0, "exact-groups", exact_groups, NULL,
-           "find every pair within --group-distance, not only nearly every one; makes comparing take 8 "
-           "times as long at 47, 41 times at 63"),
+           "find every pair within --group-distance, not only nearly every one; the comparison takes 8 "
+           "times as long at 47, and 41 times at 63"),
     OPTION(struct phash_options, INT, 0, "min-quality", min_quality, "N",
-           "flat pictures, with a pdq_quality (0..100) below this, are never compared: their bits are noise",
+           "do not compare pictures whose pdq_quality (0 to 100) is below this: with little detail the "
+           "bits are noise",
            RANGE(0, 100)),
     OPTION(struct phash_options, INT, 0, "block-distance", dedup.block_distance, "BITS",
-           "how near to a listed PDQ hash a picture matches it", RANGE(0, NEAR_MAX_DISTANCE)),
+           "largest distance at which a picture matches a PDQ hash of the list", RANGE(0, NEAR_MAX_DISTANCE)),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "phash-dedup",
     .synopsis = "[MANIFEST]",
-    .summary = "take near duplicates out of a manifest, and group what is alike",
+    .summary = "remove near duplicates from a manifest, and group similar pictures",
     .details =
         "Reads path (and label, bytes, xxh128, width, height, pdq, pdq_quality, pdq_family, group if "
         "present); adds bytes, xxh128, pdq, pdq_quality, pdq_family and group. Rows that have a pdq of "
-        "the same family are not decoded. One row is kept of the pictures within --distance of it; the "
-        "others are rejected as near-duplicate-of (distance and path of the one that is kept). Near "
-        "duplicates under "
-        "two labels are all rejected as label-conflict, for review.",
+        "the same family are not decoded. Of several near duplicates one row is kept; the others are "
+        "rejected as near-duplicate-of (distance and path of the one that is kept). Near duplicates "
+        "under two labels are all rejected as label-conflict, for review.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

@@ -23,11 +23,11 @@ struct purge_options {
 };
 static const struct option_row rows[] = {
     OPTION(struct purge_options, STRING, 0, "store", store, "DIR",
-           "the store that fetch fills; its takedown.tsv says what has to go"),
+           "the store that fetch fills; its takedown.tsv lists the pictures to remove"),
     OPTION(struct purge_options, FLAG, 0, "deep", deep, NULL,
-           "also hash every file of the runs, in case a picture was copied under another name"),
+           "also hash every file in the runs, to find copies under other names"),
     OPTION(struct purge_options, FLAG, 'n', "dry-run", dry_run, NULL,
-           "say what would be done, and do nothing"),
+           "report what would be done, and change nothing"),
     COMMON_ROW_OUTPUT(struct purge_options, common),
     OPTION(struct purge_options, COUNT, 'v', "verbose", common.verbose, NULL,
            "print a line of counts at the end"),
@@ -37,16 +37,15 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "purge",
     .synopsis = "--store DIR RUN...",
-    .summary = "remove what runs made from pictures that were taken down",
+    .summary = "remove everything that runs made from pictures that were taken down",
     .details =
-        "First `fetch --store DIR --takedown FILE` takes pictures out of the store; then purge looks through "
-        "the folders of runs: rows about such a picture leave every table (*.tsv; by path, source, id, "
-        "xxh128 or url), made pictures are removed, a shard set that holds one is removed whole, a tar too, "
-        "as are caches and pages of a run that had one; make builds those again without it. What killed "
-        "programs left unfinished is removed in any case, and so are all partial bodies in the store, since "
-        "a part cannot be compared with a hash. Models that were trained with it are named: train them "
-        "again. The output has a "
-        "row for each thing done: action path rows. A second run finds nothing to do.",
+        "`fetch --store DIR --takedown FILE` removes pictures from the store; purge then removes what "
+        "runs made from them. It removes their rows from every table (*.tsv; by path, source, id, xxh128 "
+        "or url), their variants, their records in shard sets, tar files that contain one, and the "
+        "caches and pages of such a run, which make builds again. It also removes temporary files of "
+        "killed programs, and all interrupted transfers in the store, which cannot be compared with a "
+        "hash. It reports the models that were trained with such a picture: train them again. The output "
+        "has a row for each action: action path rows. A second run finds nothing to do.",
     .rows = rows,
     .min_operands = 1,
     .max_operands = -1,

@@ -10,9 +10,10 @@ static const struct option_row rows[] = {
     OPTION(struct relabel_options, FLAG, 0, "new-classes", new_classes, NULL,
            "allow labels that the manifest does not have yet"),
     OPTION(struct relabel_options, FLAG, 0, "require-agreement", require_agreement, NULL,
-           "leave pictures unchanged on which reviewers disagree"),
+           "do not change pictures on which reviewers disagree"),
     OPTION(struct relabel_options, STRING, 0, "stats", stats, "FILE",
-           "write counts of what was done, and the reviewers' agreement (kappa): key value"),
+           "write key and value: how many decisions of each kind were applied, and the agreement of the "
+           "reviewers (kappa)"),
     OPTION(struct relabel_options, STRING, 0, "conflicts", conflicts, "FILE",
            "write the decisions on which reviewers disagree"),
     COMMON_ROW_OUTPUT(struct relabel_options, common),

@@ -3,13 +3,14 @@
 
 static const struct option_row rows[] = {
     OPTION(struct scan_options, CHOICE, 0, "label-from", label_from, "RULE",
-           "auto: the first folder below FOLDER, or FOLDER itself for files that lie in it; folder: always "
-           "FOLDER's name; parent: the folder a file lies in; none: no label",
+           "auto: the first folder below FOLDER, or FOLDER itself for files directly in it; folder: "
+           "always FOLDER; parent: the folder that contains the file; none: no label",
            CHOICES("auto|folder|parent|none")),
     OPTION(struct scan_options, STRING, 0, "label", label, "NAME", "give every row this label"),
     OPTION(struct scan_options, STRING, 0, "ext", extensions, "LIST",
-           "take files with these endings, in either case"),
-    OPTION(struct scan_options, FLAG, 0, "all-files", all_files, NULL, "take files with any ending or none"),
+           "take files with these extensions, in upper or lower case"),
+    OPTION(struct scan_options, FLAG, 0, "all-files", all_files, NULL,
+           "take every file, whatever its extension"),
     OPTION(struct scan_options, FLAG, 0, "hidden", hidden, NULL, "also take names that begin with a dot"),
     OPTION(struct scan_options, FLAG, 'L', "follow", follow, NULL,
            "follow symbolic links to files and folders"),
@@ -25,11 +26,11 @@ static const struct option_table table = {
     .synopsis = "FOLDER...",
     .summary = "turn folders of pictures into a manifest",
     .details =
-        "Writes path and label, sorted by path, each file once. Folders are walked to any depth; paths are "
-        "relative to --root, and so are the FOLDERs. FIFOs, devices, links and names that are not UTF-8 go "
-        "to --rejects with a reason. Where a folder holds nothing but train, val and test (or "
-        "validation, valid, training, testing), the classes are looked for inside these, and given_split "
-        "says which one a picture lies in: train-test-split leaves it there.\n\n"
+        "Writes path and label, sorted by path, each file once. Folders are searched to any depth; paths "
+        "are relative to --root, and so are the FOLDERs. FIFOs, devices, links and names that are not "
+        "UTF-8 go to --rejects with a reason. When a folder contains only folders named train, val and "
+        "test (or validation, valid, training, testing), the label is the folder below these, and a "
+        "column given_split holds the split, which train-test-split keeps.\n\n"
         "  scan raw_data                   raw_data/<label>/**/*.jpg\n"
         "  scan raw_data/cat raw_data/dog  two classes of it, for files that lie directly in these folders",
     .rows = rows,

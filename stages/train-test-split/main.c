@@ -11,19 +11,20 @@ static const struct option_row rows[] = {
     OPTION(struct split_options, DOUBLE, 0, "test", test, "SHARE", "share of the pictures for the test",
            RANGE(0, 0.95)),
     OPTION(struct split_options, INT, 0, "folds", folds, "K",
-           "also number train and val from 0 to K-1 in a column fold, for predictions out of fold; 0: no "
+           "also divide train and val into K folds, in a column fold, for out-of-fold predictions; 0: no "
            "column",
            RANGE(0, 1000)),
     OPTION(struct split_options, FLAG, 0, "exact", exact, NULL,
-           "meet the shares per label to half a group, at the price that some old pictures move when the "
-           "data grows"),
+           "meet the shares of each label to within half a group; some older pictures may then change "
+           "their split when pictures are added"),
     OPTION(struct split_options, STRING, 0, "previous", previous, "FILE",
-           "an earlier output: what is in it, by group, xxh128 or path, stays where it was"),
+           "an earlier output: pictures in it, by group, xxh128 or path, keep their split"),
     OPTION(struct split_options, STRING, 0, "group-by", group_by, "COLUMN",
-           "column whose equal values stay together; a row without a value stands alone"),
+           "keep rows with the same value in this column together; a row without a value is a group of "
+           "its own"),
     OPTION(struct split_options, FLAG, 0, "check", check, NULL,
-           "read a manifest with splits and write the rows of groups that are torn apart; exit 1 when there "
-           "are any"),
+           "read a manifest with splits, and write the rows of groups that are in more than one split; "
+           "exit 1 when there are any"),
     COMMON_ROW_SEED(struct split_options, common),
     COMMON_ROW_OUTPUT(struct split_options, common),
     COMMON_ROW_TALK(struct split_options, common),
@@ -33,11 +34,11 @@ static const struct option_row rows[] = {
 static const struct option_table table = {
     .name = "train-test-split",
     .synopsis = "[MANIFEST]",
-    .summary = "divide pictures into train, val and test; near copies stay together",
-    .details = "Reads label and group, adds split (and fold). Where a group goes is a function of the seed "
-               "and the group's name, so pictures that are added later never move the old ones; the shares "
-               "are then met per label to within the luck of the draw. A label of few groups still gets one "
-               "in each part. A group that spans labels stays whole.",
+    .summary = "divide pictures into train, val and test, keeping near copies together",
+    .details = "Reads label and group, adds split (and fold). The split of a group depends only on the seed "
+               "and the name of the group, so that pictures that are added later never change the splits of "
+               "older ones; the shares are therefore met only approximately. A label with few groups still "
+               "gets one in each split. A group with several labels is not divided.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

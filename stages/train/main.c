@@ -1,4 +1,4 @@
-/* train: fits a classifier to a shard set. Reads a shard set and a base model. Writes RUN/model,
+/* train: trains a classifier on a shard set. Reads a shard set and a base model. Writes RUN/model,
  * RUN/log.tsv, TensorBoard events, and with --folds out-of-fold probabilities and margins. */
 #include <stdio.h>
 #include <string.h>
@@ -11,149 +11,152 @@
 
 static const struct option_row rows[] = {
     OPTION_GROUP("What to train"),
-    OPTION(struct train_options, STRING, 0, "shards", shards, "DIR",
-           "the packed training set, as `pack` writes it"),
+    OPTION(struct train_options, STRING, 0, "shards", shards, "DIR", "packed training set that pack wrote"),
     OPTION(struct train_options, STRING, 0, "base", base, "MODEL",
-           "TFJS layers model folder, .keras, .h5 or .onnx, or the name of a folder in models/base "
-           "(efficientnet_lite1); for fine-tune: a model that phase head wrote for the same classes"),
+           "model to start from: a TensorFlow.js layers model folder, .keras, .h5 or .onnx, or the name "
+           "of a folder in models/base (efficientnet_lite1); for fine-tune: a model that phase head "
+           "wrote for the same classes"),
     OPTION(struct train_options, STRING, 0, "input", input, "SPEC",
-           "how pictures are fed to a base that does not say it, as classify's --input; resize and crop are "
-           "pack's"),
+           "how pictures are scaled for a base whose file does not say it; see classify --input; pack "
+           "does what resize and crop say"),
     OPTION(struct train_options, CHOICE, 0, "phase", phase, "PHASE",
-           "head: a new head on the frozen base, from cached features; fine-tune: the layers from "
-           "--unlock-from on",
+           "head: train a new head on the frozen base, from cached features; fine-tune: also train the "
+           "layers from --unlock-from on",
            CHOICES("head|fine-tune")),
     OPTION(struct train_options, STRING, 0, "out", out, "RUN",
            "folder of this run: model/, log.tsv, events, checkpoint"),
     OPTION(struct train_options, CHOICE, 0, "on-change", on_change, "RULE",
-           "when RUN was made with other options or data: refuse, or restart it from the beginning",
+           "what to do when RUN was made with other options or data: refuse, or restart from the "
+           "beginning",
            CHOICES("refuse|restart")),
     OPTION(struct train_options, STRING, 0, "cache", cache, "DIR",
-           "where activations of frozen layers are kept (default: RUN/cache)"),
+           "folder for the outputs of frozen layers (default: RUN/cache)"),
     OPTION(struct train_options, STRING, 0, "unlock-from", unlock_from, "LAYER",
-           "fine-tune, --boundary-cache: this layer and all after it in the model file learn; also a block "
-           "(block5a) or a share of the convolutions (0.3: the last 30%, from a block's start); auto: "
-           "conv2d_56, or the last third"),
+           "fine-tune, and head with --boundary-cache: train this layer and all after it in the model "
+           "file; or a block (block5a), or a share of the convolutions (0.3: the last 30%, from the "
+           "start of a block); auto: conv2d_56, or the last third"),
     OPTION(struct train_options, STRING, 0, "feature-layer", feature_layer, "LAYER",
-           "head: put the head on the average of this layer's output, or of a block's last layer (layer3, "
-           "block5a), instead of on the last feature map"),
+           "head: attach the head after this layer, or after the last layer of a block (layer3, "
+           "block5a), instead of after the last feature map"),
     OPTION(struct train_options, INT, 0, "folds", folds, "K",
            "head: also write out-of-fold probabilities of every training picture (oof.tsv) by K-fold "
            "cross-validation",
            RANGE(0, 100)),
     OPTION(struct train_options, CHOICE, 0, "fold-rows", fold_rows, "ROWS",
-           "of which pictures: train, or all (validation and test, too), so that mine-errors sees every "
-           "label judged the same way. The models of the folds then learn from the other folds of all splits "
-           "and are thrown away; the model kept learns from the training split alone",
+           "pictures that the folds divide: train, or all (validation and test, too), so that "
+           "mine-errors can check every label in the same way. The model that is kept learns from the "
+           "training split only",
            CHOICES("train|all")),
     OPTION(struct train_options, INT, 0, "fold-passes", fold_passes, "N",
-           "number of cross-validations; from the second on, learn only from pictures whose label the pass "
-           "before predicted, so that wrong labels that resemble each other do not confirm each other. "
-           "oof.tsv is the last pass's, margins.tsv the first's",
+           "how many times to repeat the cross-validation; from the second pass on, learn only from "
+           "pictures whose label the previous pass predicted, so that similar wrong labels do not "
+           "confirm each other. oof.tsv is from the last pass, margins.tsv from the first",
            RANGE(1, 5)),
     OPTION(struct train_options, STRING, 0, "features-only", features_only, "PART",
-           "head: I/N: put the features of one of N parts of the pictures into CACHE/part-I-of-N and end; "
-           "join/N: take all parts into CACHE and end. For the tasks of a job array; needs --cache, not "
-           "--out"),
+           "head: only compute features, for the tasks of a job array. I/N: compute one of N parts, in "
+           "CACHE/part-I-of-N; join/N: join all parts in CACHE. Needs --cache and not --out"),
     OPTION(struct train_options, STRING, 0, "export-features", export_features, "DIR",
-           "head: write features.npy and rows.tsv there, for other tools"),
+           "head: write features.npy and rows.tsv to this folder, for other tools"),
 
     OPTION_GROUP("How to train"),
     OPTION(struct train_options, INT, 0, "epochs", epochs, "N", "epochs; -1: 60 for head, 4 for fine-tune",
            RANGE(-1, 100000)),
     OPTION(struct train_options, STRING, 0, "batch", batch, "N",
-           "pictures a step; auto: the largest that fits into the device's memory"),
+           "pictures in a step; auto: the largest power of two that fits into the memory of the device"),
     OPTION(struct train_options, DOUBLE, 0, "lr", rate, "X",
            "learning rate; -1: 0.01 for head, 0.002 for fine-tune (Adam: a tenth)", RANGE(-1, 1000)),
     OPTION(struct train_options, STRING, 0, "schedule", schedule, "S",
            "constant, exp:FACTOR[:EPOCHS], step:FACTOR:E1,E2, cosine[:FLOOR], piecewise:R1@E1,...,R, article "
            "(default: cosine for head, exp:0.5 for fine-tune)"),
     OPTION(struct train_options, DOUBLE, 0, "warmup", warmup, "EPOCHS",
-           "the rate first rises over so many epochs", RANGE(0, 1000)),
+           "increase the rate to its value during the first epochs, as many as this", RANGE(0, 1000)),
     OPTION(struct train_options, CHOICE, 0, "optimizer", optimizer, "NAME", "sgd or adam",
            CHOICES("sgd|adam")),
     OPTION(struct train_options, STRING, 0, "class-weights", class_weights, "W",
-           "none, balanced, or one number a class with commas between"),
+           "none, balanced, or one number for each class, separated by commas"),
     OPTION(struct train_options, DOUBLE, 0, "head-l2", head_l2, "X",
-           "L2 penalty of the head's first dense layer; -1: as the model has it (0.0005)", RANGE(-1, 100)),
+           "L2 penalty of the head's first dense layer; -1: that of the model (0.0005)", RANGE(-1, 100)),
     OPTION(struct train_options, FLAG, 0, "freeze-bn", freeze_bn, NULL,
-           "fine-tune: batch norms keep the base's statistics, scales and shifts, and only kernels learn; "
-           "often better on a few thousand pictures"),
+           "fine-tune: train only kernels; batch norms keep the statistics, scales and shifts of the "
+           "base; often better with a few thousand pictures"),
     OPTION(struct train_options, CHOICE, 0, "refresh-bn", refresh, "WHEN",
-           "recompute batch norm statistics from training pictures before each validation and in the model "
-           "kept; auto: when an epoch has under 500 steps, since with momentum 0.99 they would lag behind",
+           "replace the moving averages of batch norms by statistics of training pictures, before each "
+           "validation and in the kept model; auto: when an epoch has fewer than 500 steps",
            CHOICES("auto|on|off")),
     OPTION(struct train_options, CHOICE, 0, "select", select, "METRIC",
-           "what makes a validation result the best", CHOICES("accuracy|balanced-accuracy|loss")),
+           "validation result by which the best model is chosen", CHOICES("accuracy|balanced-accuracy|loss")),
     OPTION(struct train_options, INT, 0, "patience", patience, "N",
-           "end after N epochs without a better validation; 0: never; -1: 20 for head, 5 for fine-tune",
+           "stop after N epochs without a better validation result; 0: never; -1: 20 for head, 5 for "
+           "fine-tune",
            RANGE(-1, 100000)),
     OPTION(struct train_options, STRING, 0, "augment", augment, "SPEC",
-           "fine-tune: augment each picture again in each epoch: none, article, or a list as `augment` takes "
-           "it"),
+           "fine-tune: change each picture at random in each epoch: none, article, or a list as for "
+           "augment --spec"),
     OPTION(struct train_options, CHOICE, 0, "boundary-cache", boundary, "TYPE",
-           "fine-tune: compute the frozen part once and keep its outputs on disk (1 MiB a picture as f32, "
-           "half as f16); not with --augment. head: keep them at the same time, for the fine-tuning that "
-           "follows",
+           "fine-tune: compute the outputs of the frozen layers once and keep them on disk (1 MiB for "
+           "each picture as f32, half as f16); not with --augment. head: compute them together with the "
+           "features",
            CHOICES("none|f16|f32")),
     COMMON_ROW_SEED(struct train_options, common),
 
     OPTION_GROUP("Where it runs"),
     OPTION(struct train_options, STRING, 0, "device", device, "D", "auto, cpu, cuda or ref"),
     OPTION(struct train_options, FLAG, 0, "list-devices", list_devices, NULL,
-           "say which devices can be used, and why others cannot"),
+           "list the devices that can be used, and say why others cannot"),
     OPTION(struct train_options, STRING, 0, "plan-for", plan_for, "CARD",
-           "do not train: print what that would take on a GPU that is not here, as cuDNN plans it: t4, a100, "
-           "rtx3090, rtx4090, h100, h200, ..., or a file that --describe-device wrote. Takes --phase, "
-           "--batch, "
-           "--precision and the like; --base and --shards may be missing"),
+           "do not train: print how much memory and time training would take on this GPU, which need not "
+           "be present: t4, a100, rtx3090, rtx4090, h100, h200, ..., or a file that --describe-device "
+           "wrote"),
     OPTION(struct train_options, FLAG, 0, "describe-device", describe_device, NULL,
-           "print the GPU's properties as --plan-for takes them"),
+           "print the properties of the GPU, for --plan-for"),
     OPTION(struct train_options, STRING, 0, "devices", devices, "LIST",
            "cuda: share each batch among these GPUs, as in 0,1"),
     OPTION(struct train_options, CHOICE, 0, "precision", precision, "P",
-           "of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
+           "precision of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
     OPTION(struct train_options, INT, 'j', "threads", common.threads, "N",
            "threads of the CPU device; 0: all processors", RANGE(0, 1024)),
 
     OPTION_GROUP("Several processes"),
     OPTION(struct train_options, CHOICE, 0, "distributed", distributed, "HOW",
-           "share each batch among the ranks that mpirun started; auto: when it did; none: this process "
-           "alone",
+           "share each batch among the ranks that mpirun started; auto: if it started several; none: "
+           "never",
            CHOICES("auto|none|mpi")),
     OPTION(struct train_options, FLAG, 0, "sync-bn", sync_bn, NULL,
-           "ranks: batch norms that learn use the statistics of the whole batch, not of each rank's part"),
+           "several ranks: unlocked batch norms use the statistics of the whole batch, not of each "
+           "rank's part"),
     OPTION(struct train_options, DOUBLE, 0, "rank-timeout", rank_timeout_s, "SECONDS",
-           "ranks: how long a rank may be silent before it counts as lost", RANGE(1, 1e6)),
+           "a rank that sends nothing for longer than this counts as lost", RANGE(1, 1e6)),
     COMMON_ROW_TALK(struct train_options, common),
 
     OPTION_GROUP("Expert"),
-    OPTION(struct train_options, DOUBLE, 0, "momentum", momentum, "M", "of SGD", RANGE(0, 0.9999)),
+    OPTION(struct train_options, DOUBLE, 0, "momentum", momentum, "M", "momentum of SGD", RANGE(0, 0.9999)),
     OPTION(struct train_options, FLAG, 0, "nesterov", nesterov, NULL, "Nesterov's form of momentum"),
     OPTION(struct train_options, DOUBLE, 0, "label-smoothing", smoothing, "S",
-           "share of each target spread over all classes", RANGE(0, 0.999)),
+           "spread this share of each target over all classes", RANGE(0, 0.999)),
     OPTION(struct train_options, DOUBLE, 0, "clip-norm", clip_norm, "X",
-           "longest gradient, over all weights together; 0: no limit", RANGE(0, 1e9)),
+           "scale the gradient of all weights down when its norm is larger than this; 0: no limit",
+           RANGE(0, 1e9)),
     OPTION(struct train_options, DOUBLE, 0, "ema", ema, "DECAY",
-           "validate and keep an exponential moving average of the weights; 0: off", RANGE(0, 0.999999)),
+           "measure and keep an exponential moving average of the weights; 0: off", RANGE(0, 0.999999)),
     OPTION(struct train_options, INT, 0, "loader-threads", loader_threads, "N",
-           "threads that make batches ahead when pictures are fed", RANGE(0, 256)),
+           "threads that prepare batches while the device computes", RANGE(0, 256)),
     OPTION(struct train_options, BYTES, 0, "memory-limit", memory_limit, "BYTES",
-           "refuse a plan that needs more; 0: what the machine has"),
+           "refuse to start when the run needs more memory than this; 0: the memory of the machine"),
     OPTION(struct train_options, DOUBLE, 0, "checkpoint-seconds", checkpoint_s, "N",
-           "time between checkpoints, at least", RANGE(0, 1e9)),
+           "shortest time between two checkpoints", RANGE(0, 1e9)),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "train",
     .synopsis = "--shards DIR --base MODEL --out RUN",
-    .summary = "fit a classifier to a packed set of pictures",
+    .summary = "train a classifier on a packed set of pictures",
     .details =
         "RUN/model is the best model by validation, RUN/log.tsv has a row for each epoch, "
-        "RUN/events.out.tfevents.winnow is for TensorBoard. A run that was stopped, even by kill -9, resumes "
-        "from its checkpoint when the same command is given again, and ends with the same bytes; a complete "
-        "run stays as it is. INT and TERM write a checkpoint first.\n\n"
+        "RUN/events.out.tfevents.winnow is for TensorBoard. A run that was stopped, even by kill -9, "
+        "continues from its checkpoint when the same command is given again, and its result has the same "
+        "bytes. A complete run is not changed. On INT or TERM the program writes a checkpoint and "
+        "exits.\n\n"
         "  train --shards set --base models/base/inception_v3 --phase head --folds 5 --out runs/head\n"
         "  train --shards set --base runs/head/model --phase fine-tune --boundary-cache f16 --out runs/fine\n"
         "  mpirun -np 4 -map-by slot:PE=8 train --shards set --base runs/head/model --phase fine-tune "

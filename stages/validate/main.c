@@ -10,34 +10,35 @@
 
 static const struct option_row rows[] = {
     OPTION(struct validate_options, BYTES, 0, "min-bytes", min_bytes, "N",
-           "smallest file; icons and error pages are smaller"),
-    OPTION(struct validate_options, BYTES, 0, "max-bytes", max_bytes, "N",
-           "largest file; larger ones than 64M are never read", RANGE(1, IMAGE_MAX_FILE_BYTES)),
+           "reject smaller files; icons and error pages are usually smaller"),
+    OPTION(struct validate_options, BYTES, 0, "max-bytes", max_bytes, "N", "reject larger files; at most 64M",
+           RANGE(1, IMAGE_MAX_FILE_BYTES)),
     OPTION(struct validate_options, INT, 0, "min-side", min_side, "PX",
-           "least length of the shorter side; 0: any", RANGE(0, IMAGE_MAX_SIDE_PX)),
+           "reject pictures with a shorter side below this; 0: any", RANGE(0, IMAGE_MAX_SIDE_PX)),
     OPTION(struct validate_options, INT, 0, "max-side", max_side, "PX",
-           "greatest length of the longer side; 0: any", RANGE(0, IMAGE_MAX_SIDE_PX)),
+           "reject pictures with a longer side above this; 0: any", RANGE(0, IMAGE_MAX_SIDE_PX)),
     OPTION(struct validate_options, INT, 0, "max-pixels", max_pixels, "N",
-           "most width times height; 0: 100 million, and 200 million for what is decoded row by row",
+           "reject pictures with more pixels; 0: 100 million, or 200 million for pictures that are "
+           "decoded row by row",
            RANGE(0, IMAGE_MAX_ROW_PIXELS)),
     OPTION(struct validate_options, DOUBLE, 0, "max-aspect", max_aspect, "RATIO",
-           "longest side over shortest: 3 drops banners; 0: any", RANGE(0, 65535)),
-    OPTION(struct validate_options, INT, 0, "max-frames", max_frames, "N", "1 drops animations; 0: any",
-           RANGE(0, IMAGE_MAX_FRAMES)),
+           "reject pictures whose longer side divided by the shorter one exceeds this; 3 removes "
+           "banners; 0: any",
+           RANGE(0, 65535)),
+    OPTION(struct validate_options, INT, 0, "max-frames", max_frames, "N",
+           "reject pictures with more frames; 1 removes animations; 0: any", RANGE(0, IMAGE_MAX_FRAMES)),
     OPTION(struct validate_options, STRING, 0, "formats", formats, "LIST",
-           "only these: jpeg,png,webp,gif (default: all)"),
+           "keep only these formats: jpeg,png,webp,gif,avif,heic,jxl (default: all)"),
     OPTION(struct validate_options, FLAG, 0, "header-only", header_only, NULL,
-           "look at headers and do not decode: many times faster, and finds no damage in the picture itself"),
+           "read only the headers: many times faster, but does not find damage in the picture itself"),
     OPTION(struct validate_options, FLAG, 0, "frames", frames, NULL,
            "decode every frame of an animation, not only the first"),
-    OPTION(
-        struct validate_options, STRING, 0, "with", with, "LIST",
-        "from the same decode, pdq: pdq, pdq_quality and pdq_family, so that phash-dedup opens no picture; "
-        "stats: brightness, entropy and blurriness, by which audit finds dark, light, blurred and empty "
-        "pictures"),
+    OPTION(struct validate_options, STRING, 0, "with", with, "LIST",
+           "also add columns for later programs. pdq: pdq, pdq_quality and pdq_family, so that phash-dedup "
+           "need not open the pictures; stats: brightness, entropy and blurriness, for audit"),
     OPTION(struct validate_options, STRING, 0, "memory", memory, "FILE",
-           "keep here, by xxh128, what became of each picture; one that is known under the same options is "
-           "not opened again"),
+           "remember the results in this file, by xxh128; a known picture is not opened again in later "
+           "runs with the same options"),
     COMMON_ROW_OUTPUT(struct validate_options, common),
     COMMON_ROW_REJECTS(struct validate_options, common),
     COMMON_ROW_ROOT(struct validate_options, common),
@@ -46,34 +47,34 @@ static const struct option_row rows[] = {
 
     OPTION_GROUP("Expert"),
     OPTION(struct validate_options, STRING, 0, "modes", modes, "LIST",
-           "only these: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 appended for 16 bits "
-           "(default: all)"),
+           "keep only these colour modes: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 "
+           "appended for 16 bits (default: all)"),
     OPTION(struct validate_options, CHOICE, 0, "markers", markers, "WORD",
-           "what the file says of itself: record: add generated and markers; obey: also reject what "
-           "prohibits training",
+           "statements in the metadata of the file: record: add the columns generated and markers; obey: "
+           "also reject a picture that prohibits training",
            CHOICES("off|record|obey")),
-    OPTION(
-        struct validate_options, FLAG, 0, "icc", icc, NULL,
-        "also add a column icc: 1 where the file carries a colour profile, or gAMA, cICP or nclx other than "
-        "sRGB's; decoding ignores them"),
+    OPTION(struct validate_options, FLAG, 0, "icc", icc, NULL,
+           "add a column icc: 1 when the file has a colour profile, or a gAMA, cICP or nclx other than that "
+           "of sRGB"),
     OPTION(struct validate_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "keep pictures that are cut off or damaged but can be decoded in part"),
+           "keep damaged or truncated pictures if a part of them can be decoded"),
     OPTION(struct validate_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process: only for pictures of your own"),
+           "decode in this process; only for pictures that you made yourself"),
     OPTION_ROW_END,
 };
 
 static const struct option_table table = {
     .name = "validate",
     .synopsis = "[MANIFEST]",
-    .summary = "keep the rows whose files are sound pictures within the rules",
-    .details = "Reads path, adds format width height orientation frames mode (sizes as shown, after EXIF "
-               "orientation). What a file is comes from its bytes, never from its name. Every picture is "
-               "decoded whole, in sandboxed worker processes.\n\n"
-               "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes "
-               "too-many-bytes not-a-picture unsupported too-many-pixels too-many-scans decode-truncated "
-               "decode-corrupt decode-memory decode-timeout decode-crashed side-too-short side-too-long "
-               "aspect-too-long too-many-frames format-not-wanted mode-not-wanted mining-prohibited.",
+    .summary = "keep the rows whose files are undamaged pictures of the wanted size and kind",
+    .details =
+        "Reads path, adds format width height orientation frames mode (sizes as shown, after EXIF "
+        "orientation). The kind of a file is recognised by its bytes, never by its name. Every picture "
+        "is decoded completely, in sandboxed worker processes.\n\n"
+        "Reasons in --rejects: not-found unreadable outside-root empty-file too-few-bytes "
+        "too-many-bytes not-a-picture unsupported too-many-pixels too-many-scans decode-truncated "
+        "decode-corrupt decode-memory decode-timeout decode-crashed side-too-short side-too-long "
+        "aspect-too-long too-many-frames format-not-wanted mode-not-wanted mining-prohibited.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,
