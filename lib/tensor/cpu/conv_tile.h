@@ -1,37 +1,56 @@
 /*
- * conv_tile.h: the loops of convolutions that add up products directly, for processors with AVX2: tiles of
- * pixels times vectors of output channels, whose sums stay in registers. A pixel is given by where its window
- * begins. What the window reads from there is a list of runs of neighbouring inputs, the same for all pixels,
- * so that one loop serves all kernel sizes, strides and layouts: in blocks of 8 channels a run is 8 times the
- * kernel's width. Nothing here starts threads.
+ * conv_tile.h: the loops of convolutions that add up products directly, for processors with AVX2 or AVX-512:
+ * tiles of pixels times vectors of output channels, whose sums stay in registers. A pixel is given by where
+ * its window begins. What the window reads from there is a list of runs of neighbouring inputs, the same for
+ * all pixels, so that one loop serves all kernel sizes, strides and layouts. Nothing here starts threads.
+ *
+ * A long window is taken in several passes over the pixels, each with as many runs as there are weights that
+ * fit into the first-level cache. Sums wait in memory meanwhile, and go on as if there were one pass.
  */
 #ifndef WINNOW_TENSOR_CPU_CONV_TILE_H
 #define WINNOW_TENSOR_CPU_CONV_TILE_H
 
+#include <stdbool.h>
+
 #include "tensor/cpu/kernels.h"
 
-enum { TILE_VECTOR = 8, TILE_WIDEST = 3 }; /* floats of a vector, and vectors of a panel at most */
+struct tile_run {
+    ptrdiff_t at, n; /* in floats, from the beginning of a window */
+};
 
-/* The output channels of some vectors side by side. */
-struct tile_panel {
-    const float *packed; /* [n_runs * run][vectors * TILE_VECTOR] */
+/* One pass over some runs for the output channels of some vectors side by side. */
+struct tile_pass {
+    const float *packed; /* [floats of the runs][vectors * vector] */
     int vectors;
-    const ptrdiff_t *runs; /* where each begins, in floats from the beginning of a window */
-    int n_runs, run;       /* run: floats of each */
-    size_t vector_step;    /* floats between the vectors of an output pixel */
-    int last;              /* floats of the last vector that are stored */
-    const float *bias;     /* whole vectors */
-    float low, high;       /* the activation: infinite where there is no bound */
-    /* What is fetched into the cache meanwhile: the weights that are needed next, of which ahead moves on,
-     * and runs far_from .. far_to of the windows at far[0 .. n_far], of pixels that are needed later. */
+    const struct tile_run *runs;
+    int n_runs;
+    bool short_runs; /* each has 8 floats */
+    /* [pixels, rounded up to a tile][vectors * vector]: sums of earlier passes, where there was one (resume),
+     * and for later ones (more). Outputs are written when there are no more. */
+    float *sums;
+    bool resume, more;
+    size_t vector_step; /* floats between the vectors of an output pixel */
+    int last;           /* floats of the last vector that are stored */
+    const float *bias;  /* whole vectors */
+    float low, high;    /* the activation: infinite where there is no bound */
+    /* What is fetched into the cache meanwhile: weights that are needed next, of which ahead moves on, and
+     * runs far_from .. far_to of the windows at far[0 .. n_far], of pixels that are needed later. */
     const char *ahead, *ahead_end;
     const float *const *far;
-    size_t n_far; /* at least 1; far_to is 0 where there is nothing to fetch */
+    size_t n_far; /* 0: nothing */
     int far_from, far_to;
 };
 
-/* y[i] = min(high, max(low, sum of packed * window at x[i] + bias)) for n pixels. Each sum is in the order of
- * the runs, whatever the pixels beside it. Needs kernels_avx2(). */
-void tile_panel(struct tile_panel *p, const float *const *x, float *const *y, size_t n);
+struct tile_kernels {
+    int vector; /* floats */
+    int widest; /* vectors of a panel, at most */
+    /* Of weights in a pass. With AVX-512 four vectors a step are more than the second-level cache gives. */
+    size_t pass_bytes;
+    /* y[i] = min(high, max(low, sum of packed * window at x[i] + bias)) for n pixels. Each sum is in the
+     * order of the runs, whatever the pixels beside it. */
+    void (*pass)(struct tile_pass *p, const float *const *x, float *const *y, size_t n);
+};
+const struct tile_kernels *tiles_avx512(void); /* NULL where the processor or the build has none */
+const struct tile_kernels *tiles_avx2(void);
 
 #endif

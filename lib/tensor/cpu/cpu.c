@@ -58,6 +58,11 @@ static void cpu_close(struct backend *b)
     if (!b) return;
     if (b->stream) dnnl_stream_destroy(b->stream);
     if (b->engine) dnnl_engine_destroy(b->engine);
+    for (struct constants *c = b->constants, *next; c; c = next) {
+        next = c->next;
+        free(c->data);
+        free(c);
+    }
     free(b);
 }
 
@@ -117,8 +122,9 @@ static size_t cpu_memory_available(const struct backend *b)
 }
 
 /* Large arenas lie in large pages where the system has some: a loop that reads blocks of channels, or many
- * transformed tiles, touches more pages than a processor remembers. */
+ * transformed tiles, or all weights once, touches more pages than a processor remembers. */
 #define LARGE_PAGE ((size_t)2 << 20)
+#define CONSTANTS (4 * LARGE_PAGE) /* that are reserved together; what is not used is never resident */
 
 static int cpu_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
@@ -136,6 +142,25 @@ static int cpu_alloc(struct backend *b, size_t bytes, struct backend_buffer **ou
     buffer->bytes = bytes;
     *out = buffer;
     return 0;
+}
+
+float *cpu_constant_memory(struct backend *b, size_t bytes, struct error *err)
+{
+    struct constants *c = b->constants;
+    bytes = page_aligned(bytes);
+    if (!c || c->bytes - c->used < bytes) {
+        if (!(c = mem_zalloc(1, sizeof *c, err))) return NULL;
+        c->bytes = bytes > CONSTANTS ? (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE : CONSTANTS;
+        if (!(c->data = mem_aligned(LARGE_PAGE, c->bytes, err))) {
+            free(c);
+            return NULL;
+        }
+        (void)madvise(c->data, c->bytes, MADV_HUGEPAGE);
+        c->next = b->constants;
+        b->constants = c;
+    }
+    c->used += bytes;
+    return (float *)(void *)(c->data + c->used - bytes);
 }
 
 static void cpu_free(struct backend *b, struct backend_buffer *buffer)
@@ -281,7 +306,6 @@ static void cpu_op_destroy(struct backend *b, struct backend_op *op)
     conv_destroy(op);
     free(op->bias);
     free(op->scale);
-    free(op->dense);
     free(op);
 }
 
@@ -366,7 +390,7 @@ static int cpu_op_load(struct backend *b, struct backend_op *op, const float *we
     if (op->int8) return int8_load(op->int8, weights, bias, err);
     if (load_copy(&op->bias, bias, c, err)) return -1;
     if (is_conv(&op->d)) return conv_load(b, op, weights, err);
-    if (op->d.kind == OP_DENSE) return dense_load(op, weights, err);
+    if (op->d.kind == OP_DENSE) return dense_load(b, op, weights, err);
     return load_copy(&op->scale, weights, c, err);
 }
 

@@ -19,12 +19,20 @@ struct backend_buffer {
     size_t bytes;
 };
 
+/* Memory for packed weights, given out from the beginning on, and returned when the device is closed. */
+struct constants {
+    struct constants *next;
+    unsigned char *data;
+    size_t bytes, used;
+};
+
 struct backend {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int threads;
     int block; /* 0: NHWC everywhere; 8: channels in blocks of 8 */
     const struct kernels *k;
+    struct constants *constants;
     char description[128];
 };
 
@@ -77,6 +85,9 @@ static inline int block_of(const struct backend *b, int c)
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err); /* 0 or -1 with err set */
 
+/* For weights that an operation keeps, in whole pages. It belongs to the device. */
+float *cpu_constant_memory(struct backend *b, size_t bytes, struct error *err);
+
 /* cpu_conv.c */
 int conv_create(struct backend *b, struct backend_op *op, struct error *err);
 void conv_destroy(struct backend_op *op);
@@ -91,7 +102,7 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
 enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d);
 size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend_op *op);
 size_t conv_packed_constant_bytes(const struct backend_op *op);
-int conv_packed_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err);
+int conv_packed_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 void conv_packed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
 int conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                          struct error *err);
@@ -99,7 +110,7 @@ int conv_packed_backward(struct backend *b, struct backend_op *op, const struct 
 /* cpu_conv_tiled.c: forward convolutions with constant weights, by direct sums. Functions after the first are
  * for operations to which it agreed. */
 bool conv_tiled_suits(const struct backend *b, const struct op_desc *d);
-size_t conv_tiled_packed_bytes(const struct op_desc *d);
+size_t conv_tiled_packed_bytes(const struct backend *b, const struct op_desc *d);
 size_t conv_tiled_workspace_bytes(const struct backend *b, const struct op_desc *d);
 void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const float *keras, float *packed);
 void conv_tiled_forward(const struct backend *b, const struct backend_op *op, const struct op_io *io,
@@ -112,7 +123,7 @@ void conv_direct_forward(struct backend *b, const struct backend_op *op, const s
 
 /* cpu_dense.c */
 size_t dense_constant_bytes(const struct backend_op *op);
-int dense_load(struct backend_op *op, const float *weights, struct error *err);
+int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 int dense_forward(struct backend *b, struct backend_op *op, const struct op_io *io, struct error *err);
 int dense_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
                    struct error *err);

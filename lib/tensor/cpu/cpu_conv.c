@@ -298,7 +298,7 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     const struct op_desc *d = &op->d;
     op->conv.algorithm = conv_algorithm_of(b, d);
     if (op->conv.algorithm != CONV_ONEDNN) {
-        if (op->conv.algorithm == CONV_TILED) op->conv.forward_bytes = conv_tiled_packed_bytes(d);
+        if (op->conv.algorithm == CONV_TILED) op->conv.forward_bytes = conv_tiled_packed_bytes(b, d);
         op->workspace_bytes = conv_packed_workspace_bytes(b, op);
         return 0;
     }
@@ -336,9 +336,6 @@ void conv_destroy(struct backend_op *op)
                                      &s->pack_forward, &s->pack_data, &s->unpack};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         primitive_release(all[i]);
-    free(s->packed);
-    free(s->packed_data);
-    free(s->keras);
 }
 
 static size_t keras_values(const struct op_desc *d)
@@ -362,7 +359,7 @@ static int pack(struct backend *b, struct primitive *reorder, size_t bytes, cons
 {
     void *scratch = NULL;
     int rc = -1;
-    if (!*out && !(*out = mem_aligned(4096, page_aligned(bytes), err))) return -1;
+    if (!*out && !(*out = cpu_constant_memory(b, bytes, err))) return -1;
     if (reorder->scratch_bytes && !(scratch = mem_aligned(4096, page_aligned(reorder->scratch_bytes), err)))
         return -1;
     void *pointers[] = {(void *)keras, *out};
@@ -383,7 +380,7 @@ int conv_load(struct backend *b, struct backend_op *op, const float *weights, st
     if (s->data.p && s->pack_data.p && pack(b, &s->pack_data, s->data_bytes, weights, &s->packed_data, err))
         return -1;
     if (s->pack_forward.p && (!s->data.p || s->pack_data.p)) return 0;
-    if (!s->keras && !(s->keras = mem_aligned(4096, page_aligned(bytes), err))) return -1;
+    if (!s->keras && !(s->keras = cpu_constant_memory(b, bytes, err))) return -1;
     memcpy(s->keras, weights, bytes);
     return 0;
 }

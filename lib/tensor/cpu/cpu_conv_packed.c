@@ -20,9 +20,9 @@ static bool is_pointwise(const struct backend *b, const struct op_desc *d)
 
 enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d)
 {
-    return is_pointwise(b, d)       ? CONV_POINTWISE
-           : winograd_suits(b, d)   ? CONV_WINOGRAD
+    return winograd_suits(b, d)     ? CONV_WINOGRAD
            : conv_tiled_suits(b, d) ? CONV_TILED
+           : is_pointwise(b, d)     ? CONV_POINTWISE
                                     : CONV_ONEDNN;
 }
 
@@ -70,17 +70,18 @@ size_t conv_packed_constant_bytes(const struct backend_op *op)
            (d->needs_dx ? packed_bytes(d, op->conv.algorithm, true) : 0);
 }
 
-int conv_packed_load(const struct backend *b, struct backend_op *op, const float *weights, struct error *err)
+int conv_packed_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
     if (s->algorithm == CONV_TILED) {
-        if (!s->packed && !(s->packed = mem_aligned(4096, s->forward_bytes, err))) return -1;
+        if (!s->packed && !(s->packed = cpu_constant_memory(b, s->forward_bytes, err))) return -1;
         conv_tiled_pack(b, &op->d, weights, s->packed);
         return 0;
     }
     for (int backward = 0; backward <= (op->d.needs_dx ? 1 : 0); backward++) {
         float **to = backward ? &s->packed_data : &s->packed;
-        if (!*to && !(*to = mem_aligned(4096, packed_bytes(&op->d, s->algorithm, backward), err))) return -1;
+        if (!*to && !(*to = cpu_constant_memory(b, packed_bytes(&op->d, s->algorithm, backward), err)))
+            return -1;
         if (s->algorithm == CONV_POINTWISE)
             pointwise_pack_for(&op->d, backward, weights, *to);
         else

@@ -21,10 +21,10 @@ size_t dense_constant_bytes(const struct backend_op *op)
     return (size_t)op->d.x[0].c * (size_t)op->d.y.c * sizeof(float);
 }
 
-int dense_load(struct backend_op *op, const float *weights, struct error *err)
+int dense_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     size_t bytes = dense_constant_bytes(op);
-    if (!op->dense && !(op->dense = mem_aligned(4096, page_aligned(bytes), err))) return -1;
+    if (!op->dense && !(op->dense = cpu_constant_memory(b, bytes, err))) return -1;
     memcpy(op->dense, weights, bytes);
     return 0;
 }

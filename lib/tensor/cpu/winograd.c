@@ -15,6 +15,7 @@
 
 #define LEAST_ROWS 24 /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
 #define MOST_ROWS 168
+#define UNIT 6 /* tiles that are never divided */
 /* The bytes of transformed inputs and products, beside which a panel of weights is in the cache. */
 #define BLOCK_BYTES ((size_t)640 * 1024)
 #define SMALL_PACK (1 << 20) /* transformed weights */
@@ -167,13 +168,24 @@ static size_t tiles_of(const struct winograd_grid *g)
     return (size_t)g->n * (size_t)g->tiles_y * (size_t)g->tiles_x;
 }
 
-static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_k)
+/* The tiles that a thread transforms together. Where it has n in all they are divided evenly: a short last
+ * block would read all weights for a few tiles. */
+static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_k, size_t n)
 {
-    size_t rows =
+    size_t most =
         BLOCK_BYTES / sizeof(float) / (size_t)points / (size_t)(n_k + k->panel) / LEAST_ROWS * LEAST_ROWS;
-    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows;
+    most = most < LEAST_ROWS ? LEAST_ROWS : most > MOST_ROWS ? MOST_ROWS : most;
+    size_t blocks = (n + most / 2) / most, rows = (n + (blocks ? blocks : 1) - 1) / (blocks ? blocks : 1);
+    rows = (rows + UNIT - 1) / UNIT * UNIT;
     /* Points that lie whole pages apart would use the same lines of the first-level cache. */
-    return rows > LEAST_ROWS && rows * (size_t)n_k % 1024 == 0 ? rows - LEAST_ROWS : rows;
+    return rows * (size_t)n_k % 1024 == 0 ? rows + UNIT : rows;
+}
+
+/* The tiles of the thread that has most. */
+static size_t tiles_of_thread(const struct backend *b, size_t n_tiles)
+{
+    size_t units = (n_tiles + UNIT - 1) / UNIT, threads = (size_t)b->threads;
+    return (units + threads - 1) / threads * UNIT;
 }
 
 /* Whether there are too few tiles to give each thread blocks of its own. */
@@ -187,7 +199,7 @@ static bool shares_panels(const struct backend *b, size_t n_tiles)
 static size_t run_floats(const struct backend *b, int points, int n_k, size_t n_tiles)
 {
     const struct winograd_kernels *k = suited_kernels(b);
-    size_t rows = rows_of_block(k, points, n_k), threads = (size_t)b->threads;
+    size_t threads = (size_t)b->threads, rows = rows_of_block(k, points, n_k, tiles_of_thread(b, n_tiles));
     size_t inputs = (size_t)points * (size_t)n_k, products = (size_t)points * (size_t)k->panel;
     if (shares_panels(b, n_tiles)) return n_tiles * (inputs + threads * products);
     return threads * rows * (inputs + products);
@@ -221,7 +233,8 @@ static void multiply_panels(const struct correlation *r, size_t first, size_t n,
 
 static void correlate(const struct backend *b, const struct correlation *r, float *workspace)
 {
-    size_t n_tiles = tiles_of(&r->grid), rows = rows_of_block(r->kernels, r->points, r->n_k);
+    size_t n_tiles = tiles_of(&r->grid),
+           rows = rows_of_block(r->kernels, r->points, r->n_k, tiles_of_thread(b, n_tiles));
     size_t inputs = (size_t)r->points * (size_t)r->n_k,
            products = (size_t)r->points * (size_t)r->kernels->panel;
     bool share = shares_panels(b, n_tiles);
@@ -239,10 +252,10 @@ static void correlate(const struct backend *b, const struct correlation *r, floa
             multiply_panels(r, 0, n_tiles, workspace, n_tiles, from, to, m);
         } else {
             float *v = workspace + t * rows * (inputs + products), *m = v + rows * inputs;
-            size_t units = (n_tiles + 5) / 6;
-            size_t last = units * (t + 1) / threads * 6;
+            size_t units = (n_tiles + UNIT - 1) / UNIT;
+            size_t last = units * (t + 1) / threads * UNIT;
             last = last < n_tiles ? last : n_tiles;
-            for (size_t first = units * t / threads * 6; first < last; first += rows) {
+            for (size_t first = units * t / threads * UNIT; first < last; first += rows) {
                 size_t n = last - first < rows ? last - first : rows;
                 r->kernels->input(&r->grid, &r->x, first, n, v, rows);
                 multiply_panels(r, first, n, v, rows, 0, r->n_columns, m);
