@@ -15,12 +15,15 @@ TAKEDOWN := $(if $(filter takedown,$(RIGHTS_CHANGED)),--rights-changed takedown)
 # `make -n` says of each step why it would run.
 why = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),$(info why: $@: $(if $(wildcard $@),$(if $?,newer than it: $?,asked for again),not there yet)))
 
+# `$(same)`: the target is another name of the first prerequisite: nothing is written, and a table that is written anew is a new file, so that
+# neither changes under the other's name. Its time is that of the prerequisite, which make takes as up to date. Copied where links do not work.
+same = ln -fLT $< $@ 2>/dev/null || { cp $< $@.tmp && mv $@.tmp $@; }
 $(ROUND_DIR)/labelled.tsv: $(RUN)/valid.tsv $(wildcard $(DECISIONS)) | $(BIN)/relabel
 	$(why)
 	@mkdir -p $(@D)
 	if test -f $(DECISIONS); then \
 	  $(BIN)/relabel --decisions $(DECISIONS) --rejects $(ROUND_DIR)/relabel.rejects.tsv -o $@ $<; \
-	else cp $< $@.tmp && mv $@.tmp $@; fi
+	else $(same); fi
 
 $(ROUND_DIR)/unique.tsv: $(ROUND_DIR)/labelled.tsv | $(BIN)/hash-dedup
 	$(why)
@@ -37,7 +40,7 @@ set -- $(HEAD_FLAGS); like=; while test $$# -gt 0; do case $$1 in --boundary-cac
 endef
 $(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json) | $(BIN)/embed $(BIN)/feature-dedup
 	$(why)
-	@by_hashes() { echo "make: $$1: copies are looked for by hashes alone (FEATURE_DEDUP = off says that this is meant)" >&2; cp $< $@.tmp && mv $@.tmp $@; }; \
+	@by_hashes() { echo "make: $$1: copies are looked for by hashes alone (FEATURE_DEDUP = off says that this is meant)" >&2; $(same); }; \
 	if ! test -f $(BASE)/model.json; then by_hashes "no model '$(BASE)/model.json'"; exit; fi; \
 	$(flags_of_head); status=0; \
 	($(SHOWN) $(BIN)/embed $(ROOT_FLAGS) --base $(BASE) --size $(SIDE) --resize $(RESIZE) --cache $(RUN)/cache --device $(DEVICE) $$like --reduce sqrt,pca:64,whiten:0.5 -o $(ROUND_DIR)/features $<) || status=$$?; \
@@ -55,13 +58,20 @@ $(ROUND_DIR)/split.tsv: $(ROUND_DIR)/$(if $(filter off,$(FEATURE_DEDUP)),distinc
 OOF := $(ROUND_DIR)/head/oof.tsv
 $(ROUND_DIR)/measured.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/validate
 	$(why)
-	if head -n 1 $< | tr '\t' '\n' | grep -qx blurriness; then cp $< $@.tmp && mv $@.tmp $@; \
+	if head -n 1 $< | tr '\t' '\n' | grep -qx blurriness; then $(same); \
 	else $(BIN)/validate $(ROOT_FLAGS) --min-bytes 0 --min-side 1 --with stats -o $@ $<; fi
 $(ROUND_DIR)/audit.tsv: $(ROUND_DIR)/$(if $(STATS),split,measured).tsv $(if $(filter train round,$(MAKECMDGOALS)),$(OOF),$(wildcard $(OOF))) | $(BIN)/audit
 	$(why)
 	like=; if test -f $(ROUND_DIR)/features/info.tsv; then like="--features $(ROUND_DIR)/features"; \
 	  if test -f $(OOF); then like="$$like --predictions $(OOF)"; fi; fi; \
 	$(BIN)/audit $(ROOT_FLAGS) $(AUDIT_FLAGS) $$like --facts $(ROUND_DIR)/facts.tsv --sheet $(ROUND_DIR)/audit.html -o $@ $<
+
+# Without variants the rows of the split are what is packed.
+ifeq ($(strip $(AUGMENT_VARIANTS)),0)
+$(ROUND_DIR)/augmented.tsv: $(ROUND_DIR)/split.tsv
+	$(why)
+	$(same)
+endif
 
 # The shard files of this round, or of the one before, are taken over by links: only what is new is decoded.
 PACKED = $(patsubst %/index.tsv,%,$(firstword $(wildcard $(ROUND_DIR)/shards/index.tsv $(RUN)/round-$(shell expr $(ROUND) - 1)/shards/index.tsv)))

@@ -84,9 +84,11 @@ $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(BIN)/validate
 NEAR_FROM := $(ROUND_DIR)/unique.tsv
 include $(PIPELINES)/dataset.mk
 
+ifneq ($(strip $(AUGMENT_VARIANTS)),0)
 $(ROUND_DIR)/augmented.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 	$(why)
 	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --memory $(RUN)/variants.tsv --rejects $(ROUND_DIR)/augment.rejects.tsv -o $@ $<
+endif
 
 $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 	$(why)

@@ -200,12 +200,17 @@ static int collect(struct purge *p, const char *folder, struct files *l, struct 
     return rc;
 }
 
+static int compare_age(const struct file *x, const struct file *y)
+{
+    if (x->changed.tv_sec != y->changed.tv_sec) return x->changed.tv_sec < y->changed.tv_sec ? -1 : 1;
+    return (x->changed.tv_nsec > y->changed.tv_nsec) - (x->changed.tv_nsec < y->changed.tv_nsec);
+}
+
 static int by_age(const void *a, const void *b)
 {
     const struct file *x = a, *y = b;
-    if (x->changed.tv_sec != y->changed.tv_sec) return x->changed.tv_sec < y->changed.tv_sec ? -1 : 1;
-    if (x->changed.tv_nsec != y->changed.tv_nsec) return x->changed.tv_nsec < y->changed.tv_nsec ? -1 : 1;
-    return strcmp(x->path, y->path);
+    int order = compare_age(x, y);
+    return order ? order : strcmp(x->path, y->path);
 }
 
 static const char *base_name(const char *path)
@@ -286,14 +291,23 @@ out:
     return rc;
 }
 
-static int rewrite_table(struct purge *p, const char *path, struct error *err)
+/*
+ * like: the table that was rewritten before, or NULL. When both were of one age (two names of one file), they
+ * are again: make must not take the one for older than the other, from which it was made.
+ */
+static int rewrite_table(struct purge *p, const char *path, const char *like, struct error *err)
 {
+    struct stat st;
     struct manifest_writer out = MANIFEST_WRITER_EMPTY;
     uint64_t n_hits;
     int rc = -1;
     if (read_table(p, path, p->dry_run ? NULL : &out, &n_hits, err) ||
         (!p->dry_run && manifest_writer_commit(&out, err)))
         goto out;
+    if (like && !p->dry_run && stat(like, &st) == 0) {
+        const struct timespec times[2] = {st.st_atim, st.st_mtim};
+        (void)utimensat(AT_FDCWD, path, times, 0); /* the worst is that make works more */
+    }
     p->counts.n_rows += n_hits;
     rc = say(p, "rows-removed", path, n_hits, err);
 out:
@@ -486,15 +500,18 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
     if (remove_from_sets(p, &l, err)) goto out;
     for (size_t i = 0; i < l.n; i++)
         if (l.items[i].left == LEFT_SHARDS && remove_records(p, &l, l.items[i].path, err)) goto out;
+    const struct file *before = NULL;
     for (size_t i = 0; i < l.n; i++) {
         const struct file *f = &l.items[i];
+        const char *like = before && compare_age(before, f) == 0 ? before->path : NULL;
         if ((f->left == LEFT_ITSELF && remove_file(p, "file-removed", f->path, err)) ||
             (f->left == LEFT_TAR && remove_file(p, "tar-removed", f->path, err)) ||
-            (f->left == LEFT_ROWS && rewrite_table(p, f->path, err)))
+            (f->left == LEFT_ROWS && rewrite_table(p, f->path, like, err)))
             goto out;
+        if (f->left == LEFT_ROWS) before = f;
     }
     for (size_t i = 0; i < l.n; i++)
-        if (l.items[i].left == LEFT_SHARD_ROWS && rewrite_table(p, l.items[i].path, err)) goto out;
+        if (l.items[i].left == LEFT_SHARD_ROWS && rewrite_table(p, l.items[i].path, NULL, err)) goto out;
     if (remove_shard_tables(p, &l, err)) goto out;
     rc = 0;
 out:

@@ -4,7 +4,9 @@
 # the manifests are those of a run from nothing. Prints, never fails.
 # usage: incremental.sh [N [PX [SIDE]]]     4000 pictures of 400 px, packed at 299
 # TODAY=TREE: a built tree of another version, run beside it, in turns. REALTIME=1 (root): before everything else on the machine, the runs
-# from nothing excepted; REALTIME=all: those, too. QUICK=1: does not compare with runs from nothing. Files that were changed count whole.
+# from nothing excepted; REALTIME=all: those, too. QUICK=1: does not compare with runs from nothing.
+# MB written: pages that the programs made dirty, as the kernel counts them (getrusage: ru_oublock of all children), names of files apart.
+# FILES=1: also which files are new or changed after one URL more, with their sizes (a file that was appended to counts whole there).
 # FOLDER=DIR: pictures and runs go there and stay, so that a second call does not make the pictures again.
 set -u
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -66,6 +68,15 @@ lists() { # FROM TO: these lines of all, in three classes; the lists are newer t
     awk -v from="$1" -v to="$2" 'NR > to { exit } NR >= from { print > ("lists/" (NR % 3 == 0 ? "cat" : NR % 3 == 1 ? "dog" : "owl") ".txt") }' all
 }
 tree() { case $1 in today) echo "$TODAY" ;; *) echo "$TOP" ;; esac; }
+measured() { # LOG COMMAND...: its seconds and the megabytes that it wrote
+    $PYTHON -c '
+import resource, subprocess, sys, time
+start = time.time()
+rc = subprocess.call(sys.argv[2:], stdout=open(sys.argv[1], "w"), stderr=subprocess.STDOUT)
+seconds = time.time() - start
+print("%.2f %.1f" % (seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock * 512 / 1e6))
+sys.exit(rc)' "$@"
+}
 run() { # NAME RUN: make dataset of the tree of NAME in RUN; seconds and megabytes written into $seconds, $written
     touch mark
     printf 'include $(PIPELINES)/default.conf\nNAME = bench\nRUN = %s\nSOURCES = %s/lists\nFETCH_FLAGS = --allow-private --per-host 32 --rate 0 --ignore-robots --max-same 0\nVALIDATE_FLAGS = --min-bytes 100\nAUGMENT_VARIANTS = %s\nSIDE = %s\n' \
@@ -74,15 +85,12 @@ run() { # NAME RUN: make dataset of the tree of NAME in RUN; seconds and megabyt
     make_again "$1" "$2"
 }
 make_again() {
-    local start bin=$(tree "$1")/bin
+    local bin=$(tree "$1")/bin
     [ "$1" = today ] || bin=$BIN
-    start=$(date +%s.%N)
     local before=$first
     [ -d "$2/round-1" ] || [ "${REALTIME:-}" = all ] || before=
     # shellcheck disable=SC2086
-    (cd "$(tree "$1")" && BIN=$bin $before make -s --no-print-directory BIN="$bin" SETTINGS="$base/$2.conf" dataset >"$base/$2.log" 2>&1) || { echo "incremental.sh: $1: $(tail -n 1 "$base/$2.log")"; }
-    seconds=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "%.2f", b - a }')
-    written=$(find "$2" -type f -newer mark -printf '%s\n' | awk '{ n += $1 } END { printf "%.1f", n / 1e6 }')
+    read -r seconds written < <(cd "$(tree "$1")" && BIN=$bin measured "$base/$2.log" $before make -s --no-print-directory BIN="$bin" SETTINGS="$base/$2.conf" dataset || echo "incremental.sh: $1: $(tail -n 1 "$base/$2.log")" >&2)
 }
 same() { # whether the manifests of new are those of a run from nothing, with the same store
     rm -rf whole && mkdir whole && cp -rl new/store whole/store && rm -f whole/store/lock && cp new/store/*.tsv whole/store/ 2>/dev/null
@@ -104,11 +112,12 @@ for name in $names; do
     run $name $name
     row "from nothing" $name "$seconds" "$written" "shards $(du -sm $name/round-1/shards | cut -f1) MB"
 done
-for name in $names; do touch mark && make_again $name $name && row "nothing changed" $name "$seconds" "$written" ""; done
+for name in $names; do make_again $name $name && row "nothing changed" $name "$seconds" "$written" ""; done
 lists 1 $((N + 1))
 for name in $names; do
     run $name $name
     row "one URL more" $name "$seconds" "$written" "$([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
+    [ -z "${FILES:-}" ] || find $name -type f -newer mark -size +8k -links 1 -printf '    %9s %p\n'
 done
 lists 1 $((N + 1 + N / 100))
 for name in $names; do
@@ -119,18 +128,15 @@ victim=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { pr
 for name in $names; do
     echo "$victim" >down
     "$BIN/fetch" --root "$name" --takedown down >/dev/null 2>&1
-    start=$(date +%s.%N)
-    touch mark
-    $first "$(tree $name)/bin/purge" --store "$name/store" "$name" >/dev/null 2>&1
-    purged=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { printf "%.2f", b - a }')
+    # shellcheck disable=SC2086
+    read -r purged purge_written < <(measured "$name.log" $first "$(tree $name)/bin/purge" --store "$name/store" "$name")
     make_again $name $name
-    row "one taken down" $name "$seconds" "$written" "purge $purged s $([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
+    row "one taken down" $name "$seconds" "$written" "purge before it $purged s, $purge_written MB $([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
 done
 picked=$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } $at["label"] == "cat" { print $at["xxh128"]; exit }' new/round-1/split.tsv)
 for name in $names; do
     sleep 1.1
     printf 'id\tdecision\tlabel\treviewer\tdate\n%s\trelabel\tdog\tbench\t2026-01-01\n' "$picked" >"$name/decisions.tsv"
-    touch mark
     make_again $name $name
     row "one relabelled" $name "$seconds" "$written" "$([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
 done

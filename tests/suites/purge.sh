@@ -28,6 +28,7 @@ make_run() {    # a run as the pipeline leaves it, with pictures A, B, C
     printf 'key\tvalue\n' >run/r1/other/index.tsv; printf 'path\txxh128\nstore/x\t%s\n' $C >run/r1/other/shard-00000.tsv
     echo bytes >run/r1/other/shard-00000.bin
     echo c >run/cache/features-1.cache; echo h >run/r1/report.html; echo '{}' >run/r1/head/model/model.json
+    ln run/fetched.tsv run/a.tsv # two names of one file, as make leaves them
 }
 make_run
 echo $A >down
@@ -41,7 +42,7 @@ is "$? $(cat err)" "0 " "purge"
 cut -f1,3 report.tsv | tail -n +2 | sort >did; cut -f1,3 said | tail -n +2 | sort | diff - did >/dev/null
 ok $? "did what the dry run said"
 is "$(tail -n +2 report.tsv | cut -f1 | sort | uniq -c | awk '{ printf "%s %s;", $1, $2 }')" \
-    "1 cache-removed;1 file-removed;1 model-trained-with-it;1 page-removed;3 rows-removed;3 shard-set-removed;" "and says what it did"
+    "1 cache-removed;1 file-removed;1 model-trained-with-it;1 page-removed;4 rows-removed;3 shard-set-removed;" "and says what it did"
 is "$(grep -rl "$A\|${A:2}" run --include='*' | grep -v 'takedown.tsv\|audit.tsv\|augmented.tsv\|rejects.tsv' | wc -l)" 0 "the hash is nowhere but where it must be remembered"
 is "$(wc -l <run/fetched.tsv) $(wc -l <run/r1/augmented.tsv) $(wc -l <run/r1/predictions.tsv)" "3 4 2" "rows about it are gone from every table"
 grep -q "$B	$A" run/r1/augmented.tsv && grep -q "near $A" run/r1/rejects.tsv
@@ -52,6 +53,8 @@ ok $? "the picture made from it is gone, another's is there"
 ok $? "its shard set is gone, another is there"
 [ run/r1/augmented.tsv -nt run/fetched.tsv ]
 ok $? "tables keep their order of age"
+[ ! run/a.tsv -nt run/fetched.tsv ] && [ ! run/fetched.tsv -nt run/a.tsv ] && cmp -s run/a.tsv run/fetched.tsv
+ok $? "and two names of one table stay of one age"
 "$BIN/purge" --store run/store run >again.tsv
 is "$(wc -l <again.tsv)" 1 "a second time there is nothing to do"
 make_run
