@@ -202,6 +202,7 @@ static bool stays_float(const struct net_layer *l, bool kernel)
     case LAYER_SCALE:
     case LAYER_RESCALING:
     case LAYER_RESIZING:
+    case LAYER_CHANNELS:
     case LAYER_CLIP: return true;
     case LAYER_RELU: return l->relu_slope != 0 || l->relu_threshold != 0;
     case LAYER_ACTIVATION:

@@ -31,6 +31,7 @@ static const char *const kind_names[LAYER_KINDS] = {
     [LAYER_RESIZING] = "Resizing",
     [LAYER_SCALE] = "winnow>Scale",
     [LAYER_CLIP] = "winnow>Clip",
+    [LAYER_CHANNELS] = "winnow>Channels",
 };
 
 const char *layer_kind_name(enum layer_kind kind)
@@ -201,6 +202,8 @@ struct net_layer *net_add_layer(struct net *n, enum layer_kind kind, const char 
                                 .filters = 1,
                                 .groups = 1,
                                 .rescale = 1,
+                                .pick_step = 1,
+                                .pick_groups = 1,
                                 .momentum = 0.99,
                                 .epsilon = 1e-3,
                                 .scale = true,

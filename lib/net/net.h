@@ -41,6 +41,7 @@ enum layer_kind {
     LAYER_SCALE,     /* winnow's: x * gamma + beta; either may be absent, or one number for all channels */
     LAYER_RESIZING,  /* bilinear or nearest, pixel centres at half, no antialiasing */
     LAYER_CLIP,      /* winnow's: min(max(x, clip_min), clip_max) */
+    LAYER_CHANNELS,  /* winnow's: some of the channels, in an order */
     LAYER_KINDS
 };
 const char *layer_kind_name(enum layer_kind kind); /* Keras class name: "Conv2D" */
@@ -133,10 +134,14 @@ struct net_layer {
     int axis;
     int resize_h, resize_w; /* Resizing */
     bool nearest;
-    struct net_shape target;    /* Reshape */
-    double rescale, offset;     /* Rescaling */
+    bool from_corner;        /* winnow's: pixel i is the one at i * in / out, PyTorch's way; with nearest */
+    struct net_shape target; /* Reshape */
+    double rescale, offset;  /* Rescaling */
     bool one_scale, one_center; /* Scale: the same number for all channels */
     float clip_min, clip_max;   /* Clip */
+    /* Channels: `filters` channels; channel c is that of the input at
+     * pick_first + c / pick_groups * pick_step + c % pick_groups * pick_span */
+    int pick_first, pick_step, pick_groups, pick_span;
 
     struct net_weight *weights;
     int n_weights;

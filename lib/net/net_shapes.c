@@ -285,6 +285,24 @@ static int reshape_shape(const struct net_layer *layer, const struct net_shape *
     return 0;
 }
 
+/* Every channel that it takes must be there. Both ends of an arithmetic sequence are enough to know. */
+static int channels_shape(const struct net_layer *layer, const struct net_shape *in, struct net_shape *out,
+                          struct error *err)
+{
+    long groups = layer->pick_groups, turns = (layer->filters - 1) / groups,
+         last = layer->filters < groups ? layer->filters - 1 : groups - 1, channels = in->dim[in->rank - 1];
+    if (in->rank != 1 && want_rank(layer, in, 3, err)) return -1;
+    for (int end = 0; end < 4; end++) {
+        long at = layer->pick_first + (end & 1 ? turns * layer->pick_step : 0) +
+                  (end & 2 ? last * layer->pick_span : 0);
+        if (at < 0 || (channels >= 0 && at >= channels))
+            return error_set(err, EX_DATAERR, "takes channel %ld of %ld", at, channels);
+    }
+    *out = *in;
+    out->dim[in->rank - 1] = layer->filters;
+    return 0;
+}
+
 static int layer_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out,
                        struct error *err)
 {
@@ -320,6 +338,7 @@ static int layer_shape(const struct net *n, const struct net_layer *layer, struc
         if ((in->dim[0] >= 0 && out->dim[0] < 1) || (in->dim[1] >= 0 && out->dim[1] < 1))
             return error_set(err, EX_DATAERR, "cuts off more than there is");
         return 0;
+    case LAYER_CHANNELS: return channels_shape(layer, in, out, err);
     case LAYER_RESIZING:
         if (want_rank(layer, in, 3, err)) return -1;
         *out = (struct net_shape){3, {layer->resize_h, layer->resize_w, in->dim[2]}};

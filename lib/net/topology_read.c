@@ -335,6 +335,17 @@ static int read_clip(struct net_layer *l, const cJSON *c, struct error *err)
     return 0;
 }
 
+static int read_channels(struct net_layer *l, const cJSON *c, struct error *err)
+{
+    return config_int(c, "count", -1, 1, NET_MAX_DIM, &l->filters, err) ||
+                   config_int(c, "first", 0, 0, NET_MAX_DIM, &l->pick_first, err) ||
+                   config_int(c, "step", 1, -NET_MAX_DIM, NET_MAX_DIM, &l->pick_step, err) ||
+                   config_int(c, "groups", 1, 1, NET_MAX_DIM, &l->pick_groups, err) ||
+                   config_int(c, "span", 0, -NET_MAX_DIM, NET_MAX_DIM, &l->pick_span, err)
+               ? -1
+               : 0;
+}
+
 static int read_resizing(struct net_layer *l, const cJSON *c, struct error *err)
 {
     const char *method = config_string(c, "interpolation");
@@ -346,6 +357,7 @@ static int read_resizing(struct net_layer *l, const cJSON *c, struct error *err)
         config_bool(c, "pad_to_aspect_ratio", false, &pad, err))
         return -1;
     l->nearest = method && strcmp(method, "nearest") == 0;
+    l->from_corner = l->nearest && cJSON_IsTrue(net_json_get(c, "from_corner"));
     if (method && !l->nearest && strcmp(method, "bilinear") != 0)
         return config_wrong(err, "interpolation", "must be \"bilinear\" or \"nearest\"");
     return antialias || crop || pad ? config_wrong(err,
@@ -397,6 +409,7 @@ int config_read(struct net_layer *l, const cJSON *c, bool keras3, struct error *
     case LAYER_SCALE: return read_scale(l, c, err);
     case LAYER_RESIZING: return read_resizing(l, c, err);
     case LAYER_CLIP: return read_clip(l, c, err);
+    case LAYER_CHANNELS: return read_channels(l, c, err);
     case LAYER_MULTIPLY:
     case LAYER_ADD:
     case LAYER_KINDS: break;
@@ -410,5 +423,6 @@ int config_kind(const char *class_name)
         if (strcmp(layer_kind_name((enum layer_kind)i), class_name) == 0) return i;
     if (strcmp(class_name, "winnow>MaxPooling2D") == 0) return LAYER_MAX_POOL;
     if (strcmp(class_name, "winnow>AveragePooling2D") == 0) return LAYER_AVERAGE_POOL;
+    if (strcmp(class_name, "winnow>Resizing") == 0) return LAYER_RESIZING;
     return -1;
 }

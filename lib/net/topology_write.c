@@ -100,6 +100,7 @@ const char *net_layer_class(const struct net_layer *l)
     if (l->kind == LAYER_ZERO_PADDING && net_is_cropping(l)) return "Cropping2D";
     if (net_is_padded_pool(l))
         return l->kind == LAYER_MAX_POOL ? "winnow>MaxPooling2D" : "winnow>AveragePooling2D";
+    if (l->kind == LAYER_RESIZING && l->from_corner) return "winnow>Resizing";
     return layer_kind_name(l->kind);
 }
 
@@ -176,6 +177,7 @@ void net_layer_config(const struct net_layer *l, cJSON *c)
         cJSON_AddNumberToObject(c, "width", l->resize_w);
         cJSON_AddStringToObject(c, "interpolation", l->nearest ? "nearest" : "bilinear");
         cJSON_AddFalseToObject(c, "crop_to_aspect_ratio");
+        if (l->from_corner) cJSON_AddTrueToObject(c, "from_corner");
         break;
     case LAYER_SCALE:
         cJSON_AddBoolToObject(c, "scale", l->scale);
@@ -186,6 +188,13 @@ void net_layer_config(const struct net_layer *l, cJSON *c)
     case LAYER_CLIP:
         add_float(c, "min", l->clip_min);
         add_float(c, "max", l->clip_max);
+        break;
+    case LAYER_CHANNELS:
+        cJSON_AddNumberToObject(c, "count", l->filters);
+        cJSON_AddNumberToObject(c, "first", l->pick_first);
+        cJSON_AddNumberToObject(c, "step", l->pick_step);
+        cJSON_AddNumberToObject(c, "groups", l->pick_groups);
+        cJSON_AddNumberToObject(c, "span", l->pick_span);
         break;
     case LAYER_GLOBAL_AVERAGE_POOL:
     case LAYER_FLATTEN: cJSON_AddStringToObject(c, "data_format", "channels_last"); break;

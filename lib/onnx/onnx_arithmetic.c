@@ -282,7 +282,7 @@ static int read_bias(struct reader *r, struct value *v, struct value *constant)
 
 static bool same_dims(const struct reader *r, const struct value *a, const struct value *b)
 {
-    int64_t da[4], db[4];
+    int64_t da[VALUE_MAX_RANK], db[VALUE_MAX_RANK];
     value_dims(r, a, da);
     value_dims(r, b, db);
     bool same = a->rank == b->rank && a->c_axis == b->c_axis && a->chw == b->chw;

@@ -88,14 +88,19 @@ float *layer_weight(struct reader *r, int layer, enum weight_role role, const ch
     return w->values;
 }
 
-int layer_output(struct reader *r, int layer, int rank, int c_axis)
+int layer_output_at(struct reader *r, size_t output, int layer, int rank, int c_axis)
 {
-    struct value *v = node_output(r);
+    struct value *v = node_output_at(r, output);
     if (!v) return -1;
     v->layer = layer;
     v->rank = rank;
     v->c_axis = c_axis;
     return names_layer(r, layer, r->node->name, v->name);
+}
+
+int layer_output(struct reader *r, int layer, int rank, int c_axis)
+{
+    return layer_output_at(r, 0, layer, rank, c_axis);
 }
 
 /* --- other views --- */
@@ -478,21 +483,38 @@ static int read_pad(struct reader *r)
     if (filled != 0) return reader_fail(r, "only padding with zeros is supported");
     for (int i = 0; i < n_axes; i++) {
         int64_t axis = axes[i] < 0 ? axes[i] + 4 : axes[i];
-        if (axis < 0 || axis > 3 || pads[i] < 0 || pads[i] > 4096 || pads[i + n_axes] < 0 ||
+        if (axis < 0 || axis > 3 || pads[i] < -4096 || pads[i] > 4096 || pads[i + n_axes] < -4096 ||
             pads[i + n_axes] > 4096)
-            return reader_fail(r, "its pads must be from 0 to 4096");
+            return reader_fail(r, "its pads must be from -4096 to 4096");
         all[axis] = pads[i];
         all[axis + 4] = pads[i + n_axes];
     }
     int h = v->c_axis == 1 ? 2 : 1;
     if (all[0] || all[4] || all[v->c_axis] || all[v->c_axis + 4])
         return reader_fail(r, "pads other than of pixels are not supported");
-    struct window w = {.before = {(int)all[h], (int)all[h + 1]}, .after = {(int)all[h + 4], (int)all[h + 5]}};
     int map = layer_as_map(r, v), c_axis = v->c_axis;
-    struct net_layer *l = map < 0 ? NULL : layer_new(r, LAYER_ZERO_PADDING, NULL, &map, 1);
-    if (!l) return -1;
-    set_pads(l, &w);
-    return layer_finish(r, r->net->n_layers - 1) ? -1 : layer_output(r, r->net->n_layers - 1, 4, c_axis);
+    if (map < 0) return -1;
+    for (int pass = 0; pass < 2; pass++) { /* what is cut off, then what is added */
+        struct window w = {{0}, {0}, {0}, {0}, {0}};
+        for (int i = 0; i < 2; i++) {
+            int before = (int)all[h + i], after = (int)all[h + i + 4];
+            w.before[i] = (before < 0) == (pass == 0) ? before : 0;
+            w.after[i] = (after < 0) == (pass == 0) ? after : 0;
+        }
+        if (!has_pads(&w)) continue;
+        struct net_layer *l = layer_new(r, LAYER_ZERO_PADDING, NULL, &map, 1);
+        if (!l) return -1;
+        set_pads(l, &w);
+        map = r->net->n_layers - 1;
+        if (layer_finish(r, map)) return -1;
+    }
+    if (map != v->layer) return layer_output(r, map, 4, c_axis);
+    struct value *out = node_output(r); /* no pads at all */
+    if (!out) return -1;
+    out->layer = map;
+    out->rank = 4;
+    out->c_axis = c_axis;
+    return 0;
 }
 
 /* w [in,out], or [out,in] where transposed. A map flattened in NCHW's order gets its rows in NHWC's. */
@@ -622,6 +644,7 @@ static read_function operator_of(const Onnx__NodeProto *n, const char **attribut
     if (n->domain && *n->domain && strcmp(n->domain, "ai.onnx") != 0) return NULL;
     read_function read = arithmetic_of(n->op_type, attributes);
     if (!read) read = view_of_kind(n->op_type, attributes);
+    if (!read) read = move_of_kind(n->op_type, attributes);
     for (size_t i = 0; !read && i < sizeof operators / sizeof *operators; i++)
         if (strcmp(operators[i].op, n->op_type) == 0) {
             *attributes = operators[i].attributes;
@@ -651,6 +674,13 @@ int read_node(struct reader *r)
                                                n->attribute[i]->name ? n->attribute[i]->name : ""));
     if (strcmp(n->op_type, "BatchNormalization") == 0 && attribute_int(r, "training_mode", 0))
         return reader_fail(r, "was exported for training: export for inference");
+    for (size_t i = 0; i < n->n_input; i++) {
+        const struct value *v = node_input(r, i);
+        if (value_is_layer(v) && v->groups && strcmp(n->op_type, "Transpose") != 0 &&
+            strcmp(n->op_type, "Reshape") != 0)
+            return reader_fail(r,
+                               "reads channels in groups, which is supported for changing their places only");
+    }
     return read(r);
 }
 

@@ -22,6 +22,9 @@
 #define ONNX_MIN_OPSET 7
 #define ONNX_MAX_OPSET 26
 
+/* Dimensions of a layer's value: a map whose channels are in groups has five. */
+#define VALUE_MAX_RANK 5
+
 /* In integer constants: the number of pictures, and what depends on it in another way. */
 #define SIZE_BATCH INT64_MIN
 #define SIZE_UNKNOWN (INT64_MIN + 1)
@@ -38,7 +41,8 @@ struct constant {
 /*
  * A name of the graph: a constant, or a layer's output seen as a tensor of `rank` dimensions, pictures first
  * and channels at c_axis. A map has rank 4 and c_axis 1 (NCHW) or 3 (NHWC); a vector has any number of 1s
- * around its channels. chw: a map as one vector, in NCHW's order.
+ * around its channels. chw: a map as one vector, in NCHW's order. groups above 0: a map of rank 5, whose
+ * channels are two dimensions, [groups, channels / groups], where a map of rank 4 has one.
  */
 struct value {
     const char *name;
@@ -49,6 +53,7 @@ struct value {
     const char *origin; /* the initializer whose numbers these are */
     int layer, rank, c_axis;
     bool chw;
+    int groups;
 };
 
 struct reader {
@@ -81,13 +86,14 @@ struct value *value_find(struct reader *r, const char *name);   /* NULL: not the
 struct value *value_define(struct reader *r, const char *name); /* NULL with err set: no memory, or twice */
 struct value *node_input(struct reader *r, size_t i);           /* NULL: left out */
 struct value *node_output(struct reader *r);                    /* defines the first output */
+struct value *node_output_at(struct reader *r, size_t i);
 const struct constant *value_constant(struct reader *r, struct value *v); /* NULL with err set */
 /* A constant of these dimensions with room for its numbers, which the caller fills. NULL with err set. */
 struct constant *constant_new(struct reader *r, int rank, const int64_t *dim, bool floats);
 static inline bool value_is_constant(const struct value *v) { return v && (v->tensor || v->constant); }
 static inline bool value_is_layer(const struct value *v) { return v && v->known && !value_is_constant(v); }
 /* dim[0..rank) of a layer's value. */
-void value_dims(const struct reader *r, const struct value *v, int64_t dim[4]);
+void value_dims(const struct reader *r, const struct value *v, int64_t dim[VALUE_MAX_RANK]);
 int value_channels(const struct reader *r, const struct value *v);
 /* Whether a picture of it is nothing but its channels. */
 bool value_is_vector(const struct reader *r, const struct value *v);
@@ -122,6 +128,9 @@ int read_node(struct reader *r);
 typedef int (*read_function)(struct reader *r);
 read_function arithmetic_of(const char *op, const char **attributes); /* NULL: not one of these */
 read_function view_of_kind(const char *op, const char **attributes);
+read_function move_of_kind(const char *op, const char **attributes); /* onnx_moves.c */
+/* The channels of a map in `groups` change places with their groups: the layer, -1 with err set. */
+int channels_shuffled(struct reader *r, int layer, int groups);
 
 /* A layer that reads `inputs`, named after the node (or after the weight, PyTorch's "features.0.weight"). */
 struct net_layer *layer_new(struct reader *r, enum layer_kind kind, const char *weight, const int *inputs,
@@ -132,6 +141,7 @@ int layer_finish(struct reader *r, int layer);
 float *layer_weight(struct reader *r, int layer, enum weight_role role, const char *name);
 /* The node's output: a layer's, of this rank and channel axis. */
 int layer_output(struct reader *r, int layer, int rank, int c_axis);
+int layer_output_at(struct reader *r, size_t output, int layer, int rank, int c_axis);
 int layer_as_map(struct reader *r, const struct value *v);    /* -1 with err set */
 int layer_as_vector(struct reader *r, const struct value *v); /* of a chw value: in NHWC's order */
 

@@ -77,11 +77,13 @@ struct value *node_input(struct reader *r, size_t i)
     return i < n->n_input && n->input[i] && *n->input[i] ? value_find(r, n->input[i]) : NULL;
 }
 
-struct value *node_output(struct reader *r)
+struct value *node_output_at(struct reader *r, size_t i)
 {
-    return r->node->n_output > 0 && r->node->output[0] ? value_define(r, r->node->output[0])
+    return i < r->node->n_output && r->node->output[i] ? value_define(r, r->node->output[i])
                                                        : (reader_fail(r, "has no output"), NULL);
 }
+
+struct value *node_output(struct reader *r) { return node_output_at(r, 0); }
 
 /* --- a layer's value --- */
 
@@ -102,14 +104,22 @@ bool value_is_vector(const struct reader *r, const struct value *v)
     return s->rank == 1 || (s->dim[0] == 1 && s->dim[1] == 1);
 }
 
-void value_dims(const struct reader *r, const struct value *v, int64_t dim[4])
+void value_dims(const struct reader *r, const struct value *v, int64_t dim[VALUE_MAX_RANK])
 {
     const struct net_shape *s = shape_of(r, v);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < VALUE_MAX_RANK; i++)
         dim[i] = 1;
     dim[0] = r->batch;
     if (v->chw) {
         dim[1] = (int64_t)s->dim[0] * s->dim[1] * s->dim[2];
+        return;
+    }
+    if (v->groups) {
+        int last = v->c_axis == 1, at = last ? 3 : 1;
+        dim[v->c_axis] = v->groups;
+        dim[v->c_axis + 1] = value_channels(r, v) / v->groups;
+        dim[at] = s->dim[0];
+        dim[at + 1] = s->dim[1];
         return;
     }
     dim[v->c_axis] = value_channels(r, v);

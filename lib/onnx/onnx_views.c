@@ -23,12 +23,38 @@ static int same_value(struct reader *r, const struct value *from, int rank, int 
     return 0;
 }
 
+/* A map's channels as [groups, channels / groups]. */
+static int grouped(struct reader *r, int layer, int c_axis, int groups)
+{
+    struct value *v = node_output(r);
+    if (!v) return -1;
+    v->layer = layer;
+    v->rank = VALUE_MAX_RANK;
+    v->c_axis = c_axis;
+    v->groups = groups;
+    return 0;
+}
+
+/* Both dimensions of the channels change places: how ShuffleNet mixes them. */
+static int transposed_groups(struct reader *r, const struct value *v, const int64_t *perm, int n)
+{
+    int a = v->c_axis, groups = v->groups;
+    bool swaps = n == VALUE_MAX_RANK;
+    for (int i = 0; swaps && i < n; i++)
+        swaps = perm[i] == (i == a ? a + 1 : i == a + 1 ? a : i);
+    if (!swaps)
+        return reader_fail(r, "moves channels that are in groups about in a way that is not supported");
+    int layer = channels_shuffled(r, v->layer, groups);
+    return layer < 0 ? -1 : grouped(r, layer, a, r->net->layers[layer].filters / groups);
+}
+
 static int read_transpose(struct reader *r)
 {
     struct value *v = node_input(r, 0);
-    int64_t perm[4];
+    int64_t perm[VALUE_MAX_RANK];
     if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
-    int n = attribute_ints(r, "perm", perm, 4), c_axis = -1, last = -1;
+    int n = attribute_ints(r, "perm", perm, VALUE_MAX_RANK), c_axis = -1, last = -1;
+    if (v->groups) return transposed_groups(r, v, perm, n);
     for (int i = 0; n < 0 && i < v->rank; i++)
         perm[i] = v->rank - 1 - i;
     if (n >= 0 && n != v->rank) return reader_fail(r, "its perm does not fit");
@@ -55,7 +81,7 @@ static int flattened(struct reader *r, const struct value *v)
         int layer = v->layer;
         struct value *out = node_output(r);
         if (!out) return -1;
-        *out = (struct value){out->name, out->uses, true, NULL, NULL, NULL, layer, 2, 1, true};
+        *out = (struct value){out->name, out->uses, true, NULL, NULL, NULL, layer, 2, 1, true, 0};
         return 0;
     }
     int map = layer_as_map(r, v);
@@ -73,18 +99,32 @@ static int read_flatten(struct reader *r)
     return flattened(r, v);
 }
 
+/* Channels into groups, out of them, or into others. */
+static int regrouped(struct reader *r, const struct value *v, int rank, const int64_t *dim)
+{
+    const struct net_shape *s = &r->net->layers[v->layer].output;
+    int a = v->c_axis, rows = a == 1 ? rank - 2 : 1, channels = value_channels(r, v);
+    bool map = s->rank == 3 && !v->chw && (v->rank == 4 || v->groups) && rank >= 4,
+         fits = map && dim[rows] == s->dim[0] && dim[rows + 1] == s->dim[1];
+    if (fits && rank == 4 && dim[a] == channels) return same_value(r, v, 4, a);
+    if (fits && rank == VALUE_MAX_RANK && dim[a] * dim[a + 1] == channels)
+        return grouped(r, v->layer, a, (int)dim[a]);
+    return reader_fail(r, "rearranges a map, which is not supported");
+}
+
 /* A vector among 1s, or the dimensions it had. */
 static int reshaped(struct reader *r, struct value *v, int rank, const int64_t *to)
 {
-    int64_t from[4], count = 1, made = 1;
+    int64_t from[VALUE_MAX_RANK], count = 1, made = 1;
     int c_axis = -1, channels;
     value_dims(r, v, from);
     bool same = rank == v->rank,
          batch_first = rank >= 1 && (to[0] == SIZE_BATCH || to[0] == from[0] || to[0] == 0 || to[0] == -1);
     for (int i = 1; i < v->rank; i++)
         count *= from[i];
-    if (!batch_first || rank > 4 || count < 1) return reader_fail(r, "does not keep each picture by itself");
-    int64_t dim[4] = {from[0]};
+    if (!batch_first || rank > VALUE_MAX_RANK || count < 1)
+        return reader_fail(r, "does not keep each picture by itself");
+    int64_t dim[VALUE_MAX_RANK] = {from[0]};
     int open = -1;
     for (int i = 1; i < rank; i++) {
         dim[i] = to[i] == 0 && i < v->rank && !attribute_int(r, "allowzero", 0) ? from[i] : to[i];
@@ -105,7 +145,8 @@ static int reshaped(struct reader *r, struct value *v, int rank, const int64_t *
                            (long long)made);
     for (int i = 1; same && i < rank; i++)
         same = dim[i] == from[i];
-    if (same) return same_value(r, v, v->rank, v->c_axis);
+    if (same && !v->groups) return same_value(r, v, v->rank, v->c_axis);
+    if (v->groups || rank == VALUE_MAX_RANK) return regrouped(r, v, rank, dim);
     if (rank == 2) return flattened(r, v);
     channels = value_channels(r, v);
     for (int i = 1; i < rank; i++)
@@ -118,9 +159,9 @@ static int reshaped(struct reader *r, struct value *v, int rank, const int64_t *
 static int read_reshape(struct reader *r)
 {
     struct value *v = node_input(r, 0);
-    int64_t to[4];
+    int64_t to[VALUE_MAX_RANK];
     if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
-    int n = integers_of(r, 1, NULL, to, 4);
+    int n = integers_of(r, 1, NULL, to, VALUE_MAX_RANK);
     if (n < 1) return n == -2 ? -1 : reader_fail(r, "has no shape");
     return reshaped(r, v, n, to);
 }
@@ -129,7 +170,7 @@ static int read_squeeze(struct reader *r)
 {
     struct value *v = node_input(r, 0);
     bool squeeze = r->node->op_type[0] == 'S';
-    int64_t axes[4], from[4], to[4];
+    int64_t axes[4], from[VALUE_MAX_RANK], to[4];
     bool marked[4] = {false};
     int rank = 0, at = 0;
     if (!value_is_layer(v)) return reader_fail(r, "must read a layer");

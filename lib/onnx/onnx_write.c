@@ -401,8 +401,30 @@ static const char *resized(struct graph *g, const struct net_layer *l, const cha
     graph_input(g, n, "");
     graph_input(g, n, graph_floats(g, graph_name(g, "%s/factors", l->name), factors, 4));
     graph_text(g, n, "mode", l->nearest ? "nearest" : "linear");
-    graph_text(g, n, "coordinate_transformation_mode", "half_pixel");
-    if (l->nearest) graph_text(g, n, "nearest_mode", "round_prefer_ceil");
+    graph_text(g, n, "coordinate_transformation_mode", l->from_corner ? "asymmetric" : "half_pixel");
+    if (l->nearest) graph_text(g, n, "nearest_mode", l->from_corner ? "floor" : "round_prefer_ceil");
+    return l->name;
+}
+
+/* A part of the channels is a Slice, everything else a Gather. */
+static const char *channels(struct graph *g, const struct net_layer *l, const char *from)
+{
+    bool part = l->pick_groups == 1 && l->pick_step == 1;
+    Onnx__NodeProto *n = graph_node(g, part ? "Slice" : "Gather", l->name, l->name);
+    graph_input(g, n, from);
+    if (part) {
+        int64_t range[3] = {l->pick_first, (int64_t)l->pick_first + l->filters, 1};
+        static const char *const keys[] = {"starts", "ends", "axes"};
+        for (int i = 0; i < 3; i++)
+            graph_input(g, n, graph_integers(g, graph_name(g, "%s/%s", l->name, keys[i]), &range[i], 1));
+        return l->name;
+    }
+    int64_t *index = graph_take(g, (size_t)l->filters * sizeof *index);
+    for (int c = 0; index && c < l->filters; c++)
+        index[c] = l->pick_first + c / l->pick_groups * l->pick_step + c % l->pick_groups * l->pick_span;
+    if (index)
+        graph_input(g, n, graph_integers(g, graph_name(g, "%s/indices", l->name), index, (size_t)l->filters));
+    graph_int(g, n, "axis", 1);
     return l->name;
 }
 
@@ -454,6 +476,7 @@ static const char *layer(struct graph *g, const struct net_layer *l)
     case LAYER_ADD: return joined(g, l);
     case LAYER_RESCALING: return rescaling(g, l, from);
     case LAYER_RESIZING: return resized(g, l, from);
+    case LAYER_CHANNELS: return channels(g, l, from);
     case LAYER_SCALE: return scale_layer(g, l, from);
     case LAYER_CLIP: return clipped(g, from, l->name, l->clip_min, l->clip_max);
     case LAYER_ZERO_PADDING:

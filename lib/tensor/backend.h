@@ -26,7 +26,7 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 7     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 8     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -124,7 +124,8 @@ enum op_kind {
     OP_CONCAT,
     OP_ADD, /* y = act(sum of x[i]) */
     OP_ZERO_PAD,
-    OP_RESIZE,   /* bilinear, or the nearest pixel; forward only */
+    OP_RESIZE,   /* bilinear, or the nearest pixel */
+    OP_CHANNELS, /* some of the channels, in an order: channels_of says which */
     OP_RESHAPE,  /* the same values in NHWC order under another shape (only where reshape_is_free is false) */
     OP_MULTIPLY, /* y = x * mask, vectors: dropout, the mask being 0 or 1/(1-rate) */
     /* y = x[0] * x[1]. x[1] has the same size, or is a vector that is used for all pixels of its picture. */
@@ -166,8 +167,10 @@ struct op_desc {
     enum op_activation activation;
     float activation_max; /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
     bool nearest;         /* RESIZE */
-    enum op_curve curve;  /* CURVE */
-    float curve_at[3];    /* CURVE: curves.h says what of */
+    bool from_corner;     /* RESIZE, nearest: pixel i is that at i, not at i + 0.5, times in / out */
+    int pick_first, pick_step, pick_groups, pick_span; /* CHANNELS: op_channel */
+    enum op_curve curve;                               /* CURVE */
+    float curve_at[3];                                 /* CURVE: curves.h says what of */
     /* CONV: output channels k*(y.c/groups).. read the k-th part of x's channels only; 0 means 1 */
     int groups;
     int scale_c, bias_c; /* SCALE: 0 = absent, 1 = the same for all channels, else y.c */
@@ -226,6 +229,12 @@ struct op_io {
     bool accumulate[OP_MAX_INPUTS];
     struct slot dw, dbias; /* BATCH_NORM: dgamma in dw, dbeta in dbias */
 };
+
+/* CHANNELS: the channel of x[0] that becomes channel c of y. The engine has checked that it is one. */
+static inline int op_channel(const struct op_desc *d, int c)
+{
+    return d->pick_first + c / d->pick_groups * d->pick_step + c % d->pick_groups * d->pick_span;
+}
 
 static inline int conv_groups(const struct op_desc *d) { return d->groups > 1 ? d->groups : 1; }
 

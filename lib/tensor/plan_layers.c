@@ -513,10 +513,23 @@ static int add_dropout(struct builder *g, int layer, struct error *err)
 static int add_resizing(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
-    if (g->gradient[layer]) return unsupported(g, layer, "nothing before it can learn", err);
     struct node *n = add_node(g, OP_RESIZE, layer, g->value[l->inputs[0]], err);
     if (!n) return -1;
     n->d.nearest = l->nearest;
+    n->d.from_corner = l->from_corner;
+    g->value[layer] = n->y;
+    return 0;
+}
+
+static int add_channels(struct builder *g, int layer, struct error *err)
+{
+    const struct net_layer *l = &g->net->layers[layer];
+    struct node *n = add_node(g, OP_CHANNELS, layer, g->value[l->inputs[0]], err);
+    if (!n) return -1;
+    n->d.pick_first = l->pick_first;
+    n->d.pick_step = l->pick_step;
+    n->d.pick_groups = l->pick_groups;
+    n->d.pick_span = l->pick_span;
     g->value[layer] = n->y;
     return 0;
 }
@@ -594,6 +607,7 @@ int plan_add_layer(struct builder *g, int layer, struct error *err)
     case LAYER_SCALE: return add_scale(g, layer, err);
     case LAYER_RESCALING: return add_rescaling(g, layer, err);
     case LAYER_RESIZING: return add_resizing(g, layer, err);
+    case LAYER_CHANNELS: return add_channels(g, layer, err);
     case LAYER_ACTIVATION:
     case LAYER_CLIP:
     case LAYER_RELU: return add_activation(g, layer, err);

@@ -13,9 +13,15 @@ struct resize_tap {
     double share; /* of b; a has the rest */
 };
 
-static inline struct resize_tap resize_tap(int i, int in, int out, bool nearest)
+/*
+ * from_corner: PyTorch's nearest pixel. It differs from TensorFlow's where the factor is not whole; in float,
+ * as onnxruntime has it.
+ */
+static inline struct resize_tap resize_tap(int i, int in, int out, bool nearest, bool from_corner)
 {
-    double at = (i + 0.5) * in / out - (nearest ? 0 : 0.5), low = floor(at);
+    double at = from_corner ? (double)((float)i / ((float)out / (float)in))
+                            : (i + 0.5) * in / out - (nearest ? 0 : 0.5);
+    double low = floor(at);
     int a = low < 0 ? 0 : low > in - 1 ? in - 1 : (int)low;
     if (nearest) return (struct resize_tap){a, a, 0};
     return (struct resize_tap){a, low < 0 || a == in - 1 ? a : a + 1, at - low};

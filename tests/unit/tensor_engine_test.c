@@ -34,6 +34,7 @@ static int layer(struct net *n, enum layer_kind kind, const char *name, int in0,
     l->kind = kind;
     l->trainable = true;
     l->kernel_h = l->kernel_w = l->stride_h = l->stride_w = l->dilation_h = l->dilation_w = 1;
+    l->pick_step = l->pick_groups = 1;
     l->inputs = malloc(4 * sizeof *l->inputs);
     for (int i = 0; i < 4; i++)
         if (inputs[i] >= 0) l->inputs[l->n_inputs++] = inputs[i];
@@ -225,6 +226,18 @@ static void newer_like(struct net *n)
     n->layers[x].scale = n->layers[x].center = n->layers[x].one_scale = true;
     weight(n, x, WEIGHT_GAMMA, 1, 1, 0, 0, 0, 0.5, 1.5);
     weight(n, x, WEIGHT_BETA, 1, 32, 0, 0, 0, -0.3, 0.3);
+    int half = layer(n, LAYER_CHANNELS, "half", x, -1, -1, -1);
+    n->layers[half].filters = 16;
+    n->layers[half].pick_first = 16;
+    int small = pool(n, LAYER_AVERAGE_POOL, "small", half, 2, 2, true);
+    int large = layer(n, LAYER_RESIZING, "large", small, -1, -1, -1);
+    n->layers[large].resize_h = n->layers[large].resize_w = (SIDE + 1) / 2;
+    n->layers[large].nearest = true;
+    x = layer(n, LAYER_CONCATENATE, "beside", large, half, -1, -1);
+    x = layer(n, LAYER_CHANNELS, "shuffled", x, -1, -1, -1);
+    n->layers[x].filters = 32;
+    n->layers[x].pick_groups = 2;
+    n->layers[x].pick_span = 16;
     int gate = layer(n, LAYER_GLOBAL_AVERAGE_POOL, "squeeze", x, -1, -1, -1);
     gate = layer(n, LAYER_RESHAPE, "squeezed", gate, -1, -1, -1);
     n->layers[gate].target = (struct net_shape){3, {1, 1, 32}};

@@ -411,6 +411,8 @@ static int cpu_op_forward(struct backend *b, struct backend_op *op, const struct
     case OP_AFFINE: cpu_affine_forward(b, op, io); return 0;
     case OP_PRODUCT: cpu_product_forward(b, &op->d, io); return 0;
     case OP_SCALE: cpu_scale_forward(b, &op->d, io, scratch); return 0;
+    case OP_RESIZE:
+    case OP_CHANNELS: cpu_moves_forward(b, &op->d, io); return 0;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: cpu_pool_forward(b, &op->d, io); return 0;
@@ -430,6 +432,8 @@ static int cpu_op_backward(struct backend *b, struct backend_op *op, const struc
     case OP_BATCH_NORM: cpu_batch_norm_backward(b, op, io, scratch); return 0;
     case OP_PRODUCT: cpu_product_backward(b, &op->d, io); return 0;
     case OP_SCALE: cpu_scale_backward(b, &op->d, io, scratch); return 0;
+    case OP_RESIZE:
+    case OP_CHANNELS: cpu_moves_backward(b, &op->d, io); return 0;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: cpu_pool_backward(b, &op->d, io); return 0;

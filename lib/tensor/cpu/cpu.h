@@ -148,6 +148,10 @@ void cpu_scale_forward(struct backend *b, const struct op_desc *d, const struct 
 void cpu_scale_backward(struct backend *b, const struct op_desc *d, const struct op_io *io, float *workspace);
 
 /* cpu_elementwise.c: all other operations, and OP_AFFINE backward */
+/* cpu_moves.c */
+void cpu_moves_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+void cpu_moves_backward(struct backend *b, const struct op_desc *d, const struct op_io *io);
+
 void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const struct op_io *io);
 void cpu_elementwise_backward(struct backend *b, const struct backend_op *op, const struct op_io *io);
 /* dy *= act' over the whole output of an operation */

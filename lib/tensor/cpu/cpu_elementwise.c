@@ -6,7 +6,6 @@
 
 #include "tensor/cpu/cpu_view.h"
 #include "tensor/curves.h"
-#include "tensor/resize_tap.h"
 
 void cpu_activation_backward(struct backend *b, const struct op_desc *d, const struct op_io *io)
 {
@@ -167,24 +166,6 @@ static void reshape(const struct view *from, const struct view *to, bool accumul
     }
 }
 
-static void resize(struct backend *b, const struct op_desc *d, const struct view *in, const struct view *out)
-{
-    EACH_ROW(*out, {
-        struct resize_tap v = resize_tap(y, in->h, out->h, d->nearest);
-        for (int x = 0; x < out->w; x++) {
-            struct resize_tap h = resize_tap(x, in->w, out->w, d->nearest);
-            float *to = at(out, n, block, y, x);
-            const float *aa = at(in, n, block, v.a, h.a);
-            const float *ab = at(in, n, block, v.a, h.b);
-            const float *ba = at(in, n, block, v.b, h.a);
-            const float *bb = at(in, n, block, v.b, h.b);
-            for (int c = 0; c < out->inner; c++)
-                to[c] =
-                    resize_mix(resize_mix(aa[c], ab[c], h.share), resize_mix(ba[c], bb[c], h.share), v.share);
-        }
-    });
-}
-
 static void curve_forward(struct backend *b, const struct op_desc *d, const struct view *in,
                           const struct view *out)
 {
@@ -298,7 +279,6 @@ void cpu_elementwise_forward(struct backend *b, const struct op_desc *d, const s
     case OP_ZERO_PAD: zero_pad_forward(b, d, &x, &y); break;
     case OP_RESHAPE: reshape(&x, &y, false); break;
     case OP_CURVE: curve_forward(b, d, &x, &y); break;
-    case OP_RESIZE: resize(b, d, &x, &y); break;
     default: each_value_forward(b, d, io);
     }
 }

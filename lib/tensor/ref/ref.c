@@ -189,6 +189,8 @@ static int ref_op_forward(struct backend *b, struct backend_op *op, const struct
     case OP_BATCH_NORM: return ref_batch_norm_forward(op, io, err);
     case OP_PRODUCT: ref_product_forward(op, io); return 0;
     case OP_SCALE: ref_scale_forward(op, io); return 0;
+    case OP_RESIZE:
+    case OP_CHANNELS: ref_moves_forward(&op->d, io); return 0;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: ref_pool_forward(op, io); return 0;
@@ -206,6 +208,8 @@ static int ref_op_backward(struct backend *b, struct backend_op *op, const struc
     case OP_BATCH_NORM: return ref_batch_norm_backward(op, io, err);
     case OP_PRODUCT: ref_product_backward(op, io); return 0;
     case OP_SCALE: return ref_scale_backward(op, io, err);
+    case OP_RESIZE:
+    case OP_CHANNELS: ref_moves_backward(&op->d, io); return 0;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
     case OP_GLOBAL_AVERAGE_POOL: ref_pool_backward(op, io); return 0;

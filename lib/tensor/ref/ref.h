@@ -58,6 +58,8 @@ void ref_elementwise_backward(const struct backend_op *op, const struct op_io *i
 void ref_product_forward(const struct backend_op *op, const struct op_io *io);
 void ref_product_backward(const struct backend_op *op, const struct op_io *io);
 void ref_scale_forward(const struct backend_op *op, const struct op_io *io);
+void ref_moves_forward(const struct op_desc *d, const struct op_io *io);
+void ref_moves_backward(const struct op_desc *d, const struct op_io *io);
 int ref_scale_backward(const struct backend_op *op, const struct op_io *io, struct error *err);
 
 #endif

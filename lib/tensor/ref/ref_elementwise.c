@@ -5,7 +5,6 @@
 
 #include "tensor/curves.h"
 #include "tensor/ref/ref.h"
-#include "tensor/resize_tap.h"
 
 float ref_activate(const struct op_desc *d, float v)
 {
@@ -54,21 +53,6 @@ static void softmax(const struct ref_view *x, struct ref_view *y)
     }
 }
 
-static void resize(const struct op_desc *d, const struct ref_view *x, const struct ref_view *y)
-{
-    for (int n = 0; n < y->n; n++)
-        for (int p = 0; p < y->h; p++)
-            for (int q = 0; q < y->w; q++) {
-                struct resize_tap v = resize_tap(p, x->h, y->h, d->nearest),
-                                  h = resize_tap(q, x->w, y->w, d->nearest);
-                const float *aa = ref_pixel(x, n, v.a, h.a), *ab = ref_pixel(x, n, v.a, h.b),
-                            *ba = ref_pixel(x, n, v.b, h.a), *bb = ref_pixel(x, n, v.b, h.b);
-                for (int c = 0; c < y->c; c++)
-                    ref_pixel(y, n, p, q)[c] = resize_mix(resize_mix(aa[c], ab[c], h.share),
-                                                          resize_mix(ba[c], bb[c], h.share), v.share);
-            }
-}
-
 void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io)
 {
     const struct op_desc *d = &op->d;
@@ -96,7 +80,6 @@ void ref_elementwise_forward(const struct backend_op *op, const struct op_io *io
                         ref_pixel(&y, n, p, q)[c] = inside ? ref_pixel(&x, n, iy, ix)[c] : 0;
                 }
         return;
-    case OP_RESIZE: resize(d, &x, &y); return;
     case OP_CURVE:
         for (size_t i = 0; i < ref_pixels(&x); i++)
             for (int c = 0; c < x.c; c++)
