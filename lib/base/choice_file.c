@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-#define MAX_FILE_BYTES (8 << 20) /* some fifty thousand lines: more is not ours */
+#define MAX_FILE_BYTES (8 << 20) /* about fifty thousand lines; a larger file is not one of ours */
 #define MAX_LINE_BYTES 1200
 
 int choice_file_path(const char *chosen, const char *name, char **out, struct error *err)
@@ -86,7 +86,7 @@ const char *choice_file_find(const struct choice_file *f, const char *key, size_
     return NULL;
 }
 
-/* A file that cannot be written costs the next run some trying, nothing else: no error. */
+/* Failing to write is not an error: the next run only has to measure again. */
 int choice_file_add(struct choice_file *f, const char *key, const char *value, struct error *err)
 {
     char line[MAX_LINE_BYTES];

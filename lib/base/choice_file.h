@@ -1,9 +1,9 @@
 /*
- * choice_file.h: what was chosen by trying (which kernel for which shape), kept in a small text file so that
- * later runs need not try again. Anybody may delete the file.
+ * choice_file.h: remembers choices that were made by measuring, such as the fastest kernel for a shape, in a
+ * small text file, so that later runs need not measure again. The file may be deleted at any time.
  *
- * A line is prefix, key and value with tabs between. Lines are appended whole, so that runs at the same time
- * do not mix theirs; one that does not begin with the prefix, or is not whole, is passed over.
+ * A line has prefix, key and value, separated by tabs. Lines are appended in one write, so that the lines of
+ * concurrent runs do not mix. A line with another prefix, or an incomplete one, is skipped.
  */
 #ifndef WINNOW_BASE_CHOICE_FILE_H
 #define WINNOW_BASE_CHOICE_FILE_H
@@ -14,7 +14,7 @@
 #include "base/error.h"
 
 struct choice_file {
-    char *path; /* NULL: nothing is kept after this process */
+    char *path; /* NULL: nothing is stored */
     char prefix[360];
     struct choice {
         char *key, *value;
@@ -22,16 +22,18 @@ struct choice_file {
     size_t n, capacity;
 };
 
-/* path NULL: nothing is read or kept. prefix: what the choices depend on beside the key, without a tab at its
- * end. -1: no memory; a file that cannot be read has no choices. */
+/* path NULL: nothing is read or stored. prefix: what the choices depend on besides the key; without a tab
+ * at its end. -1: no memory. A file that cannot be read counts as empty. */
 int choice_file_open(struct choice_file *f, const char *path, const char *prefix, struct error *err);
 void choice_file_close(struct choice_file *f);
-/* The value of the first entry from *at on that has this key, and *at after it; NULL: there is none. */
+/* Returns the value of the first entry at or after *at with this key, and moves *at past it. NULL: there
+ * is none. */
 const char *choice_file_find(const struct choice_file *f, const char *key, size_t *at);
-/* Remembers, and appends to the file where there is one and it can be written. */
+/* Adds an entry in memory, and appends it to the file if there is one and it can be written. */
 int choice_file_add(struct choice_file *f, const char *key, const char *value, struct error *err);
-/* chosen where it is not NULL ("": none), else $XDG_CACHE_HOME/winnow/name, else ~/.cache/winnow/name, whose
- * folders are made; NULL where there is no home. The caller frees *out. */
+/* Sets *out to chosen, if it is not NULL ("" means no file), or else to $XDG_CACHE_HOME/winnow/name or
+ * ~/.cache/winnow/name, and makes the folders of the latter. *out is NULL when there is no file. The
+ * caller frees it. */
 int choice_file_path(const char *chosen, const char *name, char **out, struct error *err);
 
 #endif

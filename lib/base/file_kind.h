@@ -1,8 +1,8 @@
 /*
  * file_kind.h: recognises a file of the wrong kind by its first bytes, for messages about files that users
- * give by mistake: a Git LFS pointer in place of the file, a web page saved as a list, a .keras archive
- * given as a model. It does not know winnow's own inputs: ask it when the signature that a reader expected
- * is missing. For the kinds of pictures see image_kind.h, whose signatures it uses.
+ * give by mistake: a Git LFS pointer in place of the file, a web page saved as a list, a .keras archive given
+ * as a model. It does not know winnow's own formats: call it when the signature that a reader expects is
+ * missing. For the kinds of pictures see image_kind.h, whose signatures it uses.
  */
 #ifndef WINNOW_BASE_FILE_KIND_H
 #define WINNOW_BASE_FILE_KIND_H
@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 
-#define FILE_KIND_BYTES 512 /* more first bytes say nothing more */
+#define FILE_KIND_BYTES 512 /* more bytes would not help */
 
 struct file_kind {
     const char *name;   /* with its article: "a Git LFS pointer" */

@@ -24,7 +24,7 @@ static uint16_t half_of(float value)
     if (magnitude < 0x33000001u) /* at most 2^-25: rounds to zero (ties to even) */
         return (uint16_t)sign;
     uint32_t exponent = magnitude >> 23, mantissa = (magnitude & 0x7fffffu) | 0x800000u;
-    unsigned drop = exponent >= 113 ? 13 : 126 - exponent; /* a subnormal half drops more */
+    unsigned drop = exponent >= 113 ? 13 : 126 - exponent; /* a subnormal result drops more bits */
     uint32_t kept = mantissa >> drop, rest = mantissa & ((1u << drop) - 1), middle = 1u << (drop - 1);
     kept += rest > middle || (rest == middle && (kept & 1));
     /* a normal's hidden bit (0x400) is one exponent step, so adding it in carries correctly on round-up */

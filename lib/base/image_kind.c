@@ -56,8 +56,8 @@ static bool starts(const uint8_t *b, size_t n, const char *magic, size_t n_magic
 #define STARTS(magic) starts(b, n, magic, sizeof magic - 1)
 
 /*
- * ISO base media: the major brand tells images from films; where it is one that any coding may have, the
- * compatible ones tell AVIF from HEIC. b: the ftyp box.
+ * ISO base media files: the major brand distinguishes images from films. If it is a brand that any coding may
+ * use, the compatible brands distinguish AVIF from HEIC. b: the ftyp box.
  */
 static enum image_kind base_media_kind(const uint8_t *b, size_t n)
 {
@@ -127,7 +127,7 @@ enum image_kind image_kind_of(const uint8_t *b, size_t n)
     return text_kind(b, n);
 }
 
-/* Top-level boxes follow each other to the end, and at least one stands there. */
+/* Whether the file is a sequence of one or more top-level boxes that ends at the end of the file. */
 static bool boxes_complete(const uint8_t *b, size_t n)
 {
     size_t at = 0;
@@ -168,9 +168,9 @@ bool image_kind_complete(enum image_kind k, const uint8_t *b, size_t n)
     if (k == IMAGE_GIF) return n >= 14 && (b[n - 1] == ';' || (b[n - 1] == 0 && b[n - 2] == ';'));
     if (k == IMAGE_JPEG) {
         /*
-         * Cameras append thumbnails, and phones whole films, so that the end marker need not be last. An
-         * embedded EXIF thumbnail, however, has an end marker near the start; therefore only the second half
-         * counts, unless the marker is at the very end.
+         * Cameras append thumbnails, and phones append films. The end marker is therefore not always at the
+         * very end. An embedded EXIF thumbnail, however, has an end marker near the start; therefore only the
+         * second half counts, unless the marker is at the very end.
          */
         if (n >= 4 && b[n - 2] == 0xff && b[n - 1] == 0xd9) return true;
         return n > 1024 && memmem(b + n / 2, n - n / 2, "\xff\xd9", 2) != NULL;

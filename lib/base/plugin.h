@@ -1,5 +1,5 @@
-/* plugin.h: plug-ins: shared objects of winnow that are opened at run time, so that one package runs on
- * machines with and without the libraries that they need (CUDA, MPI). */
+/* plugin.h: opens plug-ins, which are shared objects of winnow that are opened at run time, so that one
+ * package runs on machines with and without the libraries that they need (CUDA, MPI). */
 #ifndef WINNOW_BASE_PLUGIN_H
 #define WINNOW_BASE_PLUGIN_H
 
@@ -7,7 +7,7 @@
 
 struct plugin {
     const char *file;   /* "winnow-cuda.so" */
-    const char *entry;  /* the symbol that is asked for */
+    const char *entry;  /* the symbol to look up */
     const char *what;   /* for people: "the CUDA backend" */
     const char *absent; /* the message when the file is missing: "built without CUDA" */
     /* NULL, or a function that is called with the path before the file is opened; -1 ends the search. */

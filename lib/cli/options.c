@@ -259,7 +259,7 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     struct option *longs = mem_zalloc((size_t)n_rows + 4, sizeof *longs, &err);
     if (!longs) return failed(table, &err);
     int n = 0;
-    *l++ = ':'; /* getopt then tells a missing argument from an unknown option */
+    *l++ = ':'; /* makes getopt distinguish a missing argument from an unknown option */
     for (int i = 0; i < n_rows; i++) {
         const struct option_row *r = &table->rows[i];
         if (r->type == OPTION_HEADING) continue;

@@ -24,8 +24,8 @@ void stage_begin(const char *stage)
 {
     name = stage;
     /*
-     * The next open() would get the number of a descriptor 0..2 that is closed, and data or messages would
-     * be written into that file. Such a descriptor is therefore opened the wrong way round: reading standard
+     * The next open() would get the number of a descriptor 0..2 that is closed, and data or messages would be
+     * written into that file. Such a descriptor is therefore opened for the wrong direction. Reading standard
      * input, or writing data, then fails with a message, instead of reading an empty table or losing the
      * output.
      */

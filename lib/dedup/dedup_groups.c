@@ -1,11 +1,11 @@
 /*
  * dedup_groups.c: groups the pictures that a split must keep together: the connected components of all pairs
- * within --group-distance. No row is rejected because of its group. A chain in which only neighbours are
- * alike therefore does no harm here, unlike in dedup_keepers.c.
+ * within --group-distance. No row is rejected because of its group. Pictures at the two ends of a long chain
+ * may look different. This does no harm here, unlike in dedup_keepers.c.
  *
  * The name of a group is the smallest group name that its rows already have, or else the smallest content
- * hash of its rows. A group thus keeps its name when pictures are added to an old manifest. A picture that
- * is like no other is a group of its own.
+ * hash of its rows. A group thus keeps its name when pictures are added to an old manifest. A picture without
+ * a near neighbour forms a group by itself.
  */
 #include "dedup/near_dedup.h"
 

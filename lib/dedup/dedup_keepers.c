@@ -1,11 +1,11 @@
 /*
  * dedup_keepers.c: finds conflicts between labels, and chooses which of several near duplicates is kept.
  *
- * A row that lies within --distance of a row with another label is in conflict, whatever else is near it.
- * The other rows are taken in the order of --keep, the best first. A row that no better row has claimed is
- * kept, and claims every free row within --distance of itself. So a row is rejected only because of a row
- * that it is itself near to; the kept rows are further apart than --distance; and a second run changes
- * nothing.
+ * A row within --distance of a row with another label is in conflict, whatever other rows are near it. The
+ * other rows are taken in the order of --keep, the best first. A row that no better row has claimed is kept,
+ * and claims every free row within --distance of itself. Three things follow. A row is rejected only because
+ * of a kept row within --distance of it. Any two kept rows are further apart than --distance. A second run
+ * over the output changes nothing.
  */
 #include "dedup/near_dedup.h"
 

@@ -1,5 +1,5 @@
 /*
- * dedup_pairs.c: nodes (rows that are one for the comparison) and near pairs of them as lists.
+ * dedup_pairs.c: builds lists of nodes (groups of rows that are compared as one) and of their near pairs.
  */
 #include "dedup/near_dedup.h"
 

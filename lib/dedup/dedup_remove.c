@@ -33,8 +33,8 @@ int dedup_removal_open(struct dedup *s, struct error *err)
     return rc;
 }
 
-/* Opens the row's file and proves that it is what was hashed; *id becomes its hash. -1:
- * *why says why the file must stay. */
+/* Opens the row's file and verifies that its content is what was hashed; *id becomes its hash. -1: the
+ * file must not be deleted, and *why is the reason. */
 static int open_proven(const char *path, const struct dedup_row *r, struct xxh128 *id, struct stat *st,
                        const char **why)
 {
@@ -59,7 +59,8 @@ static int open_proven(const char *path, const struct dedup_row *r, struct xxh12
     return -1;
 }
 
-/* 1: deleted. 0: the file stays, and *why says why. -1: the store cannot be written, which ends the run. */
+/* 1: deleted. 0: the file was not deleted, and *why is the reason. -1: the store cannot be written, which
+ * ends the run. */
 static int remove_one(struct dedup *s, const struct dedup_blocked *b, const char *path, const char *url,
                       const char **why, struct error *err)
 {

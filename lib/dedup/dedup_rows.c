@@ -1,6 +1,6 @@
 /*
- * dedup_rows.c: what of the rows is needed only where they have a near neighbour: paths from the manifest
- * and sizes from the headers of the files; and the door through which a rejected row leaves.
+ * dedup_rows.c: stores the rows, and reads what is needed only of rows with a near neighbour: paths from the
+ * manifest, and sizes from the headers of the files. It also writes rejected rows.
  */
 #include "dedup/near_dedup.h"
 
@@ -76,7 +76,7 @@ int dedup_block_row(struct dedup *s, uint32_t row, uint32_t distance, const char
                     const char *digest, struct error *err)
 {
     struct dedup_row *r = &s->rows[row];
-    if (r->flags & ROW_AGAINST) { /* rows of the older manifest stay, but they are counted */
+    if (r->flags & ROW_AGAINST) { /* rows of the older manifest are counted, but not rejected */
         s->n_blocked_against += !(r->flags & ROW_LISTED);
         r->flags |= ROW_LISTED;
         return 0;

@@ -1,12 +1,13 @@
 /*
- * near_dedup.h: near duplicates in a manifest, whatever finds them: which rows stay, label conflicts, groups
- * for the split, leaks between splits, the contact sheet, and lists of pictures that must not be there. A
- * stage reads rows (dedup_rows.c), marks nodes and near pairs of them (dedup_pairs.c), and calls the rest
- * in order: dedup_keepers.c chooses the rows that stay, dedup_groups.c names groups, dedup_sheet.c shows
- * the result, dedup_leak.c checks splits, dedup_protect.c reads pictures that always stay, dedup_remove.c
- * deletes the files of listed pictures.
+ * near_dedup.h: what phash-dedup and feature-dedup share. Each finds near duplicates in its own way; the code
+ * here chooses which rows are kept, finds label conflicts, groups rows for the split, checks splits for
+ * leaks, writes the contact sheet, and handles block lists. A stage reads rows (dedup_rows.c), marks nodes
+ * and near pairs of them (dedup_pairs.c), and calls the rest in order: dedup_keepers.c chooses the rows to
+ * keep, dedup_groups.c forms groups, dedup_sheet.c writes the contact sheet, dedup_leak.c checks splits,
+ * dedup_protect.c reads the pictures that are never rejected, and dedup_remove.c deletes the files of
+ * pictures on a block list.
  *
- * Memory: 56 bytes a row, 12 a near pair, and the paths of rows that have a near neighbour.
+ * Memory: 56 bytes for each row, 12 for each near pair, and the paths of rows that have a near neighbour.
  */
 #ifndef WINNOW_DEDUP_NEAR_DEDUP_H
 #define WINNOW_DEDUP_NEAR_DEDUP_H
@@ -24,7 +25,8 @@
 enum on_conflict { CONFLICT_REVIEW, CONFLICT_KEEP_FIRST };
 #define CONFLICT_RULES "review|keep-first"
 
-/* Embed it as `struct dedup_options dedup`; the rows of the option table are the DEDUP_ROWS_ macros. */
+/* A stage embeds this as `struct dedup_options dedup`. The DEDUP_ROW macros are the rows for its option
+ * table. */
 struct dedup_options {
     struct common_options common;
     bool mark, check_leak;
@@ -67,12 +69,12 @@ struct dedup_options {
 #define DEDUP_NONE UINT32_MAX
 
 enum row_flag {
-    ROW_HASHED = 1, /* what it is compared by is known */
+    ROW_HASHED = 1, /* it has a hash or a vector to compare */
     ROW_NAMED = 2,  /* id is the file's xxh128 */
     ROW_AGAINST = 4,
     ROW_PROTECTED = 8,
     ROW_REJECTED = 16,
-    ROW_PATH = 32,    /* its path is wanted */
+    ROW_PATH = 32,    /* its path is needed */
     ROW_TURNED = 64,  /* phash-dedup: its seven other hashes are known, if --dihedral asks for them */
     ROW_LISTED = 128, /* matched the block list */
 };
@@ -87,14 +89,15 @@ enum row_reason {
 };
 
 struct dedup_row {
-    struct xxh128 id; /* of the file; while ROW_NAMED is not set a stand-in (of the path) */
+    struct xxh128 id; /* the hash of the file, or, without ROW_NAMED, of its path */
     uint64_t bytes;
     uint32_t pixels, label;
-    uint32_t node;     /* DEDUP_NONE while not compared */
-    uint32_t file;     /* index in files, DEDUP_NONE */
-    uint32_t keeper;   /* row that stays for this one, or that it disagrees with */
-    uint32_t group_in; /* index in groups_in of the group it came with, DEDUP_NONE */
-    uint32_t group;    /* dedup_groups.c: a row that stands for the whole group */
+    uint32_t node; /* DEDUP_NONE while not compared */
+    uint32_t file; /* index in files, DEDUP_NONE */
+    /* the kept row because of which this one is rejected, or the row that it is in conflict with */
+    uint32_t keeper;
+    uint32_t group_in; /* index in groups_in of its group in the manifest, or DEDUP_NONE */
+    uint32_t group;    /* the row that represents its group; set by dedup_groups.c */
     uint16_t distance;
     uint8_t quality, flags, reason;
 };
@@ -125,14 +128,14 @@ struct dedup {
     size_t n_failures, failures_capacity;
     struct arena arena;
     struct names labels;    /* number 0 is the empty one */
-    struct names groups_in; /* names of groups that rows came with */
+    struct names groups_in; /* names of groups in the manifest */
     struct file_lock store_lock;
     int store_fd;                  /* --delete-blocked */
     struct dedup_blocked *blocked; /* in row order */
     size_t n_blocked, blocked_capacity;
-    void (*forget)(void *context, const struct xxh128 *id); /* of a file that is deleted; NULL: nothing to */
+    void (*forget)(void *context, const struct xxh128 *id); /* called for each deleted file; may be NULL */
     void *forget_context;
-    /* nodes: rows that are one for the comparison, in the order of their first rows */
+    /* a node is a group of rows that are compared as one; nodes are in the order of their first rows */
     size_t n_nodes, n_first;          /* n_first: of --against */
     uint32_t *node_start, *node_rows; /* rows of each node */
     struct near_pairs pairs;          /* of nodes, up to the larger distance */
@@ -148,7 +151,7 @@ void dedup_release(struct dedup *s);
 
 /* --- dedup_rows.c --- */
 
-/* The columns that every row is asked for; -1 where the manifest has none. */
+/* The indices of the columns that are read; -1 when the manifest does not have the column. */
 struct dedup_columns {
     int path, label, bytes, hash, width, height, group;
 };
@@ -158,11 +161,12 @@ int dedup_add_row(struct dedup *s, const struct dedup_columns *c, const char *co
                   struct error *err);
 /* Rejects the newest row: it cannot be compared. slug is static. */
 int dedup_add_failure(struct dedup *s, const char *slug, const char *detail, struct error *err);
-/* A row matched the block list: an older one is counted, another one leaves. algorithm is static. */
+/* Records that a row matched the block list. A row of the older manifest is only counted, any other is
+ * rejected. algorithm is static. */
 int dedup_block_row(struct dedup *s, uint32_t row, uint32_t distance, const char *algorithm,
                     const char *digest, struct error *err);
 void dedup_sort_blocked(struct dedup *s);
-/* The paths of rows with ROW_PATH that have none yet. */
+/* Reads the paths of rows with ROW_PATH that have none yet. */
 int dedup_read_missing_paths(struct dedup *s, struct manifest_source *in, struct manifest_source *against,
                              struct error *err);
 /* Reads, from the headers of their files, the pixels and bytes of rows with a near neighbour (ROW_PATH)
@@ -172,13 +176,13 @@ int dedup_read_sizes(struct dedup *s, struct error *err);
 int dedup_write_reject(struct dedup *s, uint32_t row, const struct dedup_failure *failure,
                        const char *const *fields, struct manifest_writer *rejects, struct text *detail,
                        struct error *err);
-/* What became of the row under --mark: keeper, keeper_distance, near_reason. own: the row's path. */
+/* The values of the columns keeper, keeper_distance and near_reason for --mark. own: the row's path. */
 struct dedup_mark {
     const char *keeper, *reason;
     char distance[8];
 };
 void dedup_mark_of(const struct dedup *s, uint32_t row, const char *own, struct dedup_mark *out);
-/* Tells of listed pictures. */
+/* Prints how many pictures matched the block list. */
 void dedup_warn_blocked(const struct dedup *s);
 static inline const char *dedup_path(const struct dedup *s, uint32_t row)
 {
@@ -187,16 +191,16 @@ static inline const char *dedup_path(const struct dedup *s, uint32_t row)
 
 /* --- dedup_pairs.c --- */
 
-/* The rows of each node, once rows[].node, n_nodes and n_first are set. */
+/* Lists the rows of each node. rows[].node, n_nodes and n_first must be set. */
 int dedup_index_nodes(struct dedup *s, struct error *err);
-/* Neighbour lists from pairs; sets ROW_PATH. */
+/* Makes neighbour lists from the pairs, and sets ROW_PATH. */
 int dedup_make_lists(struct dedup *s, struct error *err);
 
 /* dedup_keepers.c: rejects rows and sets the keeper of each. Rows with ROW_PATH must have their path. */
 int dedup_choose_keepers(struct dedup *s, struct error *err);
 
 /* dedup_groups.c */
-int dedup_group(struct dedup *s, struct error *err); /* row.group for rows that stay */
+int dedup_group(struct dedup *s, struct error *err); /* sets row.group of kept rows */
 const char *dedup_group_name(const struct dedup *s, uint32_t row, char out[XXH128_HEX_BYTES]);
 
 /* dedup_sheet.c: call it after the keepers were chosen and the groups named. Before the sheet is written,

@@ -11,7 +11,7 @@
 #include "base/plugin.h"
 #include "dist/dist_internal.h"
 
-#define PIECE_BYTES (UINT64_C(1) << 28) /* of one call: transports count in int */
+#define PIECE_BYTES (UINT64_C(1) << 28) /* the largest call: transports count in int */
 
 /* --- joining --- */
 

@@ -1,9 +1,9 @@
 /*
- * dist.h: several processes (ranks) that work together: sums, gathers and broadcasts over all of them, and
- * what happens when one is lost. Used by `train` over MPI. The transport is a table of functions
- * (transport.h). There is one, over MPI: a plug-in that is opened when mpirun or srun started the program. A
- * NULL struct dist * stands for a single process: every call on it succeeds and changes nothing, so that
- * callers need no special case.
+ * dist.h: lets several processes (ranks) work together: sums, gathers and broadcasts over all ranks, and the
+ * detection of lost ranks. Used by `train` over MPI. The transport is a table of functions (transport.h).
+ * There is one, over MPI: a plug-in that is opened when mpirun or srun started the program. A NULL struct
+ * dist * stands for a single process: every call on it succeeds and changes nothing, so that callers need no
+ * special case.
  *
  * All calls that take an error are collective: every rank makes the same calls in the same order. While a
  * rank waits, it checks that the others still exist. The wait ends with EX_TEMPFAIL, and a message that
@@ -29,17 +29,17 @@ struct dist;
  * waits.
  */
 int dist_open(struct dist **out, const char *how, double timeout_s, struct error *err);
-/* Waits until every rank is here. Called before the end, because a launcher that sees one rank end with a
- * status other than 0 ends the others at once. Not to be called after a loss. */
+/* Waits until every rank has called it. Call it before the end, because a launcher ends all ranks at once
+ * when one of them exits with a status other than 0. Do not call it after a loss. */
 int dist_meet(struct dist *d, struct error *err);
-/* Leaves the ranks. All have to, except after a loss. */
+/* Leaves the group of ranks. Every rank must call it, except after a loss. */
 void dist_close(struct dist *d);
-/* Ends all ranks with this exit code, after a failure of which the other ranks do not know. */
+/* Ends all ranks with this exit code, after a failure that the other ranks have not noticed. */
 void dist_abort(struct dist *d, int code) __attribute__((noreturn));
 
 int dist_rank(const struct dist *d);       /* 0..size-1; 0 alone */
 int dist_size(const struct dist *d);       /* 1 alone */
-int dist_local_rank(const struct dist *d); /* among the ranks of this machine: which GPU */
+int dist_local_rank(const struct dist *d); /* number among the ranks of this machine; selects the GPU */
 int dist_local_size(const struct dist *d);
 bool dist_lost(const struct dist *d);
 int dist_gone(const struct dist *d); /* the rank that is known to be lost, or -1 */
@@ -63,10 +63,10 @@ int dist_broadcast(struct dist *d, void *bytes, size_t n, struct error *err);
  * caller frees it, also after an error.
  */
 int dist_share(struct dist *d, int rc, void **bytes, uint64_t *n_bytes, struct error *err);
-/* all has size pieces of `each` bytes, of which this rank has filled its
- * own. Afterwards it has all pieces. */
+/* all consists of one piece of `each` bytes for every rank. Each rank fills its own piece before the call;
+ * afterwards every rank has all pieces. */
 int dist_gather(struct dist *d, void *all, size_t each, struct error *err);
-/* Rank `from` sends n bytes to rank 0. Only these two call it; when they are the same, nothing is done. */
+/* Rank `from` sends n bytes to rank 0. Only these two ranks call it. Does nothing when they are the same. */
 int dist_to_first(struct dist *d, int from, void *bytes, size_t n, struct error *err);
 
 /* *value becomes the first value, in the order of ranks, that is not 0. */

@@ -10,7 +10,7 @@
 
 struct place {                 /* where a rank runs; gathered once */
     char host[PLACE_BYTES];    /* for people */
-    char machine[PLACE_BYTES]; /* equal: the same process numbers mean the same processes */
+    char machine[PLACE_BYTES]; /* when equal, the same process number means the same process */
     int64_t pid;
 };
 

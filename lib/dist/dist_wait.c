@@ -110,6 +110,6 @@ int dist_wait(struct dist *d, struct dist_request *r, struct error *err)
             looked = now;
             if (look_around(d, now, began, err)) return -1;
         }
-        sched_yield(); /* more ranks than cores: the one that is waited for may need this one */
+        sched_yield(); /* with more ranks than cores, the rank that we wait for may need this core */
     }
 }

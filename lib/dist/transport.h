@@ -1,7 +1,7 @@
 /*
- * transport.h: what lib/dist needs from a way to communicate between processes. Operations are started and
- * then tested; dist_wait.c waits for them, and watches for lost ranks and signals. A plug-in exports `const
- * struct dist_transport *winnow_dist(void)`.
+ * transport.h: the functions that lib/dist needs from a library for communication between processes.
+ * Operations are started and then tested; dist_wait.c waits for them, and watches for lost ranks and signals.
+ * A plug-in exports `const struct dist_transport *winnow_dist(void)`.
  */
 #ifndef WINNOW_DIST_TRANSPORT_H
 #define WINNOW_DIST_TRANSPORT_H
@@ -13,8 +13,9 @@
 
 #define DIST_ABI 2
 
-struct dist_group;   /* the ranks, as the transport sees them */
-struct dist_request; /* something started; belongs to the transport until test says done, or close */
+struct dist_group; /* the ranks, as the transport sees them */
+/* an operation in progress; belongs to the transport until test reports that it is done, or until close */
+struct dist_request;
 
 enum dist_kind { DIST_SUM_F32, DIST_SUM_F64, DIST_BROADCAST, DIST_GATHER, DIST_SEND, DIST_RECEIVE };
 
@@ -22,8 +23,8 @@ struct dist_transport {
     int abi;
     const char *name;
     int (*open)(struct dist_group **out, int *rank, int *size, struct error *err);
-    /* lost: a rank is gone, and the library would wait for it. Our memory is freed, and the library
-     * is left as it is. g may be NULL. */
+    /* lost: a rank is gone, and shutting the library down would wait for it. Then only our memory is
+     * freed. g may be NULL. */
     void (*close)(struct dist_group *g, bool lost);
     void (*abort)(struct dist_group *g, int code);
     /*

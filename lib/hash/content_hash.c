@@ -22,7 +22,8 @@
 #include "base/text.h"
 #include "io/io.h"
 
-/* Fits into the second-level cache, so that hashing finds there what the kernel has just copied. */
+/* Fits into the second-level cache, so that the bytes that the kernel has just copied are still there when
+ * they are hashed. */
 #define READ_BYTES (256u << 10)
 
 struct xxh128_stream {

@@ -1,6 +1,7 @@
 /*
- * content_hash.h: the name of a picture: the XXH3-128 of its file's bytes in canonical (big-endian) form, 32
- * hexadecimal digits. The widest vectors are chosen at run time; the value is the same on every machine.
+ * content_hash.h: computes the name of a picture, which is the XXH3-128 of the bytes of its file in canonical
+ * (big-endian) form: 32 hexadecimal digits. The widest vectors are chosen at run time; the value is the same
+ * on every machine.
  */
 #ifndef WINNOW_HASH_CONTENT_HASH_H
 #define WINNOW_HASH_CONTENT_HASH_H
@@ -34,8 +35,7 @@ static inline uint64_t xxh128_u64(const struct xxh128 *h)
  * shard. The same on every machine. */
 uint64_t xxh64_of(const void *bytes, size_t n_bytes);
 
-/* Hashes piece by piece what does not fit into memory: open, any number of add,
- * end. end or drop frees the state. */
+/* Hashes data piece by piece: call open, add any number of times, and end. end or drop frees the state. */
 struct xxh128_stream;
 int xxh128_stream_open(struct xxh128_stream **out, struct error *err);
 void xxh128_stream_reset(struct xxh128_stream *s);

@@ -5,9 +5,9 @@
  * words differs in at most r = d / 16 bits (pigeonhole). So for each word the hashes are sorted by the value
  * of that word, by counting. Each bucket of equal values is then compared with itself and with the buckets
  * whose value differs in at most r bits: 17 of 65536 for d = 31. A candidate pair is first compared in 128
- * other bits, which lie side by side in the sorted order; hardly any pair but a true one passes. A pair is
- * reported by the first word that would find it, and therefore once. Real hashes fill the buckets unevenly,
- * so that the work is divided by positions and not by buckets.
+ * other bits, which lie side by side in the sorted order; hardly any pair that passes this test is not a near
+ * pair. A pair is reported only by the first word that finds it, and therefore once. Real hashes fill the
+ * buckets unevenly, so that the work is divided by positions and not by buckets.
  */
 #include "hash/near_join.h"
 
@@ -90,7 +90,8 @@ static void sort_work(void *context, unsigned worker)
     for (size_t slice; (slice = atomic_fetch_add(&j->next, 1)) < j->n_slices;) {
         unsigned low = (unsigned)(VALUES * slice / j->n_slices),
                  high = (unsigned)(VALUES * (slice + 1) / j->n_slices);
-        /* Uses the 64-bit words that do not contain the word of this step, whose bits are near anyway. */
+        /* Uses 64-bit words that do not contain the word of this step, because the bits of that word
+         * differ little in every candidate. */
         int a = (j->word / 4 + 1) % 4, b = (j->word / 4 + 2) % 4;
         size_t before = 0;
         memset(j->rest + low, 0, (high - low) * sizeof *j->rest);

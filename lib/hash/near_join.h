@@ -24,9 +24,9 @@ struct near_pairs {
 void near_pairs_release(struct near_pairs *p);
 
 /*
- * Which pairs are wanted, when the hashes consist of two parts: the first n_first, and the rest. A join with
- * itself wants all three kinds; new pictures against old ones leaves out FIRST_FIRST; turned copies as the
- * rest leave out REST_REST.
+ * Which pairs to find, when the hashes consist of two parts: the first n_first, and the rest. To compare a
+ * set with itself, use all three kinds. To compare new pictures with old ones (the first part), leave out
+ * FIRST_FIRST. When the rest are turned copies of the first part, leave out REST_REST.
  */
 enum near_wanted { NEAR_FIRST_FIRST = 1, NEAR_FIRST_REST = 2, NEAR_REST_REST = 4, NEAR_ALL = 7 };
 
@@ -37,8 +37,9 @@ struct near_progress {
 
 #define NEAR_EXACT (-1)
 
-/* A picture in 16,000 variants makes 128 million pairs, which take 1.6 GB. More pairs are an error, so
- * that the machine does not run out of memory; 10 million pictures of a usual set make a few million. */
+/* The limit on pairs. 16,000 variants of one picture make 128 million pairs, which take 1.6 GB. More pairs
+ * are an error, so that the machine does not run out of memory. 10 million pictures of a usual set make a
+ * few million pairs. */
 #define NEAR_MAX_PAIRS (128u << 20)
 
 /*
@@ -46,14 +47,14 @@ struct near_progress {
  * order.
  *
  * radius is NEAR_EXACT to find every pair. Otherwise it is the largest number of bits in which one of the
- * sixteen words of a pair may differ for the pair to be found. At the cost of a search at 31 bits, radius 1
- * finds all pairs within 31 bits, and about 98 % of those at 47 and 80 % at 63, if the differing bits are
- * anywhere. Whether a pair is found depends on its two hashes only.
+ * sixteen words of a pair may differ for the pair to be found. Radius 1 costs as much as a search at 31 bits.
+ * It finds all pairs within 31 bits, and about 98 % of those at 47 bits and 80 % of those at 63, if the
+ * differing bits are distributed at random. Whether a pair is found depends on its two hashes only.
  *
- * Equal hashes make pairs, too: n copies make n*n/2 of them, so callers should pass each hash once. n must
- * be below 2^32. Memory: 22 bytes a hash in addition to the hashes, 4 more for each thread, and 12 a pair.
- * The threads share each step. progress may be NULL. 0, or -1 with err set (EX_OSERR) and *out unchanged or
- * longer; more than NEAR_MAX_PAIRS pairs are EX_DATAERR.
+ * Equal hashes make pairs, too: n copies make n*n/2 pairs. Callers should therefore pass each hash once. n
+ * must be below 2^32. Memory: 22 bytes a hash in addition to the hashes, 4 more for each thread, and 12 a
+ * pair. The threads share each step. progress may be NULL. 0, or -1 with err set (EX_OSERR) and *out
+ * unchanged or longer; more than NEAR_MAX_PAIRS pairs are EX_DATAERR.
  */
 int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance,
               int radius, unsigned n_threads, const struct near_progress *progress, struct near_pairs *out,

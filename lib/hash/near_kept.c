@@ -1,14 +1,15 @@
 /*
- * near_kept.c: why the pairs of an earlier run and a join of what is new make the pairs of a full join.
+ * near_kept.c: keeps near pairs from one run to the next. This comment proves that the pairs of an earlier
+ * run, together with a join of the new hashes, are the pairs of a full join.
  *
- * Let found(x, y) say whether near_join reports two hashes. It depends on x and y alone (near_join.h), not
- * on the others, their order or their number. So a full join over the set N gives P(N) = { {x, y} in N :
- * found }. The file holds an earlier set K and P(K). Each pair of N lies either in the intersection of N and
- * K, or has at least one member that is not in K. The first are the pairs of P(K) with both members in N, as
- * found does not depend on the set. The others are what a join of the old part (N and K) with the new part
- * (N without K), and of the new part with itself, reports, again as found does not depend on the set. The
- * two kinds exclude each other, so no pair comes twice. Hence the union is P(N), for any additions and
- * removals. The file is then written with N and P(N), so the same holds for the next run.
+ * Let found(x, y) say whether near_join reports two hashes. It depends on x and y alone (near_join.h), not on
+ * the others, their order or their number. So a full join over the set N gives P(N) = { {x, y} in N : found
+ * }. The file holds an earlier set K and P(K). Each pair of N lies either in the intersection of N and K, or
+ * has at least one member that is not in K. Pairs of the first kind are the pairs of P(K) with both members
+ * in N, because found does not depend on the set. Pairs of the second kind are found by joining the old part
+ * (N and K) with the new part (N without K), and the new part with itself, for the same reason. The two kinds
+ * exclude each other, so no pair comes twice. Hence the union is P(N), for any additions and removals. The
+ * file is then written with N and P(N), so the same holds for the next run.
  */
 #include "hash/near_kept.h"
 
@@ -158,7 +159,8 @@ void near_kept_release(struct near_kept *k)
 
 #define NONE UINT32_MAX
 
-/* The pairs of k whose members are both among the hashes; now[i]: which hash the i-th of k is, or NONE. */
+/* Adds the pairs of k whose members are both among the hashes. now[i]: the index of the i-th hash of k, or
+ * NONE. */
 static int take_kept(const struct near_kept *k, const uint32_t *now, struct near_pairs *out,
                      struct error *err)
 {

@@ -1,6 +1,6 @@
 /*
- * near_kept.h: near pairs kept from run to run in a file (format in docs/formats.md), so that the next run
- * joins only what is new. The result is the one of near_join over all hashes.
+ * near_kept.h: keeps near pairs in a file from one run to the next, so that the next run compares only new
+ * hashes. The result is that of near_join over all hashes. docs/formats.md describes the file.
  */
 #ifndef WINNOW_HASH_NEAR_KEPT_H
 #define WINNOW_HASH_NEAR_KEPT_H
@@ -9,7 +9,7 @@
 
 struct near_kept {
     struct pdq_hash *hashes; /* sorted, each once */
-    struct near_pair *pairs; /* of places in hashes */
+    struct near_pair *pairs; /* pairs of indices in hashes */
     size_t n, n_pairs;
 };
 #define NEAR_KEPT_EMPTY ((struct near_kept){0})
@@ -31,8 +31,9 @@ int near_kept_write(const char *path, const struct pdq_hash *hashes, size_t n, c
 void near_kept_release(struct near_kept *k);
 
 /*
- * near_join(hashes, n, n, NEAR_ALL, ...) for distinct hashes, of which those in k are compared with new ones
- * only. *n_new: how many were not in k. Memory beside the join's: 40 bytes a hash.
+ * Does the same as near_join(hashes, n, n, NEAR_ALL, ...) for distinct hashes, but compares hashes in k only
+ * with new ones. *n_new becomes the number of hashes that are not in k. Memory: 40 bytes for each hash, in
+ * addition to that of near_join.
  */
 int near_kept_join(const struct near_kept *k, const struct pdq_hash *hashes, size_t n, int max_distance,
                    int radius, unsigned n_threads, const struct near_progress *progress,

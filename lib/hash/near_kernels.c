@@ -49,7 +49,7 @@ __attribute__((target("avx2,popcnt,bmi"))) static size_t scan_avx2(const uint64_
     size_t count = 0;
     for (size_t r = 0; r < n_ranges; r++) {
         uint32_t i = ranges[r].begin, end = ranges[r].end;
-        for (; end - i < 3 && i < end; i++) { /* one or two are done sooner one by one */
+        for (; end - i < 3 && i < end; i++) { /* one or two elements are faster without vectors */
             hits[count] = i;
             count += __builtin_popcountll(x[i] ^ qx) + __builtin_popcountll(y[i] ^ qy) <= limit;
         }

@@ -2,9 +2,9 @@
  * pdq.c: computes PDQ while the rows of a picture arrive one by one.
  *
  * PDQ blurs the picture by a box filter over rows, one over columns, and both once more. Then it looks at
- * 64x64 samples of the result. So the second filter over rows keeps only 64 columns, and the second filter
- * over columns runs over these 64 only. All four filters work on a band of a few rows, and no image of the
- * picture's size is ever stored. Speed: see docs/measured.md.
+ * 64x64 samples of the result. The second filter over rows therefore computes only 64 columns, and the second
+ * filter over columns runs over these 64 only. All four filters work on a band of a few rows, so that no
+ * buffer of the picture's size is needed. Speed: see docs/measured.md.
  */
 #include "hash/pdq.h"
 
@@ -32,9 +32,9 @@ struct pdq {
     unsigned channels;
     uint32_t in_width, in_height, width, height; /* as given; after the family's reduction */
     uint32_t n_rows_in;                          /* rows of the given picture seen */
-    uint32_t n_rows;                             /* rows after the reduction taken */
-    bool tiny;                                   /* too small for a hash */
-    bool copied;                                 /* exactly 64x64: taken as it is */
+    uint32_t n_rows;                             /* rows taken after the reduction */
+    bool tiny;                                   /* the picture is too small to hash */
+    bool copied;                                 /* the picture is exactly 64x64 and is not filtered */
     size_t stride;                               /* floats a row: width rounded up to 16 */
     uint32_t *column;                            /* nn512's source columns */
     uint32_t pick_x[SIDE], pick_y[SIDE];

@@ -6,8 +6,8 @@
  * can be compared:
  *   full    blurs the picture at its own size (the Java and Rust programs, Python's pdqhash);
  *   nn512   first reduces a picture with a side over 512 to 512x512 by nearest neighbour (C++ tool, WASM).
- * A third name, fast, stands for `full` on a picture that the caller decoded at a reduced size: not exact,
- * but close (docs/measured.md).
+ * A third name, fast, means `full` on a picture that the caller decoded at a reduced size. It differs from
+ * `full` in some bits (docs/measured.md).
  *
  * Rows are given from top to bottom, so that a decoder needs only one row at a time. Memory is about
  * (50 + height / 64) rows of floats. A struct pdq may be reused for the next picture; one thread at a time
@@ -25,8 +25,9 @@
 #define PDQ_BITS 256
 #define PDQ_HEX_BYTES 65        /* 64 digits and NUL */
 #define PDQ_DEFAULT_DISTANCE 31 /* the authors' advice for "the same picture" */
-#define PDQ_MIN_QUALITY 50      /* and for "worth comparing": flat pictures have noise for bits */
-#define PDQ_MIN_SIDE 5          /* smaller pictures have the hash 0 and quality 0 */
+/* the authors' advice for comparing at all: in pictures with little detail the bits are noise */
+#define PDQ_MIN_QUALITY 50
+#define PDQ_MIN_SIDE 5          /* smaller pictures get the hash 0 and the quality 0 */
 #define PDQ_MAX_SIDE (1u << 20) /* the window arithmetic stays far from overflow; decoders stop earlier */
 
 enum pdq_family { PDQ_FULL, PDQ_NN512, PDQ_FAST };

@@ -24,8 +24,8 @@
 #include "io/io.h"
 #include "io/signals.h"
 
-/* Where the bytes go: the target of a symbolic link, which need not exist yet,
- * or the path itself. malloc'ed. */
+/* The path to write: the target of a symbolic link, which need not exist yet, or the path itself.
+ * malloc'ed. */
 static char *final_path(const char *path, struct error *err)
 {
     struct stat st;
@@ -120,9 +120,9 @@ static int open_temporary(struct atomic_file *f, struct error *err)
 }
 
 /*
- * When a kill left this name, removes it. A writer locks its file before it gives it a name, and only the
- * holder of that lock removes the name. A name whose lock is free therefore belongs to a writer that is
- * dead.
+ * Removes this name if a killed writer left it. A writer locks its file before it gives the file a name, and
+ * only the holder of that lock removes the name. A name whose lock is free therefore belongs to a dead
+ * writer.
  */
 static bool remove_left_over(const char *name)
 {

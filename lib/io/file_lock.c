@@ -29,8 +29,8 @@ int file_lock_take(struct file_lock *l, const char *path, struct error *err)
         close(fd);
         return -1;
     }
-    /* The number is for the message to a process that is refused. The open descriptor is the lock itself,
-     * so that a dead process holds nothing. */
+    /* The number is for the message to a process that is refused. The open descriptor holds the lock,
+     * which the kernel releases when the process ends. */
     int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n) {
         error_errno(err, EX_IOERR, "cannot write lock '%s'", shown);

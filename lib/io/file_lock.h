@@ -1,5 +1,5 @@
-/* file_lock.h: lets one process at a time do something. The lock is an open descriptor, so
- * that a dead process holds nothing. */
+/* file_lock.h: lets one process at a time do something. The lock is held by an open descriptor, so that
+ * the kernel releases it when the process ends. */
 #ifndef WINNOW_IO_FILE_LOCK_H
 #define WINNOW_IO_FILE_LOCK_H
 

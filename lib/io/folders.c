@@ -103,7 +103,7 @@ int io_take_place(const char *made, const char *place, char **old, struct error 
     struct text aside = TEXT_EMPTY;
     *old = NULL;
     if (fault_here(FAULT_RENAME)) return error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made);
-    if (rename(made, place) == 0) return 0; /* nothing was there, or an empty folder */
+    if (rename(made, place) == 0) return 0; /* place did not exist, or was an empty folder */
     if (errno != ENOTEMPTY && errno != EEXIST)
         return error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made);
     if (!(*old = mem_strdup(made, err))) return -1;

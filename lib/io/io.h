@@ -77,7 +77,7 @@ int io_take_place(const char *made, const char *place, char **old, struct error 
 struct atomic_file {
     FILE *stream;           /* write here; NULL when not open */
     char *path, *temporary; /* owned; temporary NULL for stdout and written-through destinations */
-    bool unnamed;           /* the temporary has not got its name yet */
+    bool unnamed;           /* the temporary file has no name yet */
     int slot;               /* in the table of names that the signal handler unlinks */
 };
 #define ATOMIC_FILE_EMPTY ((struct atomic_file){.slot = -1})
@@ -86,12 +86,12 @@ int atomic_file_open(struct atomic_file *f, const char *path, struct error *err)
 int atomic_file_commit(struct atomic_file *f, struct error *err);
 /* Does nothing after a commit. Keeps errno. */
 void atomic_file_discard(struct atomic_file *f);
-/* Writes a file whose contents are in memory. */
+/* Writes bytes in memory to a file. */
 int atomic_file_write(const char *path, const void *bytes, size_t n_bytes, struct error *err);
 /* Appends the name that a temporary file has beside its destination:
  * .NAME.XXXXXXXX.tmp, a hexadecimal number. */
 int io_temporary_name(struct text *t, const char *path, unsigned number, struct error *err);
-/* Whether a name has that form: it is in use, or a kill left it. */
+/* Whether a name has that form. Such a file is in use, or a killed process left it. */
 bool io_is_temporary(const char *name);
 
 /* --- paths --- */

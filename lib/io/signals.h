@@ -1,4 +1,4 @@
-/* signals.h: what a signal does to temporary files and to the run. */
+/* signals.h: removes temporary files when a signal ends the program, and lets long runs stop cleanly. */
 #ifndef WINNOW_IO_SIGNALS_H
 #define WINNOW_IO_SIGNALS_H
 

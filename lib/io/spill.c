@@ -1,6 +1,7 @@
 /*
  * spill.c: a table of mapped files, under one lock. The thread that unmaps pages holds the lock, so that no
- * array is released meanwhile; it changes no contents, and so needs no agreement with those who use them.
+ * array is released meanwhile. It does not change the contents, and therefore need not wait for threads that
+ * use the arrays.
  */
 #include "io/spill.h"
 
@@ -113,14 +114,14 @@ static bool whole_pages(size_t bytes, size_t *out)
     return true;
 }
 
-/* NULL: there is no such file to be had, and memory has to do. */
+/* NULL: no such file could be made, and the caller uses memory instead. */
 static void *map_new(size_t bytes)
 {
     struct error ignored = {0};
     size_t mapped;
     if (!spill_is_large(bytes) || !whole_pages(bytes, &mapped)) return NULL;
     int fd = io_temporary("keep columns in", &ignored);
-    /* Space is reserved now: a full disk met when a page is touched would be a SIGBUS. */
+    /* Reserve the space now. If the disk were full when a page is touched, the process would get SIGBUS. */
     if (fd < 0 || posix_fallocate(fd, 0, (off_t)mapped)) goto fail;
     void *at = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) goto fail;
@@ -152,7 +153,7 @@ void *spill_zalloc(size_t n, size_t each_bytes, struct error *err)
     return p ? p : mem_zalloc(n, each_bytes, err);
 }
 
-/* Gives a mapped array another size. NULL: not possible, and nothing has changed. */
+/* Changes the size of a mapped array. NULL: this failed, and nothing has changed. */
 static void *remap(struct spilled *s, size_t bytes)
 {
     size_t mapped;

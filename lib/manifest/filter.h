@@ -25,6 +25,6 @@ int manifest_filter_open(struct manifest_filter *f, const char *input, const cha
                          struct error *err);
 /* Calls manifest_commit for the two outputs. */
 int manifest_filter_commit(struct manifest_filter *f, const struct common_options *common, struct error *err);
-void manifest_filter_close(struct manifest_filter *f); /* what was not committed never was */
+void manifest_filter_close(struct manifest_filter *f); /* outputs that were not committed are discarded */
 
 #endif

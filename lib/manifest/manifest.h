@@ -50,7 +50,7 @@ int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, si
                                 const char *name, const char *const *required, struct error *err);
 /*
  * The same for files that people edit (decisions, reports, truth, slices), as a spreadsheet saves them. A
- * byte order mark and CR LF are removed, fields in quotes are taken out of them ("" is one quote), and empty
+ * byte order mark and CR LF are removed, quotes around fields are removed ("" inside is one quote), and empty
  * lines are skipped. bytes is the whole file, with path as its name; when it is NULL, path is opened.
  */
 int manifest_reader_open_edited(struct manifest_reader *r, const char *path, const char *bytes,
@@ -83,7 +83,7 @@ struct row_counts {
 struct manifest_writer {
     struct manifest_schema schema; /* the input's columns, then the added ones that were not there yet */
     size_t n_base;                 /* columns of the input */
-    /* The place of adds[i] in the schema. A column that exists already is overwritten in its place. */
+    /* The index of adds[i] in the schema. A column that exists already is overwritten in its place. */
     int *added_column;
     size_t n_added;
     struct atomic_file file;

@@ -1,7 +1,7 @@
 /*
- * reader.c: reads one block at a time and cuts the rows in place, by replacing tabs with NULs. Only a row
- * that has a backslash is looked at byte by byte. It reads hundreds of megabytes a second, and its memory is
- * one block and the longest row.
+ * reader.c: reads one block at a time and splits the rows in place, by replacing tabs with NULs. Only a row
+ * with a backslash is examined byte by byte. It reads hundreds of megabytes a second, and its memory is one
+ * block and the longest row.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct manifest_input {
     char *buffer; /* n_bytes of data from `at` on, and room for one NUL */
     size_t capacity, at, end;
     bool ended;
-    bool edited; /* by people: see manifest_reader_open_edited */
+    bool edited; /* edited by people; see manifest_reader_open_edited */
 };
 
 static int data_error(const struct manifest_reader *r, struct error *err, const char *what)

@@ -12,8 +12,8 @@ int manifest_table_read(struct manifest_table *t, const char *path, const char *
     if (manifest_reader_open(&r, path, required, err)) return -1;
     size_t n = r.schema.n;
     while ((got = manifest_reader_next(&r, err)) > 0) {
-        /* A row is one piece of the reader's buffer: copy it at once and place
-         * the pointers as in the original. */
+        /* The fields of a row are contiguous in the reader's buffer: copy all of them at once, and set the
+         * pointers accordingly. */
         const char *first = r.fields[0], *last = r.fields[n - 1];
         size_t n_bytes = (size_t)(last - first) + strlen(last) + 1;
         char *copy = arena_alloc(&t->arena, n_bytes, err);

@@ -1,5 +1,5 @@
-/* url_host.h: the host in the URL of a manifest's row, for grouping rows. No check that it is a host: what
- * connects to hosts parses URLs with lib/http. */
+/* url_host.h: the host in the URL of a manifest's row, for grouping rows. It does not check that the
+ * result is a valid host. Code that connects to hosts must parse URLs with lib/http. */
 #ifndef WINNOW_MANIFEST_URL_HOST_H
 #define WINNOW_MANIFEST_URL_HOST_H
 
