@@ -30,7 +30,7 @@ const struct cuda_library *backend_cuda_libraries(size_t *n)
     return cuda_libraries(n);
 }
 
-/* always: also on a machine without a driver. */
+/* always: also when the machine has no driver. */
 static int find_cuda(bool always, const struct backend_table **out, struct error *err)
 {
     struct plugin plugin = cuda_plugin;
@@ -63,7 +63,8 @@ static int find(const char *name, bool always, const struct backend_table **out,
     return error_set(err, EX_USAGE, "unknown device '%s' (there are auto, cuda, cpu, ref)", name);
 }
 
-/* Which GPUs: WINNOW_CUDA_DEVICES, "0,1,2"; none: options->device_index. */
+/* Reads the list of GPUs from WINNOW_CUDA_DEVICES, such as "0,1,2"; without it, options->device_index is
+ * used. */
 static int parse_devices(struct backend_options *o, struct error *err)
 {
     const char *list = getenv("WINNOW_CUDA_DEVICES");
@@ -117,8 +118,8 @@ int backend_open(const char *name, const struct backend_options *options, const 
             error_clear(err);
             return 0;
         }
-        if (err->saved_errno == ENOMEM) /* no reason to go on slowly, with other last bits */
-            return -1;
+        /* do not continue on a slower device, whose results differ in the last bits */
+        if (err->saved_errno == ENOMEM) return -1;
     }
     return -1;
 }

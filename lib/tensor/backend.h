@@ -1,13 +1,13 @@
 /*
- * backend.h: what a device must do for the engine: one table of functions over buffers whose contents only
- * the device knows.
+ * backend.h: the interface between the engine and a device: one table of functions on buffers whose layout
+ * only the device knows.
  *
- * The engine (engine.h) plans a network once: which values exist, from when to when, at which offset of one
- * arena each is, and which layers are folded or fused. For every coarse operation of that plan a backend
- * makes a `backend_op` once (descriptors, the chosen algorithm, packed constant weights), and then runs it
- * again and again on slots of the arenas. There are three backends: `ref` (plain loops, with which the
- * others are compared), `cpu` (oneDNN and kernels of our own), and `cuda` (cuDNN and cuBLAS, a plug-in that
- * is opened at run time).
+ * The engine (engine.h) plans a network once: which values exist, how long each must be kept, its offset in
+ * one arena, and which layers are folded or fused. For every operation of that plan a backend makes a
+ * `backend_op` once (descriptors, the chosen algorithm, packed constant weights). It then runs this operation
+ * many times on slots of the arenas. There are three backends: `ref` (plain loops, with which the others are
+ * compared), `cpu` (oneDNN and kernels of our own), and `cuda` (cuDNN and cuBLAS, a plug-in that is opened at
+ * run time).
  *
  * Each backend chooses its own layouts. The engine asks how many bytes a tensor or parameter takes, and all
  * data go in and out by the upload and download functions, which use NHWC and Keras' layouts of weights in
@@ -27,7 +27,7 @@
 #include "base/error.h"
 
 #define BACKEND_ABI 8     /* raised when the table changes: a plug-in of another number is refused */
-#define BACKEND_ALIGN 256 /* every slot's offset in its buffer is a multiple of this many bytes */
+#define BACKEND_ALIGN 256 /* the offset of every slot in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
 /* The precision of multiplications. Values and parameters stay float32 unless it is bf16. */
@@ -49,8 +49,8 @@ struct backend_options {
     /* cuda: plan for this card (the JSON text of its properties, cuda_cards.h) instead of opening one:
      * operations can be created and queried, but not run. NULL: open a card */
     const char *described;
-    /* cuda, filled by backend_open: what described says; several GPUs that work as one, from
-     * WINNOW_CUDA_DEVICES ("0,1,2") */
+    /* cuda, set by backend_open: the properties in described, and the GPUs in WINNOW_CUDA_DEVICES
+     * ("0,1,2"), which share each batch */
     struct card_numbers card;
     int devices[BACKEND_MAX_DEVICES], n_devices;
 };
@@ -77,8 +77,8 @@ struct slot {
 struct tensor_shape {
     int n, h, w, c;
     int parent_c, first_c;
-    /* Above 0: the tensor has a byte for each value, value = (byte - zero) * scale (backends with has_int8).
-     * Slices and their parent have the same scale and zero. */
+    /* Above 0: the tensor is quantised and has one byte for each value: value = (byte - zero) * scale.
+     * Only for backends with has_int8. A slice has the scale and zero of its parent. */
     float scale;
     int zero;
 };
@@ -114,23 +114,24 @@ enum op_kind {
      * weights[c] + bias[c]), constants. */
     OP_AFFINE,
     OP_ACTIVATION, /* y = act(x) */
-    /* y = curve(x): activations whose slope cannot be computed from their value. They are never fused. */
+    /* y = curve(x): activations whose derivative cannot be computed from their value. They are never
+     * fused. */
     OP_CURVE,
     OP_MAX_POOL,
     OP_AVERAGE_POOL,        /* padding counts neither as a value nor in the divisor */
     OP_GLOBAL_AVERAGE_POOL, /* y is a vector */
-    /* x[i] becomes channels first_c[i].. of y (only inputs that could not be written in place). With bytes on
-     * one side or both, values are brought to the scale of y: so it also converts. */
+    /* x[i] becomes the channels from first_c[i] on of y (only for inputs that could not be written in
+     * place). If x or y is quantised, values are converted to the scale of y. */
     OP_CONCAT,
     OP_ADD, /* y = act(sum of x[i]) */
     OP_ZERO_PAD,
     OP_RESIZE,   /* bilinear, or the nearest pixel */
     OP_CHANNELS, /* some of the channels, in an order: channels_of says which */
-    OP_RESHAPE,  /* the same values in NHWC order under another shape (only where reshape_is_free is false) */
-    OP_MULTIPLY, /* y = x * mask, vectors: dropout, the mask being 0 or 1/(1-rate) */
+    OP_RESHAPE,  /* the same values in NHWC order with another shape (only when reshape_is_free is false) */
+    OP_MULTIPLY, /* y = x * mask for vectors: dropout, where the mask is 0 or 1/(1-rate) */
     /* y = x[0] * x[1]. x[1] has the same size, or is a vector that is used for all pixels of its picture. */
     OP_PRODUCT,
-    OP_SCALE,   /* y = x * w[c] + bias[c], which learn; scale_c and bias_c values of them */
+    OP_SCALE,   /* y = x * w[c] + bias[c] with trainable w and bias, which have scale_c and bias_c values */
     OP_SOFTMAX, /* over channels; forward only (the engine makes the loss gradient on the host) */
     OP_KINDS
 };
@@ -155,10 +156,10 @@ enum op_curve { /* OP_CURVE; curves.h has the formulas */
                 CURVE_CLIP
 };
 
-/* What never changes in an operation. Strides, dilations (1 = dense) and pads are in pixels. */
+/* The constant properties of an operation. Strides, dilations (1 = dense) and pads are in pixels. */
 struct op_desc {
     enum op_kind kind;
-    const char *name; /* the layer's, for error messages; borrowed until op_create returns */
+    const char *name; /* name of the layer, for error messages; borrowed until op_create returns */
     int n_x;
     struct tensor_shape x[OP_MAX_INPUTS], y;
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
@@ -170,29 +171,29 @@ struct op_desc {
     bool from_corner;     /* RESIZE, nearest: pixel i is that at i, not at i + 0.5, times in / out */
     int pick_first, pick_step, pick_groups, pick_span; /* CHANNELS: op_channel */
     enum op_curve curve;                               /* CURVE */
-    float curve_at[3];                                 /* CURVE: curves.h says what of */
+    float curve_at[3];                                 /* CURVE: the parameters; see curves.h */
     /* CONV: output channels k*(y.c/groups).. read the k-th part of x's channels only; 0 means 1 */
     int groups;
     int scale_c, bias_c; /* SCALE: 0 = absent, 1 = the same for all channels, else y.c */
     bool has_bias;       /* CONV, DEPTHWISE, DENSE */
-    /* CONV, DEPTHWISE, whose x has a scale: the constant weights are whole numbers from -64 to 64, and
-     * op_load's bias is y.c factors of the weights, then y.c biases. y has a scale or is float. */
+    /* CONV, DEPTHWISE with quantised x: the constant weights are integers from -64 to 64. The bias of
+     * op_load then has y.c scales of the weights, followed by y.c biases. y is quantised or float. */
     bool whole_weights;
     bool has_gamma, has_beta; /* BATCH_NORM */
     double epsilon;           /* BATCH_NORM */
-    /* CONCAT. Channels of y that no x[i] covers stay as they are, since other operations write them. */
+    /* CONCAT. Channels of y that no x[i] covers are not changed, because other operations write them. */
     int first_c[OP_MAX_INPUTS];
     /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
     bool constant_weights;
-    bool training;           /* backward will follow forward */
-    bool needs_dx, needs_dw; /* what backward has to make: the gradient of x, of the parameters */
+    bool training;           /* backward will be called after forward */
+    bool needs_dx, needs_dw; /* which gradients backward must compute: of x, and of the parameters */
     bool adds_dx;            /* CONV, DEPTHWISE: backward adds to dx[0] (op_io.accumulate[0] is then set) */
 };
 
 /*
- * For a batch norm over a batch of which this device has only a part: sum() adds up n doubles over all parts
- * (which have the same size), in place. It returns no error: the engine remembers one, and checks for it
- * after the operation, whose result is then invalid.
+ * For a batch norm over a batch of which this device has only a part. sum() sums n doubles in place over all
+ * parts, which have the same size. It returns no error: the engine stores the error, checks for it after the
+ * operation, and discards the result.
  */
 struct op_exchange {
     int n_parts;
@@ -202,8 +203,8 @@ struct op_exchange {
 /*
  * The slots of one run. Forward reads x, w, bias, gamma, beta and mask, and overwrites y, saved and (batch
  * norm) mean and variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved and mask as
- * forward left them, and makes dx and the gradients of the parameters. - Backward may overwrite dy, which
- * nothing reads afterwards. dx never overlaps it. - dx[i] is overwritten, or added to when accumulate is
+ * forward left them, and makes dx and the gradients of the parameters. - Backward may overwrite dy, because
+ * nothing reads it afterwards. dx never overlaps it. - dx[i] is overwritten, or added to when accumulate is
  * set. It is absent when it is not needed. - dw, dbias (dgamma, dbeta) are overwritten. They have the layout
  * of the parameter (param_bytes), with zero
  *    padding.
@@ -211,15 +212,15 @@ struct op_exchange {
 struct op_io {
     struct slot x[OP_MAX_INPUTS], y;
     struct slot w, bias;     /* CONV DEPTHWISE DENSE with constant_weights = false; SCALE */
-    struct slot gamma, beta; /* BATCH_NORM, absent where the layer has none */
+    struct slot gamma, beta; /* BATCH_NORM; absent if the layer has none */
     /* BATCH_NORM: moving statistics, updated by forward: m = momentum*m + (1-momentum)*batch; the batch's
      * variance enters with n/(n-1), as TensorFlow's fused kernel and cuDNN do */
     struct slot mean, variance;
-    double momentum; /* of this run (1 = leave the moving statistics alone, 0 = replace them) */
+    double momentum; /* momentum of this run (1 = do not change the moving statistics, 0 = replace them) */
     /* BATCH_NORM forward with the moving statistics instead (validation); no backward follows */
     bool use_moving;
-    /* BATCH_NORM, where exchanges_statistics: the batch is that of all parts; dgamma and dbeta stay those of
-     * this part. NULL: this device has the whole batch */
+    /* BATCH_NORM, if exchanges_statistics: the statistics are those of all parts of the batch; dgamma and
+     * dbeta are those of this part. NULL: this device has the whole batch */
     struct op_exchange *exchange;
     /* op_saved_bytes: what forward keeps for backward (batch mean and scale, pool indices) */
     struct slot saved;
@@ -256,7 +257,7 @@ static inline float adam_rate(const struct adam_step *s)
     return (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
 }
 
-/* One plan that the library of the device made for an operation, for people and tests. */
+/* Describes one plan that the library of the device made for an operation, for display and tests. */
 struct op_plan {
     char what[200]; /* "forward+bias+relu 32x35x35x64 35x35x96/288 k3x3 ... g1 bf16" */
     int64_t engine; /* the library's number for the kernel */
@@ -264,7 +265,7 @@ struct op_plan {
     bool tensor_core, repeatable;
 };
 
-/* For results of a step that the host does not wait for: the Euclidean norm of n values. */
+/* A Euclidean norm of n values that the device computes, for steps that the host does not wait for. */
 struct step_norm {
     struct slot x;
     size_t n;
@@ -281,8 +282,8 @@ struct backend_table {
     int (*open)(struct backend **out, const struct backend_options *options, struct error *err);
     void (*close)(struct backend *b);
     const char *(*describe)(const struct backend *b); /* "oneDNN 2.6.3, 2 threads, avx512_core"; owned by b */
-    size_t (*memory_available)(const struct backend *b); /* bytes a plan may hope for; 0 = unknown */
-    /* The device's properties as backend_options.described takes them. NULL: there is no such thing. */
+    size_t (*memory_available)(const struct backend *b); /* bytes that a plan may use; 0 = unknown */
+    /* Writes the properties of the device, in the form of backend_options.described. NULL: not supported. */
     int (*card)(struct backend *b, char *json, size_t bytes, struct error *err);
 
     /* zero-filled */
@@ -321,17 +322,19 @@ struct backend_table {
     int (*op_create)(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
     void (*op_destroy)(struct backend *b, struct backend_op *op);
     unsigned (*op_backward_reads)(
-        const struct backend_op *op); /* BACKWARD_READS_X | BACKWARD_READS_Y: what must stay until then */
+        /* BACKWARD_READS_X | BACKWARD_READS_Y: the values that must be kept until backward */
+        const struct backend_op *op);
     size_t (*op_saved_bytes)(const struct backend_op *op);
     size_t (*op_constant_bytes)(const struct backend_op *op); /* what op_load will allocate */
     size_t (*op_workspace_bytes)(
-        const struct backend_op *op); /* forward's and backward's larger one; shared by all ops */
+        /* the larger of the workspaces of forward and backward; shared by all operations */
+        const struct backend_op *op);
     /* Packs constant weights (Keras layout; bias NULL where has_bias is false; AFFINE: scale and shift). May
      * be called again. */
     int (*op_load)(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                    struct error *err);
-    /* The i-th plan of an operation; false after the last. NULL: the library
-     * of the device does not choose. */
+    /* Returns the i-th plan of an operation; false after the last. NULL: the library of the device does
+     * not choose plans. */
     bool (*op_plan)(const struct backend_op *op, int i, struct op_plan *out);
     /* workspace: at least the largest op_workspace_bytes of the ops that use it */
     int (*op_forward)(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
@@ -353,34 +356,37 @@ struct backend_table {
     int (*adam)(struct backend *b, struct slot p, struct slot g, struct slot m, struct slot v, size_t n,
                 const struct adam_step *s, struct error *err);
 
-    /* --- a training step that the host does not wait for; NULL: the engine works out the loss itself --- */
-    /* Sends what differs from step to step: n x c factors and n x c offsets for loss_gradient, of which the
-     * offsets go to dz, and the rate that sgd and adam will use (step_rate). values may change afterwards. */
+    /* --- a training step that the host does not wait for; NULL: the engine computes the loss on the host
+     * --- */
+    /* Sends the values that differ from step to step: n x c factors and n x c offsets for loss_gradient
+     * (the offsets are stored in dz), and the rate for sgd and adam (step_rate). values may be changed
+     * afterwards. */
     int (*step_values)(struct backend *b, struct slot dz, const struct tensor_shape *s, const float *values,
                        float rate, struct error *err);
     /*
-     * Calls body, or queues again what an earlier call of it queued. With equal keys (n_key numbers) body
-     * must queue the same work, and no upload: what changes was sent before (step_values, tensor_upload).
-     * Where a recording fails, body is called as if there were none, and describe says why.
+     * Calls body, or queues again the work that an earlier call of body queued. When the keys (n_key numbers)
+     * are equal, body must queue the same work and no upload; send the values that change before, with
+     * step_values and tensor_upload. If recording fails, body is called in every step, and describe says why.
      */
     int (*run_step)(struct backend *b, const double *key, size_t n_key,
                     int (*body)(void *context, struct error *err), void *context, struct error *err);
     /* dz = factor * softmax(z) + offset of n vectors */
     int (*loss_gradient)(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
                          struct error *err);
-    /* The norms, as they are now, kept on the device. clip > 0: norms[0].x is scaled down to that norm. */
+    /* Computes the norms and keeps them on the device. clip > 0: norms[0].x is scaled down to that norm if
+     * it is larger. */
     int (*keep_norms)(struct backend *b, const struct step_norm *norms, int n_norms, float clip,
                       struct error *err);
-    /* Queues the way of z, as it is now, and of the kept norms to the host: of two steps at a time. */
+    /* Queues the copy of z and of the kept norms to the host. At most two steps may be in progress. */
     int (*queue_results)(struct backend *b, struct slot z, const struct tensor_shape *s, int n_norms,
                          struct error *err);
-    /* Waits for the oldest of them; z [n x c]. */
+    /* Waits for the oldest of these copies; z [n x c]. */
     int (*take_results)(struct backend *b, float *z, float *norms, struct error *err);
 
-    /* NULL: buffers are not host memory; else where a slot's bytes lie */
+    /* the address of a slot in host memory; NULL: buffers are not host memory */
     float *(*host_memory)(struct slot s);
-    /* op_backward's dw of CONV and DEPTHWISE must be zero before: it may be gathered elsewhere, and added to
-     * the arena when somebody looks at it */
+    /* dw of CONV and DEPTHWISE must be zero before op_backward. The device may collect the gradient
+     * elsewhere, and add it to the arena only when it is read */
     bool gradients_from_zero;
     /* Batch norms that are side by side in a concatenation run as one: fewer and
      * larger operations without copies. */
@@ -391,7 +397,7 @@ struct backend_table {
     bool exchanges_statistics; /* op_io.exchange works */
     /* The frozen part runs over the whole batch at once, not in pieces that fit into a processor's cache. */
     bool whole_batches;
-    bool has_int8; /* tensors with a scale, and what plan_int8.c makes of a network with them */
+    bool has_int8; /* quantised tensors are supported, and the operations that plan_int8.c makes for them */
 };
 
 /* --- finding a backend (backend.c) --- */

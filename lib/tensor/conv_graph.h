@@ -1,5 +1,5 @@
 /*
- * conv_graph.h: a convolution as cuDNN's graphs have it, and a choice among the engines for it, as plain data
+ * conv_graph.h: a convolution in the form of cuDNN's graphs, and a choice of an engine for it, as plain data
  * and as text. Nothing here needs cuDNN.
  */
 #ifndef WINNOW_TENSOR_CONV_GRAPH_H
@@ -21,8 +21,8 @@ enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
 /* Names of the tensors of a graph in a run: x and dx are GRAPH_X, and so on. */
 enum graph_tensor { GRAPH_X, GRAPH_W, GRAPH_Y, GRAPH_BIAS, GRAPH_ADD };
 
-/* Plain data: two graphs are the same when their bytes are, so start from zeros. Sizes are in pixels, maps
- * are NHWC, and kernels are [k][kernel_h][kernel_w][c / groups]. */
+/* Graphs are compared by their bytes, so set all bytes to zero first. Sizes are in pixels, maps are NHWC,
+ * and kernels are [k][kernel_h][kernel_w][c / groups]. */
 struct conv_graph {
     enum conv_pass pass;
     int type; /* cudnnDataType_t, of all tensors in memory; sums are float */
@@ -30,12 +30,12 @@ struct conv_graph {
     int y_pixel; /* values from one pixel of y to the next: k, or more where y is a slice of a wider map */
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int pad_top, pad_bottom, pad_left, pad_right;
-    /* PASS_FORWARD: y = relu(conv(x, w) + add + bias), each part where it is set. bias is [k], of type */
+    /* PASS_FORWARD: y = relu(conv(x, w) + add + bias), where each part is optional. bias is [k], of type */
     int bias, add, relu;
     int accumulate; /* PASS_DATA: dx += instead of dx = */
 };
 
-/* Which of cuDNN's engines, and its settings: enough to make the same plan again. */
+/* One of cuDNN's engines and its settings, from which the same plan can be made again. */
 struct graph_choice {
     int64_t engine;
     int n_knobs;
@@ -47,8 +47,8 @@ static inline int conv_graph_groups(const struct op_desc *d)
     return d->kind == OP_DEPTHWISE ? d->x[0].c : conv_groups(d);
 }
 
-/* The forward pass of a convolution over n pictures, whose y is dense or lies as the operation says. What is
- * fused and added to is left open. */
+/* Returns the forward pass of a convolution over n pictures, with a dense y or with the y of the
+ * operation. The caller sets what is fused or added. */
 static inline struct conv_graph conv_graph_of(const struct op_desc *d, int type, int n, bool dense_y)
 {
     return (struct conv_graph){.pass = PASS_FORWARD,
@@ -94,7 +94,7 @@ static inline void graph_choice_write(const struct graph_choice *c, char *out, s
                          (long long)c->value[i]);
 }
 
-/* A whole number and the character after it. */
+/* Reads a whole number and the character after it. */
 static inline bool graph_choice_number(const char **s, char after, int64_t *out)
 {
     size_t n = strspn(*s, "0123456789");

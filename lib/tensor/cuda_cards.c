@@ -1,8 +1,8 @@
 /*
  * cuda_cards.c: describes cards, in the form in which cuDNN reads it, so that plans can be made without
  * having the card. The numbers come from data sheets and tables of compute capabilities, and were not read
- * from cards. Which plans cuDNN offers depends almost only on the compute capability; memory and SMs matter
- * for what fits.
+ * from cards. The plans that cuDNN offers depend almost only on the compute capability. The memory and the
+ * number of SMs determine which plans fit.
  */
 #include <stdio.h>
 #include <string.h>

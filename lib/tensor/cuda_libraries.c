@@ -29,7 +29,8 @@ const struct cuda_library *cuda_libraries(size_t *n)
 
 /* --- the folders --- */
 
-/* Places are listed when they are needed: the later ones cost a process, and usually the first is enough. */
+/* Places are searched one after another: finding the later ones needs a child process, and usually the
+ * first is enough. */
 enum { SYSTEM, ENVIRONMENT, PYTHON, CHECKOUT, N_PLACES };
 
 struct folders {
@@ -45,7 +46,8 @@ static void add(glob_t *list, const char *root, const char *below)
         glob(pattern, list->gl_pathc ? GLOB_APPEND : 0, NULL, list);
 }
 
-/* Adds the folders of python3's modules. It is asked for them, since its name may be a script (pyenv). */
+/* Adds the module folders of python3. It runs python3 to get them, because python3 may be a wrapper script
+ * (pyenv). */
 static void add_python(glob_t *list)
 {
     char line[PATH_MAX];
@@ -157,8 +159,8 @@ static int cudnn_major(void *handle)
     return version ? (int)(version() / 1000) : 0;
 }
 
-/* The same for the file at path. All files have the same name, and the parts of one that was asked stay in
- * the process, where they would be used for the next one. Therefore a child process asks. */
+/* The same for the file at path. Loading a cuDNN leaves its parts in the process, and the next cuDNN,
+ * whose parts have the same names, would use them. Therefore a child process loads it. */
 static int cudnn_major_of(const char *path)
 {
     int status;
@@ -171,8 +173,8 @@ static int cudnn_major_of(const char *path)
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 }
 
-/* 1: folder has the library, and it is open. 0: folder has none, or one for another
- * CUDA (noted in other). -1: error. */
+/* 1: the library was found in folder and is open. 0: folder does not have it, or has one for another CUDA
+ * (recorded in other). -1: error. */
 static int try_folder(const char *folder, int which, int major, struct cuda_library *l, void **handle,
                       struct error *other, struct error *err)
 {

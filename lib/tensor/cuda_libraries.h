@@ -19,19 +19,19 @@ struct cuda_library {
 };
 
 /*
- * Opens what plugin (a path) is linked to: libcudart, libcublas, libcudnn, and libnccl where there is one.
- * Each is looked for in the system (the loader's folders, CUDA_HOME, CUDA_PATH, the toolkit's usual prefix),
- * then in the `nvidia` folders of a Python environment (VIRTUAL_ENV, CONDA_PREFIX, python3 on PATH), then in
- * the build/cuda of the checkout that plugin is in. -1 with EX_NODEVICE names the library, or the part of
- * it, that is missing, or says that there is no driver (asked only where the loader does not know all
- * libraries, before folders are searched). A file that is linked to none of them is left to the loader: 0.
- * They stay open for the process' life.
+ * Opens the libraries that plugin (a path) is linked to: libcudart, libcublas, libcudnn, and libnccl if there
+ * is one. Each is searched in the system (the loader's folders, CUDA_HOME, CUDA_PATH, the usual prefix of the
+ * toolkit), then in the `nvidia` folders of a Python environment (VIRTUAL_ENV, CONDA_PREFIX, python3 on
+ * PATH), then in build/cuda of the checkout that contains plugin. -1 with EX_NODEVICE names the library, or
+ * the part of it, that is missing, or says that there is no driver (asked only where the loader does not know
+ * all libraries, before folders are searched). A file that is linked to none of them is left to the loader:
+ * 0. They stay open for the process' life.
  */
 int cuda_libraries_open(const char *plugin, struct error *err);
 /* The same on a machine without a driver, too. */
 int cuda_libraries_open_always(const char *plugin, struct error *err);
 
-/* What the last call of these functions looked for, *n libraries. */
+/* The *n libraries that the last call of these functions searched. */
 const struct cuda_library *cuda_libraries(size_t *n);
 
 #endif

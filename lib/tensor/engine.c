@@ -309,7 +309,8 @@ out:
     return rc;
 }
 
-/* The last node that loads the weights of each layer; NO where they are needed later. NULL: no memory. */
+/* Returns, for each layer, the last node that loads its weights, or NO if they are needed later. NULL: no
+ * memory. */
 static int *last_loads(const struct engine *e, struct error *err)
 {
     int *last = mem_alloc((size_t)(e->n_layers + 1) * sizeof *last, err);
@@ -378,8 +379,8 @@ void engine_node_io(const struct engine *e, const struct node *n, int chunk_inde
     if (n->mask != NO) io->mask = engine_slot(e, n->mask);
 }
 
-/* Copies in value `which` for `rows` rows of the batch from `first` on, of
- * which the caller filled `filled`. */
+/* Uploads value `which` for `rows` rows of the batch from `first` on, of which the caller supplied
+ * `filled`. */
 static int feed(struct engine *e, const struct engine_batch *in, int which, int first, int rows, int filled,
                 struct error *err)
 {
@@ -388,7 +389,7 @@ static int feed(struct engine *e, const struct engine_batch *in, int which, int 
     struct tensor_shape shape = engine_shape(e, value, rows);
     struct slot to = engine_slot(e, e->plan.values[value].storage);
     size_t row = shape_row_values(&shape);
-    if (s->begin == NO) return 0;             /* named as an input, read by nothing */
+    if (s->begin == NO) return 0;             /* named as an input, but not read */
     if (!in->pixels && !in->values) return 0; /* keeps_input */
     if (in->pixels)
         return e->table->tensor_upload_u8(e->backend, to, &shape, in->pixels + (size_t)first * row, filled,

@@ -5,11 +5,12 @@
  * Opening an engine plans everything: which layers are needed between the chosen inputs and outputs, which
  * batch norms are folded into frozen convolutions, which activations are fused, which concatenations are
  * written in place, where each value is in one arena whose memory is reused, and gradients only where an
- * unlocked layer needs them. After that no memory is allocated, and nothing is decided again. In a training
+ * unlocked layer needs them. After that, no memory is allocated and no decision is made. In a training
  * engine, everything before the first unlocked layer runs as an inference plan.
  *
- * Same net, options, seed and inputs give the same bits for a given device, number of threads and machine.
- * One thread at a time may use an engine. Several engines can be open at once; they share no memory.
+ * The same net, options, seed and inputs give the same bits on the same device and machine with the same
+ * number of threads. One thread at a time may use an engine. Several engines can be open at once; they share
+ * no memory.
  *
  *     struct engine_options o = ENGINE_DEFAULTS;
  *     o.device = "cpu"; o.batch = 32; o.mode = ENGINE_TRAIN;
@@ -40,10 +41,10 @@ enum engine_optimizer { ENGINE_SGD, ENGINE_ADAM };
 
 struct engine_options {
     const char *device; /* "auto", "cpu", "ref", "cuda" */
-    unsigned threads;   /* 0 = all the process may use */
+    unsigned threads;   /* 0 = all processors that the process may use */
     int device_index;
     enum backend_precision precision;
-    int batch; /* pictures a run, at most */
+    int batch; /* largest number of pictures in a run */
     enum engine_mode mode;
     enum engine_optimizer optimizer; /* which state to allocate (ENGINE_TRAIN) */
     bool ema;                        /* keep an exponential moving average of the unlocked weights */
@@ -64,17 +65,17 @@ struct engine_options {
      */
     struct dist *dist;
     bool sync_statistics;
-    /* Compute in 8 bits what this says (ENGINE_INFERENCE; borrowed during open). NULL: everything in floats.
-     * EX_NODEVICE when the device cannot. */
+    /* The layers to compute with 8-bit integers (ENGINE_INFERENCE; borrowed during open). NULL: everything
+     * is computed in floats. EX_NODEVICE: the device does not support it. */
     const struct net_int8 *int8;
-    /* The net itself, where nobody needs its weights after open (ENGINE_INFERENCE): the memory of a layer's
-     * weights is given back as soon as they are packed, so that two copies never lie side by side. Whatever
-     * open returns, net_drop_weights has to follow. NULL: the net is only read. */
+    /* The net itself, if the caller does not need its weights after open (ENGINE_INFERENCE). The weights
+     * of each layer are then freed as soon as they are packed, so that there are never two copies of all
+     * weights. Call net_drop_weights afterwards, whatever open returns. NULL: the net is only read. */
     struct net *spent;
-    /* Refuse a plan that needs more (EX_OSERR, which names the largest batch that
-     * fits). 0: what the machine has. */
+    /* Refuse a plan that needs more memory (EX_OSERR; the message names the largest batch that fits). 0:
+     * the memory of the machine. */
     size_t memory_limit_bytes;
-    /* What is fed stays on the device: a batch with neither pixels nor values runs on the last one again.
+    /* Keep the input on the device: a batch with neither pixels nor values uses the previous input again.
      * For measurements; only on devices that run whole batches at once. */
     bool keeps_input;
 };
@@ -92,10 +93,10 @@ struct engine_options {
 int engine_boundary(const struct net *net, int **layers, int *n_layers, struct error *err);
 
 /*
- * What could run in bytes, of a network as an inference engine plans it. group[layer], by the net's layers:
- * -1 stays float; layers of one number must have the same scale and zero (what a concatenation puts side by
- * side, a pool and its input). kernel[layer]: a convolution that can have whole weights. The caller has
- * room for n_layers of each. EX_DATAERR: what cannot be planned.
+ * Finds the layers of a network that an inference engine can compute with 8-bit integers. group[layer] is -1
+ * for a layer that stays float; layers with the same number must have the same scale and zero (such as the
+ * inputs of a concatenation, or a pool and its input). kernel[layer]: the layer is a convolution whose
+ * weights can be integers. Both arrays have n_layers elements. EX_DATAERR: the network cannot be planned.
  */
 int engine_int8_sites(const struct net *net, int *group, bool *kernel, struct error *err);
 
@@ -108,7 +109,7 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
                 struct error *err);
 void engine_close(struct engine *e); /* NULL is fine */
 
-/* The bytes engine_open would allocate (arenas, weights, workspace), from the plan alone. */
+/* Computes from the plan how many bytes engine_open would allocate (arenas, weights, workspace). */
 int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes,
                        struct error *err);
 size_t engine_memory_bytes(const struct engine *e);
@@ -125,7 +126,8 @@ struct engine_batch {
     /* where this rank's begin among them; 0: n, and 0. n = 0 is then allowed while n_whole > 0 */
     int first_row;
     const float *const
-        /* one array per input (options.inputs order, or the picture already scaled), n x its size, NHWC */
+        /* one array for each input (in the order of options.inputs, or the picture already scaled): n x
+         * its size, NHWC */
         *values;
 };
 
@@ -168,8 +170,8 @@ struct engine_result {
     double l2_loss;       /* sum over unlocked layers of l2 * sum w^2 */
     double gradient_norm; /* global, before clipping */
     int n_correct;        /* rows whose largest target is the largest probability */
-    /* false: loss or gradient norm is NaN or infinite; the weights were then left as they were, or, where
-     * engine_steps_ahead, spoiled by a step that began before anybody knew */
+    /* false: the loss or the gradient norm is NaN or infinite. The weights were not changed, or, if
+     * engine_steps_ahead is not 0, a later step that had already begun has spoiled them */
     bool finite;
 };
 
@@ -182,10 +184,10 @@ int engine_train_step(struct engine *e, const struct engine_batch *in, const str
                       const struct engine_step *step, struct engine_result *result, struct error *err);
 
 /*
- * The same without waiting: begin queues the step, end gives the result of the oldest one that was begun and
- * not ended. Between them engine_steps_ahead() further steps may begin (with 0, as with ranks, begin does all
- * the work), so that the device has work while the host looks at results. Everything that begin was given may
- * change after it. engine_probabilities is of the step that ended last.
+ * The same without waiting. begin queues a step, and end returns the result of the oldest step that has not
+ * ended. Up to engine_steps_ahead() further steps may begin before end is called, so that the device has work
+ * while the host handles results. (It is 0 with ranks, where begin does all the work.) The arguments of begin
+ * may be changed after it returns. engine_probabilities returns those of the step that ended last.
  */
 int engine_train_begin(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                        const struct engine_step *step, struct error *err);
@@ -209,14 +211,15 @@ int engine_probabilities(struct engine *e, float *out, struct error *err);
  */
 int engine_refresh_begin(struct engine *e, struct error *err);
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err);
-bool engine_has_batch_norm(const struct engine *e); /* any unlocked one: is a refresh worth it? */
+/* whether there is an unlocked batch norm, for which a refresh is useful */
+bool engine_has_batch_norm(const struct engine *e);
 
 /* --- state --- */
 
 /*
- * The state as flat float32 for checkpoints, in the order of the net and in Keras' layouts, and therefore
- * the same for every device. All of it, with the step number and the seed that the caller keeps, continues a
- * run bit for bit on the same device, number of threads and machine.
+ * The state as flat float32 for checkpoints, in the order of the net and in Keras' layouts, and therefore the
+ * same for every device. With this state, and the step number and seed of the caller, a run continues with
+ * the same bits on the same device and machine with the same number of threads.
  */
 enum engine_state {
     ENGINE_WEIGHTS,     /* unlocked kernels, biases, gammas, betas */
@@ -224,26 +227,26 @@ enum engine_state {
     ENGINE_OPTIMIZER_1, /* SGD velocity, Adam m; size of ENGINE_WEIGHTS */
     ENGINE_OPTIMIZER_2, /* Adam v; size 0 with SGD */
     ENGINE_EMA,         /* size 0 without options.ema; starts as the weights */
-    ENGINE_GRADIENTS,   /* of the last engine_gradients; for tests */
+    ENGINE_GRADIENTS,   /* gradients of the last engine_gradients; for tests */
     ENGINE_STATES
 };
 size_t engine_state_size(const struct engine *e, enum engine_state which); /* floats */
 int engine_state_get(struct engine *e, enum engine_state which, float *out, struct error *err);
 int engine_state_set(struct engine *e, enum engine_state which, const float *values, struct error *err);
-/* The place of the i-th weight in that order; false after the last. *layer and *weight
- * index net->layers[].weights[]. */
+/* Returns the position of the i-th weight in that order; false after the last. *layer and *weight index
+ * net->layers[].weights[]. */
 bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight,
                         size_t *offset, size_t *n);
 
 /*
- * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and the moving statistics into
- * a net with the same topology (the one that was opened, or a copy), to save it as a model. Its frozen
- * weights stay.
+ * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and the moving statistics into a
+ * net with the same topology (the one that was opened, or a copy), to save it as a model. Frozen weights of
+ * the net are not changed.
  */
 int engine_read_net(struct engine *e, enum engine_state which, struct net *net, struct error *err);
 
-/* Loads all weights, also frozen ones, from a net with the same topology.
- * The state of the optimiser stays. */
+/* Loads all weights, including frozen ones, from a net with the same topology. The state of the optimiser
+ * is not changed. */
 int engine_write_net(struct engine *e, const struct net *net, struct error *err);
 
 #endif

@@ -30,7 +30,7 @@ struct value { /* a layer's output as some operation sees it */
     struct tensor_shape shape; /* n = 0; parent_c and first_c say which slice of the storage */
     int producer;              /* node, or NO when fed by the caller */
     bool needs_gradient;
-    int segment; /* of its producer; of its readers when fed */
+    int segment; /* segment of its producer, or of its readers when it is fed */
 };
 
 enum { P_KERNEL, P_BIAS, P_GAMMA, P_BETA, P_MEAN, P_VARIANCE, P_SLOTS };
@@ -39,7 +39,7 @@ struct node {
     struct op_desc d;
     int x[OP_MAX_INPUTS], y; /* values */
     int segment;
-    bool backward;      /* between the loss and something that learns */
+    bool backward;      /* between the loss and a layer that learns */
     int weight_layer;   /* net layer of kernel and bias, or NO */
     int norm_layer;     /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
     int param[P_SLOTS]; /* index in plan.params (of the first, where joined), NO where constant or absent */
@@ -78,8 +78,8 @@ struct plan {
     bool has_batch_norm, has_l2, keeps_input;
 };
 
-/* A dropout that does something in training: after vectors. Those within a base drop whole maps or blocks,
- * which is left out here. */
+/* Whether this dropout has an effect in training, which is so after vectors. Dropouts within a base drop
+ * whole maps or blocks; they are not applied. */
 static inline bool plan_drops(const struct net_layer *l)
 {
     const struct net_shape *s = &l->output;
@@ -87,14 +87,14 @@ static inline bool plan_drops(const struct net_layer *l)
            (s->rank == 1 || (s->rank == 3 && s->dim[0] == 1 && s->dim[1] == 1));
 }
 
-/* plan_graph.c: values and nodes from the net; nothing of the backend but
- * writes_slice and reshape_is_free. */
+/* plan_graph.c: makes values and nodes from the net. Of the backend it uses only writes_slice and
+ * reshape_is_free. */
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
                const struct backend_table *t, const struct backend *b, struct error *err);
 /*
- * plan_join.c: looks at the values x[*n] that a concatenation puts side by side. Neighbours that batch norms
- * made are replaced by one value, which one norm makes from all their channels. alone[layer]: only one layer
- * reads it. movable[i]: only the concatenation reads x[i].
+ * plan_join.c: joins batch norms before a concatenation. Neighbours among its inputs x[*n] that come from
+ * batch norms are replaced by one value, which one norm computes for all their channels. alone[layer]: only
+ * one layer reads it. movable[i]: only the concatenation reads x[i].
  */
 int plan_join_norms(struct plan *p, const struct backend_table *t, const struct backend *b, const bool *alone,
                     int *x, bool *movable, int *n, struct error *err);
@@ -127,10 +127,10 @@ int plan_too_large(const struct net *net, const struct engine_options *o, const 
 struct exchange { /* what op_io.exchange points to */
     struct op_exchange x;
     struct dist *dist;
-    struct error err; /* of the first sum that failed; the engine looks after each operation */
+    struct error err; /* error of the first sum that failed; the engine checks it after each operation */
 };
 
-/* A step that was begun. queued: its results are on their way; else result is there. */
+/* A step that has begun. queued: its results are still being copied; otherwise they are in result. */
 struct begun_step {
     bool queued;
     int n, n_whole;
@@ -157,9 +157,9 @@ struct engine {
     float *flat;
     struct exchange exchange;
     int rows;                 /* of the last run */
-    bool probabilities_ready; /* host copy is that of the last run */
+    bool probabilities_ready; /* the host copy is up to date */
     uint64_t refresh_runs;
-    int n_layers; /* of the net, to refuse another */
+    int n_layers; /* of the net, to refuse a different one */
 };
 
 /* engine.c, for the training half */
@@ -168,7 +168,8 @@ struct tensor_shape engine_shape(const struct engine *e, int value, int rows);
 enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_REFRESH };
 int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                        const struct engine_step *step, struct error *err);
-/* Its two halves: what comes from the host (where the device has run_step, all of it), then the layers. */
+/* The two halves of a run: the input from the host (if the device has run_step, all of it), then the
+ * layers. */
 int engine_feed(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                 const struct engine_step *step, struct error *err);
 int engine_compute(struct engine *e, const struct engine_batch *in, enum run_kind kind,
@@ -177,8 +178,8 @@ void engine_node_io(const struct engine *e, const struct node *n, int chunk_inde
 /* engine_ranks.c: combines the gradients and statistics of all ranks. */
 bool engine_has_ranks(const struct engine *e);
 int engine_exchange_open(struct engine *e, struct error *err);
-/* Called after the backward pass of a node: begins to sum what no earlier node will write. *from: the sum
- * of the arena from here on has begun (at first its end). */
+/* Called after the backward pass of a node. Begins to sum the gradients that no earlier node will write.
+ * *from: the offset in the arena from which on the sum has begun (at first the end of the arena). */
 int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct error *err);
 int engine_finish_gradients(struct engine *e, size_t *from, struct error *err);
 int engine_mean_statistics(struct engine *e, struct error *err);

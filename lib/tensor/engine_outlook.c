@@ -1,4 +1,4 @@
-/* engine_outlook.c: what an engine would need, from its plan; see engine_outlook.h. */
+/* engine_outlook.c: predicts what an engine needs, from its plan; see engine_outlook.h. */
 #include "tensor/engine_outlook.h"
 
 #include <stdio.h>
@@ -36,9 +36,9 @@ static int batch_of(int i) { return i < 16 ? i + 1 : (i - 13) * 8; }
 static int index_of(int batch) { return batch <= 16 ? batch - 1 : batch / 8 + 13; }
 
 /*
- * A plan takes a second on a loaded machine, so that few are made. Memory grows nearly in proportion to the
- * batch: the line through the last two results says which batch to try next, and halving ends what the line
- * does not. A batch that cannot be planned does not fit.
+ * A plan may take a second, so few are made. Memory grows almost linearly with the batch: the line through
+ * the last two results gives the batch to try next, and bisection finishes the search when that does not
+ * converge. A batch that cannot be planned does not fit.
  */
 int plan_largest_batch(const struct net *net, const struct engine_options *options,
                        const struct backend_table *t, struct backend *b, int most, size_t limit,
@@ -101,8 +101,7 @@ int engine_largest_batch(const struct net *net, const struct engine_options *opt
     size_t limit, bytes;
     if (open_device(options, card, &t, &b, &limit, err)) return -1;
     *batch = plan_largest_batch(net, options, t, b, most, (size_t)(share * (double)limit), &bytes);
-    /* Not even one picture can be planned, perhaps for another reason than memory: planning it again
-     * says why. */
+    /* Not even one picture can be planned, perhaps not because of memory: plan it again to get the error. */
     int rc = *batch ? 0 : bytes_at(net, options, t, b, 1, &bytes, err);
     t->close(b);
     return rc;
@@ -184,7 +183,8 @@ static int add_all(struct sums *s, const struct plan *p, const struct engine_opt
     struct outlook_row *r = add_row(s, &all, o->optimizer == ENGINE_ADAM ? "adam" : "sgd", err);
     if (!r) return -1;
     r->bytes =
-        (double)p->weights_bytes * (o->optimizer == ENGINE_ADAM ? 7 : 5); /* g, and w and v both ways */
+        /* read g, and read and write w and v */
+        (double)p->weights_bytes * (o->optimizer == ENGINE_ADAM ? 7 : 5);
     return 0;
 }
 

@@ -3,18 +3,18 @@
  * runs. The statistics of their batch norms are exchanged (in the middle of the operation, with
  * sync_statistics) or averaged.
  *
- * The backward pass goes from the last layer to the first, and parameters are in the order of the net, so
- * that the gradient arena is finished from its end on. As soon as a few MiB from its end are final, their
- * sum is begun. When the memory of the device is not host memory, everything goes through one array on the
- * host at the end.
+ * The backward pass goes from the last layer to the first, and parameters are stored in the order of the net.
+ * The gradient arena therefore becomes final from its end to its beginning. As soon as a few MiB are final,
+ * their sum is begun. When the memory of the device is not host memory, everything goes through one array on
+ * the host at the end.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "tensor/engine_internal.h"
 
-/* Small enough that most sums are done when the backward pass is, and large enough that the time of each
- * depends on its bytes and not on its latency. */
+/* Small enough that most sums are complete when the backward pass ends, and large enough that the time of
+ * a sum depends on its bytes and not on latency. */
 #define BUCKET_BYTES ((size_t)4 << 20)
 
 bool engine_has_ranks(const struct engine *e) { return dist_size(e->options.dist) > 1; }
@@ -25,8 +25,8 @@ static void exchange_sum(struct op_exchange *x, double *values, size_t n)
     if (!all->err.code) dist_sum_f64(all->dist, values, n, &all->err);
 }
 
-/* From which byte of the arena on everything is final after the backward pass of node i: the
- * end of what earlier nodes write. */
+/* Computes for each node i from which byte on the arena is final after its backward pass: the end of the
+ * part that earlier nodes write. */
 static void find_final(struct engine *e)
 {
     const struct plan *p = &e->plan;

@@ -1,8 +1,8 @@
 /*
- * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are worked out on the host in
- * double from the logits (a few numbers a picture), so that every device agrees on them and a NaN is seen in
- * the step in which it appears. A device that would have to be waited for makes the gradient itself, and the
- * host works out the loss when the logits have come, one step later (engine_train_begin).
+ * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are computed on the host in
+ * double from the logits, so that all devices agree and a NaN is noticed in the step in which it appears. On
+ * a device for which the host would have to wait, the device computes the gradient, and the host computes the
+ * loss one step later, when the logits have arrived (engine_train_begin).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 static struct slot start_of(struct backend_buffer *b) { return (struct slot){b, 0}; }
 static size_t weights_of(const struct engine *e) { return e->plan.weights_bytes / sizeof(float); }
 
-/* From e->logits: the probabilities, this rank's share of the loss, how many are right, and the gradient
- * of the loss, weight/n_whole * (p - t). Rows that fill up the batch get 0. */
+/* Computes from e->logits the probabilities, this rank's share of the loss, the number of correct
+ * predictions, and the gradient of the loss, weight/n_whole * (p - t). Padding rows get 0. */
 static void softmax_loss(struct engine *e, const struct engine_target *target, int n, int n_whole,
                          struct engine_result *r)
 {
@@ -50,8 +50,8 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
     e->probabilities_ready = true;
 }
 
-/* n = 0: this rank has no row of the batch; it only takes part in the sums. on_device: the loss's gradient is
- * where it belongs. */
+/* n_rows = 0: this rank has no row of the batch, and only takes part in the sums. on_device: the device
+ * has already computed the gradient of the loss. */
 static int run_backward(struct engine *e, int n_rows, bool on_device, struct error *err)
 {
     const struct plan *p = &e->plan;
@@ -110,7 +110,8 @@ out:
 
 static bool has_l2(const struct param *q) { return !q->statistic && q->l2 > 0; }
 
-/* gradient += 2 * l2 * w, and where norms is NULL loss += l2 * sum w^2; else those whose norms are wanted. */
+/* gradient += 2 * l2 * w. If norms is NULL also loss += l2 * sum w^2; otherwise norms gets the weights
+ * whose norms are needed for that sum. */
 static int add_l2(struct engine *e, struct engine_result *r, struct step_norm *norms, struct error *err)
 {
     for (size_t i = 0; i < e->plan.n_params; i++) {
@@ -127,7 +128,7 @@ static int add_l2(struct engine *e, struct engine_result *r, struct step_norm *n
     return 0;
 }
 
-/* The loss, and how many are right, over all ranks. */
+/* Sums the loss and the number of correct predictions over all ranks. */
 static int sum_results(struct engine *e, struct engine_result *r, struct error *err)
 {
     double both[] = {r->data_loss, r->n_correct};
@@ -177,7 +178,7 @@ int engine_apply(struct engine *e, const struct engine_step *step, struct engine
     struct slot w = start_of(e->weights), g = start_of(e->gradients), s = start_of(e->state[0]);
     size_t n = weights_of(e);
     if (!result->finite) return 0;
-    /* what run_step recorded was scaled by keep_norms, and has no gradient_norm here */
+    /* a recorded step was already clipped by keep_norms, and has no gradient_norm here */
     if (step->clip_norm > 0 && result->gradient_norm > step->clip_norm &&
         t->scale(b, g, n, (float)(step->clip_norm / result->gradient_norm), err))
         return -1;
@@ -212,7 +213,8 @@ int engine_steps_ahead(const struct engine *e)
            1 + count_l2(e) <= STEP_MAX_NORMS;
 }
 
-/* What step_values wants: weight/n times the sum of a row's targets, minus weight/n times each target. */
+/* Computes the factors and offsets for step_values: weight/n times the sum of a row's targets, and minus
+ * weight/n times each target. */
 static void loss_factors(struct engine *e, const struct engine_target *target, int n, int n_whole)
 {
     size_t c = (size_t)e->plan.n_classes, all = (size_t)e->plan.batch * c;
@@ -235,7 +237,7 @@ struct queued_step { /* what the body of a step needs */
     const struct engine_step *step;
 };
 
-/* The same work for every batch: what differs is on the device before. */
+/* Queues the same work for every batch; values that differ were sent to the device before. */
 static int step_body(void *context, struct error *err)
 {
     struct queued_step *q = context;
@@ -265,7 +267,8 @@ static int queue_step(struct engine *e, const struct engine_batch *in, const str
     struct slot z = engine_slot(e, logits), dz = engine_slot(e, p->storages[logits].gradient);
     struct adam_step a = adam_of(step);
     struct queued_step q = {e, in, step};
-    /* What of the settings is part of the recorded work. The rate is not: it differs from step to step. */
+    /* The settings that are part of the recorded work. The rate is not among them, because it differs from
+     * step to step. */
     const double key[] = {step->momentum, step->nesterov,  step->beta1,    step->beta2,
                           step->epsilon,  step->clip_norm, step->ema_decay};
     s->queued = true;
@@ -294,7 +297,8 @@ int engine_train_begin(struct engine *e, const struct engine_batch *in, const st
         if (engine_gradients(e, in, target, step, &s->result, err) || engine_apply(e, step, &s->result, err))
             return -1;
     } else {
-        if (in->n > e->plan.batch) return engine_run_forward(e, in, RUN_TRAIN, step, err); /* says so */
+        /* this call sets the error */
+        if (in->n > e->plan.batch) return engine_run_forward(e, in, RUN_TRAIN, step, err);
         s->weighted = target->weights != NULL;
         memcpy(s->targets, target->targets, (size_t)s->n * (size_t)e->plan.n_classes * sizeof(float));
         if (s->weighted) memcpy(s->weights, target->weights, (size_t)s->n * sizeof(float));

@@ -1,6 +1,6 @@
 /*
- * op_host.h: what backends do on the host, whatever the device: the name of an operation for messages,
- * parameters in the order [cout][kh][kw][cin], which values backward reads.
+ * op_host.h: functions on the host that all backends share: the name of an operation for messages, the order
+ * of parameters [cout][kh][kw][cin], and the values that backward reads.
  */
 #ifndef WINNOW_TENSOR_OP_HOST_H
 #define WINNOW_TENSOR_OP_HOST_H
@@ -49,7 +49,7 @@ static inline void op_host_reorder(const struct param_shape *p, const float *fro
             }
 }
 
-/* What the gradients of most operations read of the forward pass. */
+/* The values of the forward pass that the gradients of most operations need. */
 static inline unsigned op_host_backward_reads(const struct op_desc *d)
 {
     unsigned reads = d->activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
@@ -65,7 +65,7 @@ static inline unsigned op_host_backward_reads(const struct op_desc *d)
     }
 }
 
-/* What cuda cannot run: -1 with a sentence that names the operation. */
+/* Refuses operations that cuda cannot run: -1 with a message that names the operation. */
 static inline int op_host_refuses(const struct op_desc *d, const char *name, int n_gpus, int most_channels,
                                   struct error *err)
 {
@@ -99,8 +99,8 @@ static inline void op_host_to_signed(uint8_t *restrict to, const uint8_t *restri
         to[i] = from[i] ^ 0x80;
 }
 
-/* For an average over windows with more padding on one side: what a sum divided by the whole window is
- * multiplied with at each pixel of y (h x w), so that padding does not count. */
+/* For average pools with more padding on one side: computes for each pixel of y (h x w) the factor that
+ * corrects an average over the whole window, so that padding does not count. */
 static inline void op_host_average_factors(const struct op_desc *d, float *factors)
 {
     for (int y = 0; y < d->y.h; y++)

@@ -1,4 +1,5 @@
-/* plan_builder.h: what plan_graph.c (which layers run) and plan_layers.c (what each becomes) share. */
+/* plan_builder.h: the state that plan_graph.c (which layers run) and plan_layers.c (which operations they
+ * become) share. */
 #ifndef WINNOW_TENSOR_PLAN_BUILDER_H
 #define WINNOW_TENSOR_PLAN_BUILDER_H
 
@@ -11,9 +12,9 @@ struct builder {
     const struct backend_table *t;
     const struct backend *b;
     bool *needed, *fed, *tapped, *absorbed, *learns, *segment1, *gradient;
-    bool *alone;           /* one layer reads it, nobody else */
+    bool *alone;           /* exactly one layer reads it, and the caller does not */
     int *readers, *reader; /* number of needed layers that read it; the last of them */
-    int *value;            /* of a layer's output, NO while it has none */
+    int *value;            /* value of a layer's output; NO while there is none */
 };
 
 static inline bool plan_trains(const struct builder *g) { return g->o->mode == ENGINE_TRAIN; }

@@ -89,7 +89,8 @@ static int sort_segments(struct plan *p, struct error *err)
     return 0;
 }
 
-/* Marks the nodes between the loss and what learns, and what each of them has to compute there. */
+/* Marks the nodes between the loss and the layers that learn, and which gradients each of them has to
+ * compute. */
 static void mark_backward(struct plan *p)
 {
     for (size_t i = p->n_nodes; i-- > 0;) {
@@ -116,7 +117,7 @@ static int finish(struct builder *g, struct error *err)
     struct plan *p = g->p;
     const struct net *net = g->net;
     if (g->o->int8 && plan_int8_convert(p, err)) return -1;
-    for (size_t i = 0; i < p->n_nodes; i++) { /* nodes took their shapes before slices were known */
+    for (size_t i = 0; i < p->n_nodes; i++) { /* nodes got their shapes before slices were known */
         struct node *n = &p->nodes[i];
         for (int k = 0; k < n->d.n_x; k++)
             n->d.x[k] = p->values[n->x[k]].shape;
@@ -171,8 +172,8 @@ static int largest_divisor(int n, int limit)
     return d;
 }
 
-/* How many pictures segment 0 handles at a time: enough for wide multiplications, and few enough to stay
- * near the caches and to need little memory. */
+/* How many pictures segment 0 handles at a time: enough for efficient matrix products, and few enough to
+ * fit into the caches and to need little memory. */
 #define CHUNK_LIMIT 8
 
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,

@@ -1,6 +1,6 @@
 /*
- * plan_int8.c: which operations of a plan run on bytes, and the conversions between them and the others; and,
- * for whoever makes an int8 form of a network, which of its values could be bytes.
+ * plan_int8.c: decides which operations of a plan run on quantised tensors, and inserts conversions between
+ * these and the others. For the quantisation of a network it also finds the values that can be quantised.
  */
 #include "tensor/plan_int8.h"
 
@@ -33,7 +33,7 @@ static bool same_scale(const struct tensor_shape *a, const struct tensor_shape *
     return a->scale == b->scale && a->zero == b->zero;
 }
 
-/* Whether backends with has_int8 compute this on bytes. */
+/* Whether backends with has_int8 can compute this operation on quantised tensors. */
 static bool has_form(const struct op_desc *d)
 {
     const struct tensor_shape *x = &d->x[0], *y = &d->y;
@@ -56,7 +56,7 @@ struct converter {
     struct plan *p;
     struct node *nodes;
     size_t n, room;
-    int *as_float; /* by value: the same as floats, or NO */
+    int *as_float; /* for each value: the same value as floats, or NO */
 };
 
 static int add_value(struct plan *p, const struct value *like, struct error *err)
@@ -127,7 +127,7 @@ int plan_int8_convert(struct plan *p, struct error *err)
     struct converter c = {.p = p};
     int rc = -1;
     if (!(c.as_float = mem_alloc((p->n_values + 1) * sizeof *c.as_float, err))) return -1;
-    size_t n_values = p->n_values; /* those that are made meanwhile are nobody's bytes */
+    size_t n_values = p->n_values; /* values that are added below are not quantised */
     for (size_t i = 0; i < n_values; i++)
         c.as_float[i] = NO;
     for (size_t i = 0; i < p->n_nodes; i++)
@@ -144,7 +144,7 @@ out:
     return rc;
 }
 
-/* --- what could be bytes --- */
+/* --- what can be quantised --- */
 
 static bool is_map(const struct tensor_shape *s) { return s->h > 1 || s->w > 1; }
 
@@ -206,8 +206,8 @@ int engine_int8_sites(const struct net *net, int *group, bool *kernel, struct er
     if (!parent || !bytes) goto out;
     for (size_t i = 0; i < p.n_storages; i++)
         parent[i] = (int)i;
-    /* A storage is worth bytes if something reads it that computes on them; a vector only for a
-     * convolution. */
+    /* It is worth quantising a storage if an operation reads it that computes on bytes; for a vector, only
+     * if that is a convolution. */
     for (size_t i = 0; i < p.n_nodes; i++) {
         const struct node *n = &p.nodes[i];
         bool conv = n->d.kind == OP_CONV || n->d.kind == OP_DEPTHWISE;

@@ -1,4 +1,4 @@
-/* plan_int8.h: the part of a plan that runs in 8 bits. */
+/* plan_int8.h: the part of a plan that runs on 8-bit integers. */
 #ifndef WINNOW_TENSOR_PLAN_INT8_H
 #define WINNOW_TENSOR_PLAN_INT8_H
 
@@ -7,11 +7,11 @@
 
 /* Gives the shape of a layer's output the scale that options.int8 has for it. */
 void plan_int8_shape(const struct builder *g, int layer, struct tensor_shape *s);
-/* The same for the outputs of the nodes from `first` on, now that it is known with which layer each ends, and
- * marks those whose weights are whole numbers. */
+/* Does the same for the outputs of the nodes from `first` on, once it is known with which layer each node
+ * ends, and marks the nodes with integer weights. */
 void plan_int8_mark(const struct builder *g, size_t first);
-/* Once all nodes are there: where one has no form for bytes, its inputs are converted to floats before it,
- * and its output back after it. */
+/* Called when all nodes exist. If an operation cannot run on quantised tensors, inserts conversions of its
+ * inputs to floats before it and of its output back after it. */
 int plan_int8_convert(struct plan *p, struct error *err);
 
 #endif

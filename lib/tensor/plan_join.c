@@ -3,8 +3,8 @@
  *
  * A batch norm treats each channel separately. Norms whose outputs are neighbours in a concatenation can
  * therefore be one norm over all their channels, if their inputs are side by side as well; convolutions that
- * can write slices make that possible. On a GPU this saves a copy for each branch, forward and backward, and
- * all norms but one. The gammas, betas and statistics have to follow each other in memory: struct
+ * can write slices make that possible. On a GPU this saves a copy of each branch, forward and backward, and
+ * the launches of all norms but one. The gammas, betas and statistics must be adjacent in memory: struct
  * param.next.
  */
 #include "tensor/plan_builder.h"
@@ -39,7 +39,7 @@ static bool alike(const struct plan *p, const struct node *a, const struct node 
            p->values[a->x[0]].needs_gradient == p->values[b->x[0]].needs_gradient;
 }
 
-/* Makes the values of one norm's input slices of the storage, from channel first_c on. */
+/* Turns the inputs of one norm into slices of the storage, from channel first_c on. */
 static void move(struct plan *p, int x, int storage, int total_c, int first_c)
 {
     int old = p->values[x].storage;
@@ -53,7 +53,7 @@ static void move(struct plan *p, int x, int storage, int total_c, int first_c)
 }
 
 /* Joins the norms nodes[n], in the order of the concatenation. The last of them in the order of the plan
- * remains, since everything that they read exists by then. Returns its output value, or NO with err set. */
+ * is kept, because all inputs exist by then. Returns its output value, or NO with err set. */
 static int join(struct plan *p, const int *nodes, int n, struct error *err)
 {
     int last = nodes[0], c = 0, at = 0;

@@ -111,7 +111,7 @@ static bool set_activation(struct op_desc *d, enum activation_kind kind)
     return kind != ACTIVATION_SOFTMAX;
 }
 
-/* The curve of a layer that is one, and its numbers. */
+/* Sets the curve and its parameters, if the layer is one. */
 static bool curve_of(const struct net_layer *l, struct op_desc *d)
 {
     static const struct {
@@ -177,8 +177,8 @@ static bool activation_of(const struct net_layer *l, struct op_desc *d)
            set_activation(d, l->activation);
 }
 
-/* After node n made the output of `layer`: takes in the activation layer after it, if no other layer reads
- * that output. Returns the layer with which n now ends. */
+/* Node n makes the output of `layer`. Fuses the activation layer after it into n, if no other layer reads
+ * that output. Returns the layer whose output n then makes. */
 static int fuse_activation(struct builder *g, struct node *n, int layer)
 {
     int next = only_reader(g, layer);
@@ -295,7 +295,7 @@ static int add_convolution(struct builder *g, int layer, struct error *err)
     int last = layer, next = only_reader(g, layer);
     if (d->constant_weights && !dense && d->activation == OP_LINEAR && next != NO && !g->fed[next] &&
         g->net->layers[next].kind == LAYER_BATCH_NORM && !g->learns[next]) {
-        n->norm_layer = next; /* frozen batch norm: into the weights */
+        n->norm_layer = next; /* a frozen batch norm is folded into the weights */
         d->has_bias = true;
         g->absorbed[next] = true;
         last = next;
@@ -359,8 +359,8 @@ static int add_scale(struct builder *g, int layer, struct error *err)
                : 0;
 }
 
-/* The convolution that makes one of two inputs, which nobody else reads, adds the other one itself where the
- * device can do that, and where the other one is there before it. */
+/* Fuses the sum of two inputs into the convolution that makes one of them, if the device supports it,
+ * nothing else reads that input, and the other input is computed before it. */
 static bool add_in_conv(struct builder *g, int layer)
 {
     const struct net_layer *l = &g->net->layers[layer];
@@ -369,7 +369,7 @@ static bool add_in_conv(struct builder *g, int layer)
         const struct value *v = &p->values[g->value[l->inputs[i]]],
                            *other = &p->values[g->value[l->inputs[!i]]];
         struct node *n = v->producer != NO ? &p->nodes[v->producer] : NULL;
-        /* what several operations write, or the caller, is there when its own layer's turn came before */
+        /* a value that the caller or several operations write exists if its layer comes before this one */
         bool before =
             n && (other->producer != NO ? other->producer < v->producer : other->layer < n->weight_layer);
         if (!n || n->d.kind != OP_CONV || n->d.n_x != 1 || n->d.activation != OP_LINEAR ||
@@ -438,7 +438,8 @@ static int add_concatenate(struct builder *g, int layer, struct error *err)
         int c = v->shape.c;
         bool in_place = movable[i] && v->producer != NO && v->storage == NO &&
                         v->shape.scale == whole.scale && v->shape.zero == whole.zero;
-        if (in_place) { /* (a frozen branch of a learning block, too: its part of the gradient is not read) */
+        /* (also for a frozen branch of a block that learns: its part of the gradient is not read) */
+        if (in_place) {
             struct op_desc d = p->nodes[v->producer].d;
             d.y.parent_c = whole.c;
             d.y.first_c = first_c;
@@ -499,7 +500,7 @@ static int add_dropout(struct builder *g, int layer, struct error *err)
     const struct net_layer *l = &g->net->layers[layer];
     int x = g->value[l->inputs[0]];
     if (!plan_trains(g) || !plan_drops(l)) {
-        g->value[layer] = x; /* nothing happens */
+        g->value[layer] = x; /* the layer does nothing */
         return 0;
     }
     if (!(l->rate < 1)) return unsupported(g, layer, "its rate is not below 1", err);

@@ -1,9 +1,9 @@
 /*
- * plan_memory.c: when every storage is needed, and where it is: offsets in one arena, which are used again
- * as soon as a storage is no longer needed. Time is counted in steps: 0 is the upload, then come the nodes
- * forward in order, the loss, and the nodes backward in reverse. The largest storages are placed first, each
- * at the lowest offset that is free during its whole life. For these nets that is within a few percent of
- * the largest sum of storages needed at one time.
+ * plan_memory.c: computes when every storage is needed, and gives it an offset in one arena, so that space is
+ * reused as soon as a storage is no longer needed. Time is counted in steps: 0 is the upload, then come the
+ * nodes forward in order, the loss, and the nodes backward in reverse. The largest storages are placed first,
+ * each at the lowest offset that is free during its whole life. For the nets that were tried, the arena is at
+ * most a few percent larger than the storages that are needed at the same time.
  */
 #include <stdlib.h>
 
@@ -175,7 +175,7 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
         s->bytes = t->tensor_bytes(b, &s->whole);
     }
     if (make_operations(p, t, b, err) || find_lifetimes(p, t, err) || place_storages(p, err)) return -1;
-    /* By nodes: backward makes gradients from the end of their arena to its beginning. */
+    /* In the order of nodes, so that backward fills the arena of gradients from its end to its beginning. */
     for (size_t i = 0; i < p->n_nodes; i++)
         for (int slot = 0; slot < P_SLOTS; slot++)
             for (int k = p->nodes[i].param[slot]; k != NO; k = p->params[k].next) {

@@ -1,6 +1,6 @@
 /*
- * resize_tap.h: which input pixels an output pixel of OP_RESIZE is made of, along one axis, once for all
- * backends that run on the host: TensorFlow's rule, pixel centres at half, no antialiasing.
+ * resize_tap.h: the input pixels from which OP_RESIZE interpolates an output pixel, along one axis, for all
+ * backends that run on the host. The rule is TensorFlow's: pixel centres at half, no antialiasing.
  */
 #ifndef WINNOW_TENSOR_RESIZE_TAP_H
 #define WINNOW_TENSOR_RESIZE_TAP_H
@@ -10,7 +10,7 @@
 
 struct resize_tap {
     int a, b;     /* pixels */
-    double share; /* of b; a has the rest */
+    double share; /* weight of b; that of a is 1 - share */
 };
 
 /*

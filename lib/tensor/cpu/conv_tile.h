@@ -47,7 +47,7 @@ struct tile_kernels {
     /* Of weights in a pass. With AVX-512 four vectors a step are more than the second-level cache gives. */
     size_t pass_bytes;
     /* y[i] = min(high, max(low, sum of packed * window at x[i] + bias)) for n pixels. Each sum is in the
-     * order of the runs, whatever the pixels beside it. */
+     * order of the runs and does not depend on the other pixels. */
     void (*pass)(struct tile_pass *p, const float *const *x, float *const *y, size_t n);
 };
 const struct tile_kernels *tiles_avx512(void); /* NULL where the processor or the build has none */

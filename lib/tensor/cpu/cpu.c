@@ -13,7 +13,8 @@
 #include "tensor/cpu/cpu_view.h"
 #include "tensor/cpu/int8.h"
 
-#define SMALL_PART ((size_t)1 << 20) /* values: below this one thread is done before another has woken up */
+/* number of values below which one thread finishes before another has woken up */
+#define SMALL_PART ((size_t)1 << 20)
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err)
 {

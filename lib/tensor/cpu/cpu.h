@@ -53,7 +53,7 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     size_t forward_bytes, data_bytes, weights_bytes;
     float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
-    float *keras; /* constant weights where nothing is to be packed */
+    float *keras; /* constant weights that need no packing */
     /* When it is not CONV_ONEDNN there are no primitives, and packed and
      * packed_data belong to cpu_conv_packed.c. */
     enum conv_algorithm algorithm;
@@ -62,7 +62,7 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
 struct int8_op; /* int8.h */
 struct backend_op {
     struct op_desc d;
-    struct int8_op *int8; /* with tensors of bytes, and then nothing of the following */
+    struct int8_op *int8; /* set for operations on quantised tensors; the fields below are then unused */
     struct conv_state conv;
     float *bias, *scale; /* constant: bias of convolutions and dense, scale and shift (bias) of AFFINE */
     float *dense;        /* constant dense weights */

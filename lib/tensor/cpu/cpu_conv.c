@@ -3,9 +3,9 @@
  * are faster.
  *
  * oneDNN's primitives are made once for the fixed layouts of their tensors, and choose the layout of the
- * weights. Constant weights are packed into that layout once. Weights that learn stay in Keras' order in the
- * arena, so that the optimiser, checkpoints and L2 need not know of layouts, and are packed into the
- * workspace before each use. That takes a percent of the time of the multiplication.
+ * weights. Constant weights are packed into that layout once. Trainable weights stay in Keras' order in the
+ * arena, so that the optimiser, checkpoints and L2 need not know layouts. They are packed into the workspace
+ * before each use, which takes about 1 % of the time of the multiplication.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -137,8 +137,7 @@ static int describe(const struct backend *b, const struct op_desc *d, struct con
     c->dilations[1] = d->dilation_w - 1;
     c->pad_first[0] = d->pad_top;
     c->pad_first[1] = d->pad_left;
-    /* The padding that the last window needs, which may be less than the
-     * padding there is, and even negative. */
+    /* The padding that the last window needs, which may be less than the given padding, and even negative. */
     c->pad_last[0] = need_h;
     c->pad_last[1] = need_w;
     return 0;

@@ -10,8 +10,8 @@
 
 #include "tensor/cpu/cpu_view.h"
 
-enum { PIXELS = 8 };                         /* gathered together */
-#define SMALL_CONV ((size_t)2 * 1024 * 1024) /* multiply-adds: below this one thread is done first */
+enum { PIXELS = 8 };                         /* pixels that are gathered at a time */
+#define SMALL_CONV ((size_t)2 * 1024 * 1024) /* multiply-adds below which one thread is faster */
 
 static size_t gathered(const struct op_desc *d)
 {

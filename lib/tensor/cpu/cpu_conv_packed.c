@@ -1,6 +1,6 @@
 /*
  * cpu_conv_packed.c: the convolutions that do not use oneDNN's primitives: 1x1 over NHWC (pointwise.h; the
- * gradient of the weights is one sgemm), and those for which minimal filtering is suited (winograd.h).
+ * gradient of the weights is one sgemm), and those that are suitable for minimal filtering (winograd.h).
  * Constant weights are packed once, and those that learn before each use.
  */
 #include <omp.h>

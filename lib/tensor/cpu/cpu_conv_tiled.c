@@ -4,8 +4,8 @@
  * of the multipliers' peak for 1x1. It also runs once for each picture, and needs a dense output, so that a
  * concatenation has to be copied.
  *
- * Where a thread would get few pixels, output channels are divided instead, so that weights are read once.
- * A sum depends neither on the division nor on other pictures.
+ * When each thread would get few pixels, output channels are divided among the threads instead, so that
+ * weights are read once. A sum does not depend on the division or on other pictures.
  */
 #include <math.h>
 #include <omp.h>
@@ -18,7 +18,7 @@
 
 enum { PIXELS = 384, FEW_PIXELS = 96, LEAST_CHANNELS = 16 };
 enum { UNIT = 24 };                     /* pixels: of tiles of any shape a whole number, nearly */
-#define SMALL_CONV ((size_t)512 * 1024) /* multiply-adds: below this one thread is done first */
+#define SMALL_CONV ((size_t)512 * 1024) /* multiply-adds below which one thread is faster */
 
 static const struct tile_kernels *kernels_for(const struct backend *b)
 {
@@ -136,7 +136,7 @@ struct tiled {
     size_t block_pixels;
 };
 
-/* Pixels that are taken together: where their windows begin, and their outputs. */
+/* Pixels that are computed together: the addresses of their windows and of their outputs. */
 struct block {
     size_t n;
     const float *x[PIXELS];
@@ -200,7 +200,7 @@ static void multiply(const struct tiled *t, const struct block *block, const str
     }
 }
 
-/* Walks over the output pixels of pictures in order. */
+/* Iterates over the output pixels of all pictures in order. */
 struct walk {
     int n, y, x;
     size_t left;

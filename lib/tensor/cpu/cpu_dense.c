@@ -30,8 +30,9 @@ int dense_load(struct backend *b, struct backend_op *op, const float *weights, s
 }
 
 /*
- * The order of sums in sgemm depends on the numbers of rows and threads. Constant weights make the features
- * by which pictures are compared: for them a loop is used whose sums depend on nothing but their own row.
+ * The order of sums in sgemm depends on the numbers of rows and threads. Constant weights compute the
+ * features by which pictures are compared. For these, a loop is used in which each sum depends only on its
+ * own row.
  */
 static int multiply(const struct backend *b, const struct op_desc *d, const float *x, const float *w,
                     float *y, struct error *err)

@@ -1,5 +1,5 @@
-/* cpu_elementwise.c: activations, sums, dropout, copies, softmax. Memory limits their speed, so that each
- * makes one or two passes over its tensors. */
+/* cpu_elementwise.c: activations, sums, dropout, copies, softmax. Their speed is limited by memory, so
+ * each of them makes only one or two passes over its tensors. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -173,7 +173,7 @@ static void curve_forward(struct backend *b, const struct op_desc *d, const stru
         for (int x = 0; x < out->w; x++) {
             float *to = at(out, n, block, y, x);
             const float *from = at(in, n, block, y, x);
-            if (d->curve == CURVE_SILU) /* EfficientNet has tens of millions of them in a picture */
+            if (d->curve == CURVE_SILU) /* EfficientNet computes tens of millions of them for a picture */
                 b->k->silu(to, from, (size_t)out->inner);
             else
                 for (int c = 0; c < out->inner; c++)

@@ -44,7 +44,7 @@ typedef void sum_function(const struct backend *b, const struct view *x, const s
                           size_t first_pixel, size_t n_pixels, int n, int block, const float *const *v,
                           struct act act, struct sums s, int c0);
 
-/* Runs f over everything. Afterwards the totals are in the sums of thread 0. */
+/* Runs f over all values. Afterwards the sums of thread 0 hold the totals. */
 static void sum_all(const struct backend *b, const struct view *x, const struct view *dy, int c,
                     float *workspace, sum_function *f, const float *const *v, struct act act)
 {

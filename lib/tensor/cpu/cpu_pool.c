@@ -7,7 +7,7 @@
 
 struct window {
     int y0, y1, x0, x1;
-}; /* the input pixels an output pixel sees */
+}; /* the input pixels in the window of an output pixel */
 
 static struct window window_of(const struct op_desc *d, int p, int q)
 {
@@ -27,8 +27,8 @@ static uint8_t *winners_of(const struct op_desc *d, const struct view *v, uint8_
 }
 
 /*
- * The windows of output pixels x.. of row y that have the same size: all that lie inside the picture are
- * taken together, and each of the others is taken by itself. Returns the input pixel where the first begins.
+ * Finds consecutive windows of row y, from output pixel x on, that have the same size: all that are
+ * completely inside the picture, or else a single one. Returns the input pixel at which the first begins.
  */
 static const float *windows_from(const struct op_desc *d, const struct view *in, const struct view *out,
                                  int n, int block, int y, int x, struct windows *w)
@@ -92,8 +92,8 @@ static void max_backward(struct backend *b, const struct op_desc *d, const struc
     });
 }
 
-/* Each input pixel adds up the windows that contain it, so that rows can be
- * divided among threads in any way. */
+/* Each input pixel sums over the windows that contain it, so that rows can be divided among threads in any
+ * way. */
 static void average_backward(struct backend *b, const struct op_desc *d, const struct view *dx,
                              const struct view *dy, bool accumulate)
 {

@@ -4,7 +4,7 @@
 
 #include "tensor/cpu/cpu_view.h"
 
-enum { LANES = 16 }; /* channels summed up together, in double */
+enum { LANES = 16 }; /* channels that are summed together, in double */
 
 static bool is_vector(const struct op_desc *d) { return d->x[1].h == 1 && d->x[1].w == 1; }
 

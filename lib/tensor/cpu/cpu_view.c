@@ -33,6 +33,6 @@ size_t view_values(const struct view *v)
     return (size_t)v->n * (size_t)v->blocks * (size_t)v->h * (size_t)v->w * (size_t)v->inner;
 }
 
-/* For small tensors it is not worth waking the other threads: that takes as long as some 30,000 values. */
+/* Number of values below which it is not worth waking other threads. */
 #define SMALL_VALUES 65536
 int threads_for(const struct backend *b, size_t n_values) { return n_values < SMALL_VALUES ? 1 : b->threads; }

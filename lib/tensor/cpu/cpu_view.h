@@ -1,5 +1,5 @@
-/* cpu_view.h: tensors of either layout as runs of neighbouring values, and loops over them that divide the
- * work among the threads. The division depends only on the shape and the number of threads. */
+/* cpu_view.h: views of tensors, in all layouts, as runs of adjacent values, and loops over them that
+ * divide the work among the threads. The division depends only on the shape and the number of threads. */
 #ifndef WINNOW_TENSOR_CPU_VIEW_H
 #define WINNOW_TENSOR_CPU_VIEW_H
 
@@ -29,8 +29,8 @@ void share(size_t total, size_t *first, size_t *last);
 int threads_for(const struct backend *b, size_t n_values);
 size_t view_values(const struct view *v);
 
-/* Runs the body over the rows of a tensor, divided among threads: a row is w pixels of one
- * block. The body sees n, block, y. */
+/* Runs the body for each row of a tensor, divided among threads. A row is w pixels of one block. The body
+ * can use n, block and y. */
 #define EACH_ROW(v, ...)                                                                                     \
     do {                                                                                                     \
         const int threads_ = threads_for(b, view_values(&(v)));                                              \
@@ -47,8 +47,8 @@ size_t view_values(const struct view *v);
         }                                                                                                    \
     } while (0)
 
-/* Runs the body over planes, one block of one picture by one thread, for backward passes
- * that write to scattered places. */
+/* Runs the body for each plane. One thread handles a whole block of a picture, for backward passes that
+ * write to scattered addresses. */
 #define EACH_PLANE(v, ...)                                                                                   \
     do {                                                                                                     \
         const int threads_ = threads_for(b, view_values(&(v)));                                              \

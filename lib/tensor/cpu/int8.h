@@ -1,11 +1,10 @@
 /*
- * int8.h: operations of the CPU backend on tensors of bytes (tensor_shape.scale): convolutions of bytes with
- * whole weights of 7 bits into 32-bit sums, and what lies between them.
+ * int8.h: operations of the CPU backend on quantised tensors (tensor_shape.scale): convolutions of bytes with
+ * 7-bit weights into 32-bit sums, and the layers between convolutions.
  *
- * Such a tensor is NHWC; a pixel takes the channels rounded up to a multiple of 4 bytes, of which the last
- * mean nothing. Every result is a whole number that does not depend on the order of sums, so that it is the
- * same on every instruction set, for any batch and any number of threads: sums are exact, and each is
- * brought to a byte by one float multiplication that is rounded to even.
+ * Such a tensor is NHWC. The bytes of a pixel are padded to a multiple of 4. Sums are exact integers, and
+ * each is scaled to a byte by one float multiplication that is rounded to even. A result therefore does not
+ * depend on the order of sums, and is the same with every instruction set, batch and number of threads.
  */
 #ifndef WINNOW_TENSOR_CPU_INT8_H
 #define WINNOW_TENSOR_CPU_INT8_H
@@ -23,11 +22,12 @@ static inline uint8_t *int8_at(const struct slot *at, const struct tensor_shape 
 {
     return at->buffer->data + at->offset + s->first_c;
 }
-bool int8_is(const struct op_desc *d); /* some tensor has a scale */
+bool int8_is(const struct op_desc *d); /* whether a tensor of the operation is quantised */
 uint8_t int8_byte(float value, const struct tensor_shape *s);
 
 struct int8_op;
-/* The plan of an operation, for cpu.c's table. EX_UNAVAILABLE: there is no form of it for bytes. */
+/* Plans an operation; called from the table in cpu.c. EX_UNAVAILABLE: it cannot be computed on quantised
+ * tensors. */
 int int8_create(struct backend *b, const struct op_desc *d, struct int8_op **out, struct error *err);
 void int8_destroy(struct int8_op *op);
 size_t int8_constant_bytes(const struct int8_op *op);
@@ -49,7 +49,9 @@ struct int8_conv {
     size_t *run_at; /* of a picture with its padding */
     int n_runs, n_steps;
     int32_t
-        *step_at; /* where kernels join steps: [block][n_runs * n_steps], and by block how many fours, twos */
+        /* for kernels that join steps: the order of steps [block][n_runs * n_steps], and for each block
+         * the number of groups of four and of two */
+        *step_at;
     int *n_joined;
 };
 struct int8_op {
@@ -64,7 +66,7 @@ size_t int8_conv_constant_bytes(const struct int8_op *op);
 size_t int8_conv_workspace_bytes(const struct int8_op *op);
 int int8_conv_load(struct int8_op *op, const float *weights, const float *bias, struct error *err);
 void int8_conv_forward(struct backend *b, struct int8_op *op, const struct op_io *io, uint8_t *workspace);
-/* Where y is clamped: the activation, on bytes less their zero. */
+/* The limits to which the activation clamps y, relative to its zero. */
 void int8_limits(const struct op_desc *d, float *low, float *high);
 
 /* int8_layers.c: everything that is not a convolution */

@@ -10,7 +10,8 @@
 #include <cpuid.h>
 #include <stdbool.h>
 
-/* Bit 4 of EAX of leaf 7.1, which gcc 12 does not know by name; AVX2 implies that the system keeps ymm. */
+/* Bit 4 of EAX of CPUID leaf 7.1, which gcc 12 has no name for. AVX2 implies that the system saves the ymm
+ * registers. */
 static bool has_avxvnni(void)
 {
     unsigned a = 0, b, c, d;

@@ -3,8 +3,8 @@
  * VECTOR, a set of macros for LANES sums of 32 bits; without it the loops are plain C, which is also what the
  * others are compared with.
  *
- * The tile: n pixels times a few vectors of output channels stay in registers, while the window's bytes are
- * broadcast four at a time against weights that are read in the order in which they lie.
+ * A tile is n pixels times a few vectors of output channels, whose sums stay in registers. The bytes of the
+ * window are broadcast four at a time and multiplied by weights, which are read sequentially.
  */
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
- * int8_conv.c: convolutions of bytes. A picture is copied once with its padding around it (the byte that
- * means 0), so that every window lies whole in memory, its rows side by side: the inner loop knows neither
- * edges nor strides. The work is divided into tiles of pixels times groups of output channels, small enough
- * that the weights of a group and the rows of a tile stay in a core's cache.
+ * int8_conv.c: convolutions on quantised tensors. A picture is first copied with its padding (the byte that
+ * means 0), so that every window is completely in memory and the inner loop needs no code for edges or
+ * strides. The work is divided into tiles of pixels times groups of output channels, small enough that the
+ * weights of a group and the rows of a tile stay in a core's cache.
  */
 #include <math.h>
 #include <omp.h>
@@ -13,8 +13,8 @@
 #include "tensor/cpu/cpu_view.h"
 #include "tensor/cpu/int8.h"
 
-#define TILE_BYTES (96 << 10)             /* of input: half of a small second-level cache */
-enum { TILE_STEP = 24, TILE_MOST = 480 }; /* pixels: multiples of every kernel's */
+#define TILE_BYTES (96 << 10)             /* bytes of input in a tile: half of a small second-level cache */
+enum { TILE_STEP = 24, TILE_MOST = 480 }; /* pixels of a tile: multiples of the pixels of every kernel */
 
 static bool is_padded(const struct op_desc *d)
 {
@@ -72,8 +72,9 @@ size_t int8_conv_constant_bytes(const struct int8_op *op)
                 : (size_t)blocks_of(&op->d) * block_bytes(&op->conv) * (op->k->joins_steps ? 17 : 16) / 16);
 }
 
-/* A float output, or a depthwise one, goes by the sums of one pixel: per thread these, where its taps lie,
- * and with a depth multiplier each byte as often as it is used. */
+/* Bytes of scratch for each thread, when the output is float or the convolution depthwise: the sums of one
+ * pixel, the addresses of its taps, and, with a depth multiplier, each byte repeated as often as it is
+ * used. */
 static size_t sums_bytes(const struct op_desc *d)
 {
     return (size_t)blocks_of(d) * INT8_BLOCK * sizeof(int32_t);
@@ -95,8 +96,8 @@ size_t int8_conv_workspace_bytes(const struct int8_op *op)
     return padded_bytes(&op->d) + (goes_by_sums(&op->d) ? (size_t)op->threads * thread_bytes(op) : 0);
 }
 
-/* Whether the products of n neighbouring steps of a block, added pairwise in 16 bits, stay in them for any
- * bytes: 255 times the positive weights, and times the negative ones. */
+/* Whether the sum of the products of n adjacent steps of a block cannot overflow 16 bits, whatever the
+ * bytes are: the bounds are 255 times the sum of the positive weights, and of the negative ones. */
 static bool is_safe(const int8_t *steps, int n)
 {
     for (int i = 0; i < 4 * INT8_BLOCK; i += 2) {
@@ -111,7 +112,8 @@ static bool is_safe(const int8_t *steps, int n)
     return true;
 }
 
-/* How many steps from s on are taken together: 4 or 2 where that is safe and a run has as many, or 1. */
+/* The number of steps from s on that can be added together: 4 or 2 if that is safe and the run is long
+ * enough, and otherwise 1. */
 static int together(const struct int8_conv *c, const int8_t *run, int s)
 {
     const int8_t *at = run + (size_t)s * 4 * INT8_BLOCK;
@@ -119,9 +121,9 @@ static int together(const struct int8_conv *c, const int8_t *run, int s)
     return s % 2 == 0 && s + 2 <= c->n_steps && is_safe(at, 2) ? 2 : 1;
 }
 
-/* Puts the steps that can be added in 16 bits first, in each block: four together, then two, then the rest.
- * The weights of real networks are small beside the largest of their channel, so that most are among the
- * first, which take 5 multiplications where single steps take 8. */
+/* Sorts the steps of each block: first groups of four that can be added in 16 bits, then groups of two,
+ * then single steps. In real networks most weights are much smaller than the largest of their channel, so
+ * that most steps are in groups of four, which take 5 multiplications instead of 8. */
 static int order_steps(struct int8_op *op, struct error *err)
 {
     struct int8_conv *c = &op->conv;
@@ -171,7 +173,8 @@ static void pack(const struct int8_op *op, const float *keras)
             }
 }
 
-/* sum over taps and input channels of (x - zero) * w is that of x * w, less what `zero` adds. */
+/* The sum of (x - zero) * w over taps and input channels is the sum of x * w minus zero times the sum of
+ * w. */
 static void load_vectors(const struct int8_op *op, const float *keras, const float *factor, const float *bias)
 {
     const struct op_desc *d = &op->d;
@@ -179,7 +182,7 @@ static void load_vectors(const struct int8_op *op, const float *keras, const flo
     size_t n_c = (size_t)y->c,
            n = (size_t)(d->kernel_h * d->kernel_w) * (d->kind == OP_DEPTHWISE ? 1 : (size_t)x->c);
     for (size_t c = 0; c < n_c; c++) {
-        float scale = x->scale * factor[c]; /* in floats, as onnxruntime has it */
+        float scale = x->scale * factor[c]; /* in float, as in onnxruntime */
         double sum = 0, whole = rint((double)bias[c] / (double)scale);
         for (size_t i = 0; i < n; i++)
             sum += (double)keras[i * n_c + c];
@@ -247,7 +250,7 @@ static const uint8_t *window_at(const struct job *j, size_t pixel)
     return j->x + ((n * (size_t)padded_h(d) + y) * (size_t)padded_w(d) + x) * int8_pixel_bytes(d->x[0].c);
 }
 
-/* Tiles and groups such that each thread gets several, where there is enough to do. */
+/* Chooses the sizes of tiles and groups so that each thread gets several, if there is enough work. */
 static void divide(struct job *j, int threads)
 {
     const struct op_desc *d = &j->op->d;
@@ -255,7 +258,7 @@ static void divide(struct job *j, int threads)
     size_t pixels = TILE_BYTES / each / TILE_STEP * TILE_STEP, weights = block_bytes(&j->op->conv);
     int blocks = blocks_of(d);
     pixels = pixels < TILE_STEP ? TILE_STEP : pixels > TILE_MOST ? TILE_MOST : pixels;
-    /* All channels in one go while their weights fit beside the tile. */
+    /* All channels at once if their weights fit into the cache together with the tile. */
     j->group_blocks = (size_t)blocks * weights <= 2 * TILE_BYTES ? blocks : blocks < 4 ? blocks : 4;
     for (;;) {
         j->n_tiles = (int)((most + pixels - 1) / pixels);
@@ -296,7 +299,7 @@ static void run_tile(const struct job *j, int item)
         x[i] = window_at(j, first + (size_t)i);
     end = end < all ? end : all;
     while (block < end) {
-        /* The rest in parts of about one size: a single block alone has little to multiply. */
+        /* Divide the rest into parts of about equal size, because a single block is inefficient. */
         int left = end - block, parts = (left + k->most_blocks - 1) / k->most_blocks;
         w.n_blocks = (left + parts - 1) / parts;
         w.weights = c->weights + (size_t)block * w.block_bytes;

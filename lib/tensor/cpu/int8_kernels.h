@@ -13,15 +13,16 @@ enum { INT8_BLOCK = 16 }; /* output channels that are packed together */
 
 /* Output channels from one block on, for some pixels. */
 struct int8_window {
-    /* [block][run][step][16][4]: for each channel of a block four weights, for four bytes that follow each
-     * other. A run is what lies side by side of a pixel's window, n_steps times 4 bytes. */
+    /* [block][run][step][16][4]: for each channel of a block, the weights of four consecutive bytes. A run
+     * is a contiguous part of a window, n_steps times 4 bytes long. */
     const int8_t *weights;
     size_t block_bytes;
-    const size_t *run_at; /* [n_runs], from the window's first byte */
+    const size_t *run_at; /* [n_runs]: offset of each run from the first byte of the window */
     int n_runs, n_steps;
-    /* For kernels that join steps, or NULL: the steps of the one block in another order, and where each
-     * begins. First n_fours times four neighbours (step_at of the first), then n_twos times two, whose
-     * products can be added in 16 bits whatever the bytes are; then the others. */
+    /* For kernels that join steps, otherwise NULL: the steps of one block in another order, with the
+     * offset of each. First come n_fours groups of four adjacent steps (with the offset of the first),
+     * then n_twos groups of two, whose products can be added in 16 bits without overflow, then single
+     * steps. */
     const int32_t *step_at;
     int n_fours, n_twos;
     int n_blocks, n_channels; /* up to most_blocks; channels in them that are written */
@@ -35,7 +36,7 @@ struct int8_kernels {
     const char *isa;
     bool joins_steps; /* takes step_at */
     int most_blocks;
-    int most_pixels[5]; /* at a time, by n_blocks */
+    int most_pixels[5]; /* pixels at a time, by n_blocks */
     /* y[i * y_stride ..] of n_pixels pixels, whose windows begin at x[i]. Writes no byte after n_channels. */
     void (*conv)(const struct int8_window *w, const uint8_t *const *x, int n_pixels, uint8_t *y,
                  size_t y_stride);
@@ -49,7 +50,7 @@ struct int8_kernels {
     void (*max)(uint8_t *y, const uint8_t *x, size_t n);
     void (*sum)(uint32_t *y, const uint8_t *x, size_t n); /* y += x */
     void (*mean)(uint8_t *y, const uint32_t *sums, size_t n,
-                 float share); /* the nearest byte to sum * share */
+                 float share); /* the byte nearest to sum * share */
     /* The same of n_taps pixels of n bytes, at most 256. */
     void (*mean_of)(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n, float share);
     /* y = clamp((a - zero_a) * factor_a + (b - zero_b) * factor_b) + zero */
@@ -57,9 +58,11 @@ struct int8_kernels {
                 const int zeros[3], float low, float high);
 };
 
-/* From the slowest on; NULL after the last that this processor has. The first is plain C. */
+/* The i-th set of kernels for this processor, from the slowest to the fastest; NULL after the last. The
+ * first is plain C. */
 const struct int8_kernels *int8_kernels_at(int i);
-/* Up to this level; VNNI as well where neither WINNOW_SIMD nor ONEDNN_MAX_CPU_ISA limits anything. */
+/* The fastest set up to this level. VNNI is used only if neither WINNOW_SIMD nor ONEDNN_MAX_CPU_ISA is
+ * set. */
 const struct int8_kernels *int8_kernels_best(enum simd level);
 const struct int8_kernels *int8_kernels_base(void);
 const struct int8_kernels *int8_kernels_avx2(void); /* NULL on other processors */

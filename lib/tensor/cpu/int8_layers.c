@@ -1,4 +1,5 @@
-/* int8_layers.c: pools, sums, paddings and concatenations of bytes, and conversions from and to floats. */
+/* int8_layers.c: pools, sums, paddings and concatenations of quantised tensors, and conversions from and
+ * to floats. */
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static const uint8_t *tap_at(const struct op_desc *d, const struct slot *x, int 
                     ((size_t)n * (size_t)d->x[0].h + (size_t)iy) * (size_t)d->x[0].w + (size_t)ix);
 }
 
-/* Channels whose sums are kept at a time; taps that mean_of takes. */
+/* PART: channels that are summed at a time. SMALL_WINDOW: most taps for mean_of. */
 enum { PART = 512, SMALL_WINDOW = 49 };
 
 static void put_mean(const struct int8_op *op, const struct op_io *io, const struct view *v, size_t pixel,
@@ -159,7 +160,7 @@ static void zero_pad(struct backend *b, const struct op_desc *d, const struct op
         }
 }
 
-/* One input of a concatenation: any of bytes and floats into either. */
+/* Copies one input of a concatenation, converting between bytes and floats if necessary. */
 static void convert(struct backend *b, const struct op_desc *d, const struct op_io *io, int k)
 {
     const struct tensor_shape *x = &d->x[k];
@@ -170,7 +171,7 @@ static void convert(struct backend *b, const struct op_desc *d, const struct op_
     y.c = x->c;
     y.first_c += d->first_c[k];
     if (!(x->scale > 0)) from = view_of(b, &io->x[k], x);
-    /* A float y may have a layout in which a slice of these channels is none: the whole is looked into. */
+    /* The layout of a float y may not allow a view of this slice, so use a view of the whole tensor. */
     int first = d->first_c[k];
     if (!(y.scale > 0)) to = view_of(b, &io->y, &d->y);
     for (int i = 0; i < 256 && x->scale > 0 && y.scale > 0; i++)

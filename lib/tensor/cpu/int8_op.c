@@ -1,4 +1,4 @@
-/* int8_op.c: what cpu.c's table calls for tensors of bytes; see int8.h. */
+/* int8_op.c: the functions that cpu.c's table calls for quantised tensors; see int8.h. */
 #include <stdlib.h>
 
 #include "base/mem.h"

@@ -1,4 +1,5 @@
-/* int8_vectors512.h: int8_body.h's vectors for AVX-512, whose includer says how four bytes are multiplied. */
+/* int8_vectors512.h: the vectors of int8_body.h for AVX-512. The includer defines how four bytes are
+ * multiplied. */
 #include <immintrin.h>
 
 #define VECTOR __m512i

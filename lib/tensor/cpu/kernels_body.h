@@ -9,7 +9,8 @@
 #include "tensor/backend.h"
 #include "tensor/cpu/kernels.h"
 
-/* So many floats are added before the sum goes into a double, which limits the rounding on large maps. */
+/* Number of floats that are added before the sum is added to a double, which limits rounding errors on
+ * large maps. */
 #define PIXELS_PER_SUM 64
 
 /* The activation as a macro over an expression, so that each kind gets a vector loop of its own. */
@@ -24,7 +25,7 @@
 #define CAPPED_OF(v) ((v) < 0 ? 0.0f : (v) > act.max ? act.max : (v))
 #define SIGMOID_OF(v) (1.0f / (1.0f + expf(-(v))))
 #define LINEAR_OF(v) (v)
-/* dy before the activation, whose input was v */
+/* the gradient before the activation, whose input was v */
 #define RELU_MASK(v, g) ((v) > 0 ? (g) : 0.0f)
 #define CAPPED_MASK(v, g) ((v) > 0 && (v) < act.max ? (g) : 0.0f)
 #define SIGMOID_MASK(v, g) ((g)*SIGMOID_OF(v) * (1.0f - SIGMOID_OF(v)))
@@ -217,7 +218,7 @@ INLINE void max_window(float *y, uint8_t *winner, const float *x, const struct w
     }
 }
 
-/* One vector for each window, as in the blocked layout: a loop with nothing else in it. */
+/* For windows with one vector, as in the blocked layout: a simple loop. */
 #define EACH_WINDOW(VALUE)                                                                                   \
     do {                                                                                                     \
         for (size_t i = 0; i < w->n; i++)                                                                    \

@@ -1,5 +1,5 @@
-/* pointwise.h: 1x1 convolutions over NHWC on processors with AVX-512 (elsewhere oneDNN does them). Strides
- * are in floats. Nothing here starts threads: callers divide the rows. */
+/* pointwise.h: 1x1 convolutions over NHWC on processors with AVX-512 (others use cpu_conv_tiled.c or
+ * oneDNN). Strides are in floats. Nothing here starts threads: callers divide the rows. */
 #ifndef WINNOW_TENSOR_CPU_POINTWISE_H
 #define WINNOW_TENSOR_CPU_POINTWISE_H
 

@@ -1,10 +1,9 @@
 /*
- * pointwise_avx512.c: 1x1 convolutions over NHWC, forward and for the gradient of the input, where the
- * pixels of pictures are rows of a matrix. (The gradient of the weights is one sgemm of oneDNN's, which
- * nothing written here was faster than.) For narrow ones (35x35 maps to 48..64 channels) oneDNN 2.6 reaches
- * 60 to 75 % of the multipliers' peak. It also needs a dense output, so that a concatenation has to be
- * copied, and cannot add to a gradient. These loops reach the peak less a few percent, write rows with any
- * stride, and add where asked.
+ * pointwise_avx512.c: 1x1 convolutions over NHWC, forward and for the gradient of the input, where the pixels
+ * of pictures are rows of a matrix. (The gradient of the weights uses oneDNN's sgemm; no loop of our own was
+ * faster.) For narrow ones (35x35 maps to 48..64 channels) oneDNN 2.6 reaches 60 to 75 % of the multipliers'
+ * peak. It also needs a dense output, so that a concatenation has to be copied, and cannot add to a gradient.
+ * These loops come within a few percent of the peak, write rows with any stride, and can add to the output.
  *
  * Twenty-four sums of 16 floats stay in registers: R rows by V vectors of columns, R * V = 24. Each step
  * takes V loads of b and R broadcasts of a for 24 multiply-adds. Rows are taken in blocks whose part of a
@@ -76,8 +75,8 @@ PRODUCT(12, 2)
 PRODUCT(24, 1)
 #pragma GCC pop_options
 
-/* Columns are taken in panels of up to 64, whose width determines the shape of the tile. The last 80 are
- * taken as 48 and 32, because 16 alone are slow. */
+/* Columns are divided into panels of up to 64, whose width determines the shape of the tile. The last 80
+ * columns are divided into 48 and 32, because a panel of 16 is slow. */
 static int panel_width(int n_columns, int first)
 {
     int left = n_columns - first;

@@ -16,7 +16,7 @@
 #define LEAST_ROWS 24 /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
 #define MOST_ROWS 168
 #define UNIT 6 /* tiles that are never divided */
-/* The bytes of transformed inputs and products, beside which a panel of weights is in the cache. */
+/* The bytes of transformed inputs and products that fit into the cache together with a panel of weights. */
 #define BLOCK_BYTES ((size_t)640 * 1024)
 #define SMALL_PACK (1 << 20) /* transformed weights */
 #define WEIGHTS_ROWS 1024    /* tiles of one sum of the weights' gradient */
@@ -177,7 +177,7 @@ static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_
     most = most < LEAST_ROWS ? LEAST_ROWS : most > MOST_ROWS ? MOST_ROWS : most;
     size_t blocks = (n + most / 2) / most, rows = (n + (blocks ? blocks : 1) - 1) / (blocks ? blocks : 1);
     rows = (rows + UNIT - 1) / UNIT * UNIT;
-    /* Points that lie whole pages apart would use the same lines of the first-level cache. */
+    /* Points that are a multiple of the page size apart would use the same lines of the first-level cache. */
     return rows * (size_t)n_k % 1024 == 0 ? rows + UNIT : rows;
 }
 
@@ -194,8 +194,8 @@ static bool shares_panels(const struct backend *b, size_t n_tiles)
     return b->threads > 1 && n_tiles < (size_t)b->threads * LEAST_ROWS;
 }
 
-/* The floats for the transformed inputs of a block, or of all tiles, and then
- * for products, for each thread. */
+/* The number of floats for the transformed inputs of a block, or of all tiles, and for the products of
+ * each thread. */
 static size_t run_floats(const struct backend *b, int points, int n_k, size_t n_tiles)
 {
     const struct winograd_kernels *k = suited_kernels(b);

@@ -1,8 +1,9 @@
 /*
  * winograd.h: convolutions of stride 1 with 3x3, 1x3, 3x1, 1x7 and 7x1 kernels by minimal filtering
  * (Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for Convolutional
- * Neural Networks, 2016): a tile of outputs costs fewer multiplications than its taps. Forward, backward data
- * (a convolution with the turned kernel) and backward weights (the transposed algorithm).
+ * Neural Networks, 2016): computing a tile of outputs needs fewer multiplications than the direct sums.
+ * Forward, backward data (a convolution with the turned kernel) and backward weights (the transposed
+ * algorithm).
  *
  *   kernel  algorithm                     multiplications for outputs   instead of
  *   3x3     F(2x2, 3x3)                   16 for 4                      36
@@ -54,8 +55,9 @@ struct winograd_kernels {
     /* to[p * stride + c] = sum over taps t of matrix[p][t] * tap[t][c] */
     void (*pack)(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps,
                  int width, float *to, size_t stride);
-    /* c[n x width] = a[n x n_k] * b[n_k x width]; width a multiple of vector, at most panel; n_k a multiple
-     * of 16; rows of a follow each other. What follows b is fetched meanwhile: the next b. */
+    /* c[n x width] = a[n x n_k] * b[n_k x width]; width a multiple of vector, at most panel; n_k a
+     * multiple of 16; rows of a follow each other. Meanwhile it prefetches what follows b, which is the
+     * next b. */
     void (*product)(const float *a, size_t n, const float *b, int n_k, int width, float *c);
 };
 const struct winograd_kernels *winograd_avx512(void); /* NULL where the processor or the build has none */

@@ -344,9 +344,9 @@ static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap
 /* --- the products: R rows by C vectors of sums stay in registers --- */
 
 /*
- * n_k is a multiple of 16. Meanwhile what the next tile reads of a is fetched into the first-level cache, and
- * the columns of the next point, which follow b, into the second: weights of 1 to 6 MB come from the third
- * for each block of tiles.
+ * n_k is a multiple of 16. Meanwhile it prefetches the part of a that the next tile reads into the
+ * first-level cache, and the columns of the next point, which follow b, into the second: for each block of
+ * tiles, 1 to 6 MB of weights come from the third-level cache.
  */
 #define PRODUCT(R, C)                                                                                        \
     static const char *product_##R##x##C(const float *a, size_t n_rows, const float *b, int n_k, float *c,   \
