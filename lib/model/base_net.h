@@ -39,7 +39,7 @@ int base_net_unlock(struct net *net, const char *wanted, const char *base, const
  * of which auto means tf32 on a GPU and fp32 elsewhere. EX_NODEVICE and other errors are those of
  * backend_open.
  */
-#define BASE_NET_PRECISIONS "auto|fp32|tf32|bf16"
+#define BASE_NET_PRECISIONS "auto|fp32|tf32|bf16|fp16"
 int base_net_device(const char *wanted, int precision, unsigned threads, int device_index,
                     const char **device, enum backend_precision *computed_in, struct error *err);
 

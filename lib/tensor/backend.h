@@ -26,12 +26,18 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 8     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 9     /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* the offset of every slot in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
-/* The precision of multiplications. Values and parameters stay float32 unless it is bf16. */
-enum backend_precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16 };
+/* The precision of multiplications. Parameters stay float32, and so do maps but in bf16 and fp16. */
+enum backend_precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16, PRECISION_F16 };
+static inline const char *precision_name(enum backend_precision p)
+{
+    static const char *const names[] = {"fp32", "tf32", "bf16", "fp16"};
+    return names[p];
+}
+static inline bool precision_is_short(enum backend_precision p) { return p >= PRECISION_BF16; }
 
 enum { BACKEND_MAX_DEVICES = 8 };
 struct card_numbers { /* of a described card */

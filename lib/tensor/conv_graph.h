@@ -75,14 +75,14 @@ static inline struct conv_graph conv_graph_of(const struct op_desc *d, int type,
 }
 
 /* "forward 32x299x299x3 -> 32x149x149x32 k3x3 ... bf16": the name under which a plan is remembered. */
-static inline void graph_name(const struct conv_graph *g, bool bf16, char *out, size_t bytes)
+static inline void graph_name(const struct conv_graph *g, const char *type, char *out, size_t bytes)
 {
     static const char *const names[] = {"forward", "data", "filter"};
     snprintf(out, bytes, "%s%s%s%s%s %dx%dx%dx%d %dx%dx%d/%d k%dx%d s%dx%d d%dx%d p%d.%d.%d.%d g%d %s",
              names[g->pass], g->add ? "+add" : "", g->bias ? "+bias" : "", g->relu ? "+relu" : "",
              g->accumulate ? "+=" : "", g->n, g->h, g->w, g->c, g->oh, g->ow, g->k, g->y_pixel, g->kernel_h,
              g->kernel_w, g->stride_h, g->stride_w, g->dilation_h, g->dilation_w, g->pad_top, g->pad_bottom,
-             g->pad_left, g->pad_right, g->groups, bf16 ? "bf16" : "f32");
+             g->pad_left, g->pad_right, g->groups, type);
 }
 
 /* "67 3=1,9=2": engine 67 with knob 3 at 1 and knob 9 at 2. */

@@ -112,17 +112,18 @@ double cuda_card_operations(int capability, enum backend_precision precision)
 {
     static const struct {
         int capability;
-        double fp32, tf32, bf16;
+        double fp32, tf32, halves; /* bf16 and fp16: as many, but that Turing has fp16 only */
     } known[] = {
-        {75, 128, 128, 0},    {80, 128, 1024, 2048}, {86, 256, 256, 512},    {87, 256, 512, 1024},
+        {75, 128, 128, 1024}, {80, 128, 1024, 2048}, {86, 256, 256, 512},    {87, 256, 512, 1024},
         {89, 256, 256, 512},  {90, 256, 2048, 4096}, {100, 256, 4096, 8192}, {103, 256, 4096, 8192},
         {120, 256, 256, 512}, {121, 256, 256, 512},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].capability == capability)
-            return precision == PRECISION_F32    ? known[i].fp32
-                   : precision == PRECISION_TF32 ? known[i].tf32
-                                                 : known[i].bf16;
+            return precision == PRECISION_F32                       ? known[i].fp32
+                   : precision == PRECISION_TF32                    ? known[i].tf32
+                   : precision == PRECISION_BF16 && capability < 80 ? 0
+                                                                    : known[i].halves;
     return 0;
 }
 

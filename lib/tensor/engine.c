@@ -424,7 +424,7 @@ static int upload_mask(struct engine *e, const struct node *n, enum run_kind kin
     struct slot to = engine_slot(e, n->mask);
     float keep = (float)(1 / (1 - n->rate));
     uint64_t limit = (uint64_t)(n->rate * 16777216.0);
-    if (kind == RUN_TRAIN) {
+    if (kind == RUN_TRAIN || kind == RUN_AGAIN) {
         struct random r = random_start(step->seed, step->step, (uint64_t)e->plan.values[n->y].layer);
         uint64_t base = random_u64(&r) + (uint64_t)first_row * (uint64_t)n->d.y.c * 0x9e3779b97f4a7c15u;
         for (size_t i = 0; i < count; i++)
@@ -479,6 +479,7 @@ int engine_compute(struct engine *e, const struct engine_batch *in, enum run_kin
             return -1;
         engine_node_io(e, n, 0, &io);
         io.use_moving = kind == RUN_INFERENCE;
+        if (kind == RUN_AGAIN) io.momentum = 1;
         if (kind == RUN_REFRESH) io.momentum = (double)(e->refresh_runs - 1) / (double)e->refresh_runs;
         if (kind != RUN_INFERENCE && n->d.kind == OP_BATCH_NORM && e->exchange.x.sum)
             io.exchange = &e->exchange.x;

@@ -168,7 +168,7 @@ struct engine_result {
     double loss;          /* data_loss + l2_loss, before the step */
     double data_loss;     /* (1/n) sum of row weight * cross-entropy */
     double l2_loss;       /* sum over unlocked layers of l2 * sum w^2 */
-    double gradient_norm; /* global, before clipping */
+    double gradient_norm; /* global, before clipping; in fp16 without the factor that keeps it in range */
     int n_correct;        /* rows whose largest target is the largest probability */
     /* false: the loss or the gradient norm is NaN or infinite. The weights were not changed, or, if
      * engine_steps_ahead is not 0, a later step that had already begun has spoiled them */

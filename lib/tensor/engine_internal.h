@@ -165,7 +165,8 @@ struct engine {
 /* engine.c, for the training half */
 struct slot engine_slot(const struct engine *e, int storage);
 struct tensor_shape engine_shape(const struct engine *e, int value, int rows);
-enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_REFRESH };
+/* RUN_AGAIN: as RUN_TRAIN, but the moving statistics stay */
+enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_AGAIN, RUN_REFRESH };
 int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                        const struct engine_step *step, struct error *err);
 /* The two halves of a run: the input from the host (if the device has run_step, all of it), then the

@@ -144,7 +144,7 @@ static int add_node(struct sums *s, const struct node *n, struct error *err)
     double depth = d->kind == OP_DEPTHWISE ? 1 : d->x[0].c, taps = conv ? d->kernel_h * d->kernel_w : 1,
            operations = conv || dense ? 2 * taps * depth * (double)shape_values(&d->y) : 0,
            weights = conv || dense ? taps * depth * d->y.c : 0, x = 0, y = map_bytes(s, &d->y);
-    double weight_bytes = weights * (conv && s->precision == PRECISION_BF16 ? 2 : 4);
+    double weight_bytes = weights * (conv && precision_is_short(s->precision) ? 2 : 4);
     for (int i = 0; i < d->n_x; i++)
         x += map_bytes(s, &d->x[i]);
     struct op_plan p;

@@ -10,13 +10,19 @@
 
 #include "tensor/engine_internal.h"
 
+/* fp16 has no number below 6e-8, and none above 65504. So the loss is multiplied by this, and the gradients
+ * are divided by it again, exactly; where one of them overflows, the step is made again with an eighth of
+ * it. */
+#define FP16_LOSS_SCALE 4096.0
+#define FP16_LEAST_SCALE (1.0 / 4096)
+
 static struct slot start_of(struct backend_buffer *b) { return (struct slot){b, 0}; }
 static size_t weights_of(const struct engine *e) { return e->plan.weights_bytes / sizeof(float); }
 
 /* Computes from e->logits the probabilities, this rank's share of the loss, the number of correct
- * predictions, and the gradient of the loss, weight/n_whole * (p - t). Padding rows get 0. */
+ * predictions, and the gradient of the loss, scale * weight/n_whole * (p - t). Padding rows get 0. */
 static void softmax_loss(struct engine *e, const struct engine_target *target, int n, int n_whole,
-                         struct engine_result *r)
+                         double scale, struct engine_result *r)
 {
     int n_classes = e->plan.n_classes;
     double loss = 0;
@@ -41,7 +47,7 @@ static void softmax_loss(struct engine *e, const struct engine_target *target, i
             double log_p = z[c] - top - log(sum), q = exp(log_p);
             if (t[c] != 0) row -= t[c] * log_p;
             p[c] = (float)q;
-            g[c] = (float)(weight / n_whole * (q * all - t[c]));
+            g[c] = (float)(scale * weight / n_whole * (q * all - t[c]));
         }
         loss += weight * row;
         r->n_correct += best == wanted;
@@ -138,13 +144,15 @@ static int sum_results(struct engine *e, struct engine_result *r, struct error *
     return 0;
 }
 
-int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
-                     const struct engine_step *step, struct engine_result *result, struct error *err)
+/* kind: RUN_AGAIN where the batch has already moved the statistics. */
+static int scaled_gradients(struct engine *e, const struct engine_batch *in,
+                            const struct engine_target *target, const struct engine_step *step,
+                            enum run_kind kind, double scale, struct engine_result *result, struct error *err)
 {
     double squares = 0;
     *result = (struct engine_result){0};
     if (in->n || !engine_has_ranks(e)) {
-        if (engine_run_forward(e, in, RUN_TRAIN, step, err)) return -1;
+        if (engine_run_forward(e, in, kind, step, err)) return -1;
         struct tensor_shape shape = engine_shape(e, e->plan.logits, e->plan.batch);
         if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage),
                                       &shape, e->logits, in->n, err))
@@ -153,8 +161,11 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
         e->rows = 0;
         if (e->table->fill_zero(e->backend, start_of(e->gradients), weights_of(e), err)) return -1;
     }
-    softmax_loss(e, target, in->n, in->n_whole > 0 ? in->n_whole : in->n, result);
-    if (run_backward(e, in->n, false, err) || sum_results(e, result, err) || engine_mean_statistics(e, err) ||
+    softmax_loss(e, target, in->n, in->n_whole > 0 ? in->n_whole : in->n, scale, result);
+    if (run_backward(e, in->n, false, err) || sum_results(e, result, err) ||
+        (kind == RUN_TRAIN && engine_mean_statistics(e, err)) ||
+        (scale != 1 &&
+         e->table->scale(e->backend, start_of(e->gradients), weights_of(e), (float)(1 / scale), err)) ||
         add_l2(e, result, NULL, err) ||
         e->table->sum_of_squares(e->backend, start_of(e->gradients), weights_of(e), &squares, err))
         return -1;
@@ -162,6 +173,18 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
     result->gradient_norm = sqrt(squares);
     result->finite = isfinite(result->loss) && isfinite(result->gradient_norm);
     return 0;
+}
+
+int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
+                     const struct engine_step *step, struct engine_result *result, struct error *err)
+{
+    bool scaled = e->options.precision == PRECISION_F16;
+    double scale = scaled ? FP16_LOSS_SCALE : 1;
+    int rc = scaled_gradients(e, in, target, step, RUN_TRAIN, scale, result, err);
+    /* Loss and norm are those of all ranks, so that all of them try again. */
+    while (!rc && scaled && !result->finite && isfinite(result->loss) && (scale /= 8) >= FP16_LEAST_SCALE)
+        rc = scaled_gradients(e, in, target, step, RUN_AGAIN, scale, result, err);
+    return rc;
 }
 
 static struct adam_step adam_of(const struct engine_step *step)
@@ -210,6 +233,7 @@ static int count_l2(const struct engine *e)
 int engine_steps_ahead(const struct engine *e)
 {
     return e->options.mode == ENGINE_TRAIN && e->table->run_step && !engine_has_ranks(e) &&
+           e->options.precision != PRECISION_F16 && /* the host looks for an overflow before the optimiser */
            1 + count_l2(e) <= STEP_MAX_NORMS;
 }
 
@@ -320,7 +344,7 @@ int engine_train_end(struct engine *e, struct engine_result *result, struct erro
         struct engine_target target = {s->targets, s->weighted ? s->weights : NULL};
         if (e->table->take_results(e->backend, e->logits, norms, err)) return -1;
         e->rows = s->n;
-        softmax_loss(e, &target, s->n, s->n_whole, &s->result);
+        softmax_loss(e, &target, s->n, s->n_whole, 1, &s->result);
         for (size_t i = 0; i < e->plan.n_params; i++)
             if (has_l2(&e->plan.params[i])) {
                 k++;

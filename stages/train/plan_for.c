@@ -95,7 +95,6 @@ static double seconds_of(const struct outlook_row *r, const char *json, enum bac
 static int print(struct text *out, const struct train_run *run, const struct engine_outlook *k,
                  const char *json, const char *from, int largest, struct error *err)
 {
-    static const char *const precisions[] = {"fp32", "tf32", "bf16"};
     const struct train_options *o = run->options;
     const struct net_shape *picture = &run->net.layers[0].output;
     const struct {
@@ -123,9 +122,10 @@ static int print(struct text *out, const struct train_run *run, const struct eng
         text_printf(out, err, "base\t%s\nclasses\t%d\npicture\t%d x %d\nprecision\t%s\n",
                     o->base ? o->base : "InceptionV3", run->net.layers[run->net.output].output.dim[0],
                     picture->dim[1], picture->dim[0],
-                    precisions[run->precision == PRECISION_TF32 && cuda_card_number(json, "deviceVer") < 800
-                                   ? PRECISION_F32
-                                   : run->precision]) ||
+                    precision_name(run->precision == PRECISION_TF32 &&
+                                           cuda_card_number(json, "deviceVer") < 800
+                                       ? PRECISION_F32
+                                       : run->precision)) ||
         text_printf(out, err, "batch\t%d\nlargest_batch\t%d%s\n", run->batch, largest, more))
         return -1;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

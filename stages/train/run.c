@@ -149,7 +149,7 @@ static int compare_with_done(struct train_run *run, struct error *err)
 
 static int make_plan(struct train_run *run, struct error *err)
 {
-    static const char *const phases[] = {"head", "fine-tune"}, *const precisions[] = {"fp32", "tf32", "bf16"};
+    static const char *const phases[] = {"head", "fine-tune"};
     static const char *const optimizers[] = {"sgd", "adam"}, *const boundaries[] = {"none", "f16", "f32"};
     static const char *const modes[] = {"auto", "on", "off"};
     const struct train_options *o = run->options;
@@ -168,7 +168,7 @@ static int make_plan(struct train_run *run, struct error *err)
                     o->clip_norm, o->ema, o->head_l2, trainer_select_name((enum trainer_select)o->select),
                     (long long)o->patience) ||
         text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device,
-                    precisions[run->precision], run->threads) ||
+                    precision_name(run->precision), run->threads) ||
         /* The batch norm of each GPU uses the pictures of that GPU. */
         (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)) ||
         (o->input && text_printf(p, err, "input\t%s\n", o->input)) ||

@@ -27,8 +27,8 @@ static const struct {
 } cards[] = {{"t4", "sm_75"},   {"a100", "sm_80"},  {"rtx3090", "sm_86"}, {"rtx4090", "sm_89"},
              {"h200", "sm_90"}, {"b200", "sm_100"}, {"rtx5090", "sm_120"}};
 enum { N_CARDS = sizeof cards / sizeof *cards };
-static const char *const precisions[] = {"fp32", "tf32", "bf16"};
-enum { N_PRECISIONS = 3 };
+static const char *const precisions[] = {"fp32", "tf32", "bf16", "fp16"};
+enum { N_PRECISIONS = 4 };
 static const int batches[] = {8, 32, 128, 5}; /* the last: what a run's data leaves over */
 
 static struct error err;

@@ -19,8 +19,7 @@ static float *filter_read(const struct nn_filter *w, const void *p, bool tf32)
     float *out = malloc(n * sizeof *out);
     if (!out) abort();
     for (size_t i = 0; i < n; i++) {
-        float v = w->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)host)[i])
-                                                 : ((const float *)host)[i];
+        float v = nn_element(host, i, w->type);
         out[i] = tf32 ? fake_to_tf32(v) : v;
     }
     return out;
@@ -29,17 +28,12 @@ static float *filter_read(const struct nn_filter *w, const void *p, bool tf32)
 static bool filter_write(const struct nn_filter *w, void *p, const float *values, float beta)
 {
     size_t n = (size_t)w->k * (size_t)w->h * (size_t)w->w * (size_t)w->c;
-    bool half = w->type == CUDNN_DATA_BFLOAT16;
     void *host =
         fake_access(p, n * nn_element_bytes(w->type), FAKE_WRITE | (beta != 0 ? FAKE_READ : 0), "dw");
     if (!host) return false;
     for (size_t i = 0; i < n; i++) {
-        float old = beta == 0 ? 0 : half ? fake_from_bf16(((uint16_t *)host)[i]) : ((float *)host)[i];
-        float v = values[i] + beta * old;
-        if (half)
-            ((uint16_t *)host)[i] = fake_to_bf16(v);
-        else
-            ((float *)host)[i] = v;
+        float old = beta == 0 ? 0 : nn_element(host, i, w->type);
+        nn_store(host, i, w->type, values[i] + beta * old);
     }
     return true;
 }
@@ -144,9 +138,7 @@ void nn_conv_forward_run(const void *args)
         v->bias ? fake_access(v->bias, g.k * nn_element_bytes(v->y.type), FAKE_READ, "the bias") : NULL;
     for (size_t i = 0; i < all; i++) {
         if (z) y[i] += z[i];
-        if (bias)
-            y[i] += v->y.type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)bias)[i % g.k])
-                                                     : ((const float *)bias)[i % g.k];
+        if (bias) y[i] += nn_element(bias, i % g.k, v->y.type);
         if (v->relu && y[i] < 0) y[i] = 0; /* a NaN stays one, so that poison is not washed away */
     }
     free(z);

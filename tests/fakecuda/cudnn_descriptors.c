@@ -141,7 +141,8 @@ size_t nn_element_bytes(cudnnDataType_t type)
 
 bool nn_type_runs(cudnnDataType_t type)
 {
-    return type == CUDNN_DATA_FLOAT || (type == CUDNN_DATA_BFLOAT16 && fake_compute_capability() >= 80);
+    return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_HALF ||
+           (type == CUDNN_DATA_BFLOAT16 && fake_compute_capability() >= 80);
 }
 
 static cudnnStatus_t set_tensor(const char *call, cudnnTensorDescriptor_t t, cudnnDataType_t type,
@@ -286,11 +287,20 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetOpTensorDescriptor(cudnnOpTensorDescr
 
 /* --- tensors for work that runs --- */
 
-static float element(const void *base, size_t i, cudnnDataType_t type)
+float nn_element(const void *base, size_t i, cudnnDataType_t type)
 {
     return type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(((const uint16_t *)base)[i])
+           : type == CUDNN_DATA_HALF   ? fake_from_f16(((const uint16_t *)base)[i])
            : type == CUDNN_DATA_INT8   ? (float)((const int8_t *)base)[i]
                                        : ((const float *)base)[i];
+}
+
+void nn_store(void *base, size_t i, cudnnDataType_t type, float v)
+{
+    if (type == CUDNN_DATA_FLOAT)
+        ((float *)base)[i] = v;
+    else
+        ((uint16_t *)base)[i] = type == CUDNN_DATA_HALF ? fake_to_f16(v) : fake_to_bf16(v);
 }
 
 float *nn_read(const tensor *t, const void *p, const char *what)
@@ -310,7 +320,7 @@ float *nn_read(const tensor *t, const void *p, const char *what)
                 size_t base =
                     (size_t)b * (size_t)t->s[0] + (size_t)y * (size_t)t->s[2] + (size_t)x * (size_t)t->s[3];
                 for (int c = 0; c < t->d[1]; c++)
-                    dense[at++] = element(host, base + (size_t)c * (size_t)t->s[1], t->type);
+                    dense[at++] = nn_element(host, base + (size_t)c * (size_t)t->s[1], t->type);
             }
     return dense;
 }
@@ -328,11 +338,8 @@ bool nn_write(const tensor *t, void *p, const float *dense, float alpha, float b
                 for (int c = 0; c < t->d[1]; c++) {
                     size_t i = base + (size_t)c * (size_t)t->s[1];
                     float v = alpha * dense[at++];
-                    if (beta != 0) v += beta * element(host, i, t->type);
-                    if (t->type == CUDNN_DATA_BFLOAT16)
-                        ((uint16_t *)host)[i] = fake_to_bf16(v);
-                    else
-                        ((float *)host)[i] = v;
+                    if (beta != 0) v += beta * nn_element(host, i, t->type);
+                    nn_store(host, i, t->type, v);
                 }
             }
     return true;

@@ -125,9 +125,7 @@ FAKE_API cudnnStatus_t CUDNNWINAPI cudnnSetTensor(cudnnHandle_t handle, const cu
     NEED(nn_is_tensor(yd) && value && !fake_is_device(value), BAD, "no tensor, or no value in host memory");
     NEED(nn_type_runs(yd->type), CUDNN_STATUS_NOT_SUPPORTED, "type %d on this card", (int)yd->type);
     NEED(!nn_bad_pointer(y, nn_element_bytes(yd->type)), BAD, "not device memory");
-    struct fill v = {*yd, y,
-                     yd->type == CUDNN_DATA_BFLOAT16 ? fake_from_bf16(*(const uint16_t *)value)
-                                                     : scalar(value)};
+    struct fill v = {*yd, y, nn_element(value, 0, yd->type)};
     return nn_queue(handle, call, fill_run, &v, sizeof v);
 }
 

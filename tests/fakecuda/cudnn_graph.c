@@ -343,7 +343,7 @@ static bool has_tensor_cores(const struct parsed *p)
 /* Does this engine take the graph? */
 static bool takes(const struct parsed *p, int64_t engine, int64_t knob)
 {
-    bool half = p->v.x.type == CUDNN_DATA_BFLOAT16, fused = p->bias || p->add || p->relu;
+    bool half = p->v.x.type != CUDNN_DATA_FLOAT, fused = p->bias || p->add || p->relu;
     if (!nn_type_runs(p->v.x.type)) return false;
     if (half && support("bf16-channels-8") && (p->v.x.d[1] % 8 || p->v.y.d[1] % 8)) return false;
     if (p->strided && support("no-strided-conv")) return false;

@@ -9,6 +9,7 @@
 #ifndef FAKECUDA_FAKE_H
 #define FAKECUDA_FAKE_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -112,6 +113,30 @@ static inline uint16_t fake_to_bf16(float f) /* to nearest, ties to even, as the
     } v = {f};
     if ((v.u & 0x7fffffff) > 0x7f800000) return 0x7fff;
     return (uint16_t)((v.u + 0x7fff + ((v.u >> 16) & 1)) >> 16);
+}
+
+static inline float fake_from_f16(uint16_t h)
+{
+    int exponent = h >> 10 & 31, mantissa = h & 1023;
+    float v = exponent == 31 ? (mantissa ? NAN : INFINITY)
+              : exponent     ? ldexpf((float)(mantissa + 1024), exponent - 25)
+                             : ldexpf((float)mantissa, -24);
+    return h & 0x8000 ? -v : v;
+}
+
+static inline uint16_t fake_to_f16(float f) /* to nearest, ties to even; 65520 and above are infinite */
+{
+    uint16_t sign = signbit(f) ? 0x8000 : 0;
+    int exponent;
+    float v = fabsf(f);
+    if (isnan(f)) return 0x7fff;
+    frexpf(v, &exponent);
+    if (v == 0 || exponent < -13)
+        return (uint16_t)(sign | (uint16_t)rintf(ldexpf(v, 24))); /* steps of 2^-24 */
+    float steps = isinf(v) ? 65536 : ldexpf(rintf(ldexpf(v, 11 - exponent)), exponent - 11);
+    if (steps >= 65536) return sign | 0x7c00;
+    frexpf(steps, &exponent);
+    return (uint16_t)(sign + ((exponent + 14) << 10) + (int)ldexpf(steps, 11 - exponent) - 1024);
 }
 
 static inline float fake_to_tf32(float f) /* ten bits of mantissa, to nearest, ties away */

@@ -67,10 +67,12 @@ bool nn_packed_nchw(const tensor *t);
 bool nn_same_dims(const tensor *a, const tensor *b);
 size_t nn_count(const tensor *t);
 size_t nn_element_bytes(cudnnDataType_t type);
+float nn_element(const void *base, size_t i, cudnnDataType_t type); /* float, bfloat16, half, int8 */
+void nn_store(void *base, size_t i, cudnnDataType_t type, float v);
 size_t nn_span_bytes(const tensor *t); /* first to last element */
 /* NULL when p is a fit address for t (device memory, aligned for the type), else what is wrong. */
 const char *nn_bad_pointer(const void *p, size_t alignment);
-bool nn_type_runs(cudnnDataType_t type); /* float, bfloat16 from compute capability 8.0 on */
+bool nn_type_runs(cudnnDataType_t type); /* float, half, bfloat16 from compute capability 8.0 on */
 
 /*
  * For work that runs. nn_read: the tensor as dense float NHWC in new memory (free it), or NULL after a bad

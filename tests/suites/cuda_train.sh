@@ -80,4 +80,7 @@ has "$(FAKECUDA_MEMORY=1000000 cuda --shards set --base "$tiny" --out small --ep
 cuda --shards set --base "$tiny" --out bf16 --epochs 3 --batch 16 --precision bf16
 ok $? "bf16"
 near train_loss bf16/log.tsv head-ref/log.tsv 0.03; ok $? "stays within 3 % of float32"
+FAKECUDA_CC=75 cuda --shards set --base head-ref/model --phase fine-tune --unlock-from c1 --out fp16 --epochs 2 --batch 16 --precision fp16
+ok $? "fp16, on Turing"
+near train_loss fp16/log.tsv fine-ref/log.tsv 0.004; ok $? "stays within 0.4 % of float32"
 done_testing

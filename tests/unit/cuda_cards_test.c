@@ -22,26 +22,27 @@ int main(void)
                   "%s is described whole %s", name, err.text);
     }
     CHECK_SAY(n >= 7, "%d cards are known", n);
-    /* The data sheets' figures: TFLOP/s dense, fp32, TF32, bf16, and GB/s. */
+    /* The data sheets' figures: TFLOP/s dense, fp32, TF32, bf16, fp16, and GB/s. */
     static const struct {
         const char *name;
-        double fp32, tf32, bf16, gb;
-    } sheets[] = {{"t4", 8.1, 8.1, 0, 320},         {"a100", 19.5, 156, 312, 2039},
-                  {"rtx3090", 35.6, 35.6, 71, 936}, {"rtx4090", 82.6, 82.6, 165, 1008},
-                  {"b200", 75, 1100, 2250, 8000},   {"rtx5090", 104.8, 104.8, 209.5, 1792}};
+        double fp32, tf32, bf16, fp16, gb;
+    } sheets[] = {{"t4", 8.1, 8.1, 0, 65, 320},         {"a100", 19.5, 156, 312, 312, 2039},
+                  {"rtx3090", 35.6, 35.6, 71, 71, 936}, {"rtx4090", 82.6, 82.6, 165, 165, 1008},
+                  {"b200", 75, 1100, 2250, 2250, 8000}, {"rtx5090", 104.8, 104.8, 209.5, 209.5, 1792}};
     for (size_t i = 0; i < sizeof sheets / sizeof *sheets; i++) {
         struct error err = {0};
         cuda_card_describe(sheets[i].name, json, sizeof json, &err);
-        double expected[] = {sheets[i].fp32, sheets[i].tf32, sheets[i].bf16, sheets[i].gb},
+        double expected[] = {sheets[i].fp32, sheets[i].tf32, sheets[i].bf16, sheets[i].fp16, sheets[i].gb},
                got[] = {1e-12 * cuda_card_operations_per_s(json, PRECISION_F32),
                         1e-12 * cuda_card_operations_per_s(json, PRECISION_TF32),
                         1e-12 * cuda_card_operations_per_s(json, PRECISION_BF16),
+                        1e-12 * cuda_card_operations_per_s(json, PRECISION_F16),
                         1e-9 * cuda_card_bytes_per_s(json)};
         bool near = true; /* sheets state another clock than the highest, by up to a tenth */
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < 5; k++)
             near &= fabs(got[k] - expected[k]) <= 0.1 * expected[k];
-        CHECK_SAY(near, "%s: %.1f, %.1f, %.1f TFLOP/s and %.0f GB/s at most", sheets[i].name, got[0], got[1],
-                  got[2], got[3]);
+        CHECK_SAY(near, "%s: %.1f, %.1f, %.1f, %.1f TFLOP/s and %.0f GB/s at most", sheets[i].name, got[0],
+                  got[1], got[2], got[3], got[4]);
     }
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         struct error err = {0};

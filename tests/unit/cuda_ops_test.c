@@ -700,6 +700,11 @@ int main(int argc, char **argv)
         test_transfers(PRECISION_BF16, 4e-3, "transfers, bf16");
         test_large_transfer(PRECISION_BF16, 0, "a large transfer, bf16");
     }
+    if (cuda_wanted(argv, "fp16")) {
+        run_all(PRECISION_F16, 5e-3, "fp16");
+        test_transfers(PRECISION_F16, 5e-4, "transfers, fp16");
+        test_large_transfer(PRECISION_F16, 0, "a large transfer, fp16");
+    }
     if (fake.there && cuda_wanted(argv, "fallbacks")) {
         setenv("FAKECUDA_SUPPORT", "no-fused-conv no-fused-norm", 1);
         run_all(PRECISION_F32, 2e-5, "fp32, nothing fused");
@@ -714,6 +719,7 @@ int main(int argc, char **argv)
         unsetenv("FAKECUDA_SUPPORT");
         setenv("FAKECUDA_CC", "75", 1);
         run_all(PRECISION_TF32, 2e-5, "Turing: TF32 is float32");
+        run_all(PRECISION_F16, 5e-3, "Turing: fp16");
         unsetenv("FAKECUDA_CC");
     }
     return tap_done();

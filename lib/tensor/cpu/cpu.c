@@ -77,7 +77,7 @@ static int cpu_open(struct backend **out, const struct backend_options *options,
         free(b);
         return error_set(err, EX_NODEVICE, "device 'cpu' has no TF32; its precision is f32");
     }
-    if (options->precision == PRECISION_BF16) {
+    if (precision_is_short(options->precision)) {
         free(b);
         return error_set(err, EX_NODEVICE, "device 'cpu' runs in f32 only");
     }

@@ -163,34 +163,33 @@ static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cu
     return rc ? -1 : 0;
 }
 
-/* Maps in bfloat16, and pictures sent as bytes, need cudnnTransformTensor to change types. The
+/* Maps in 16 bits, and pictures sent as bytes, need cudnnTransformTensor to change types. The
  * documentation neither promises nor denies that, so that it is tried once. */
 static int check_conversions(struct backend *b, struct error *err)
 {
     struct gpu *g = &b->gpu[0];
     struct error why = {0};
-    bool bf16 = b->options.precision == PRECISION_BF16;
-    if (bf16 && b->properties.major < 8)
-        return error_set(err, EX_NODEVICE, "cuda: precision bf16 needs compute capability 8.0, %s has %d.%d",
+    cudnnDataType_t map = b->map_type;
+    if (map == CUDNN_DATA_BFLOAT16 && b->properties.major < 8)
+        return error_set(err, EX_NODEVICE,
+                         "cuda: precision bf16 needs compute capability 8.0, %s has %d.%d: take fp16",
                          b->properties.name, b->properties.major, b->properties.minor);
     if (b->described) return 0;
     if (gpu_use(g, err)) return -1;
-    if (bf16 &&
-        (try_conversion(g, CUDNN_DATA_FLOAT, g->ones, CUDNN_DATA_BFLOAT16, g->blas_room, &one, &why) ||
-         try_conversion(g, CUDNN_DATA_BFLOAT16, g->blas_room, CUDNN_DATA_FLOAT, g->ones, &one, &why)))
-        return error_set(err, EX_NODEVICE,
-                         "cuda: precision bf16 is not available: cuDNN does not convert between types here "
-                         "(%s)",
-                         why.text);
-    b->sends_bytes = !try_conversion(g, CUDNN_DATA_INT8, g->ones,
-                                     bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT, g->zeros, &zero, &why);
+    if (map != CUDNN_DATA_FLOAT &&
+        (try_conversion(g, CUDNN_DATA_FLOAT, g->ones, map, g->blas_room, &one, &why) ||
+         try_conversion(g, map, g->blas_room, CUDNN_DATA_FLOAT, g->ones, &one, &why)))
+        return error_set(
+            err, EX_NODEVICE,
+            "cuda: precision %s is not available: cuDNN does not convert between types here (%s)",
+            precision_name(b->options.precision), why.text);
+    b->sends_bytes = !try_conversion(g, CUDNN_DATA_INT8, g->ones, map, g->zeros, &zero, &why);
     return 0;
 }
 
 static void describe(struct backend *b)
 {
-    static const char *const precisions[] = {"fp32", "tf32", "bf16"};
-    const char *precision = precisions[b->options.precision];
+    const char *precision = precision_name(b->options.precision);
     int runtime = 0, clock_khz = b->options.card.clock_khz;
     size_t version = cudnnGetVersion();
     cudaRuntimeGetVersion(&runtime);
@@ -225,15 +224,12 @@ static void cuda_close(struct backend *b)
 /* A card that is only described: cuDNN plans for it, and that is all. */
 static int open_described(struct backend *b, const struct card_numbers *card, struct error *err)
 {
-    struct graph_device d;
     b->properties.major = card->capability / 10;
     b->properties.minor = card->capability % 10;
     b->properties.multiProcessorCount = card->sms;
     b->properties.totalGlobalMem = card->memory_bytes;
     snprintf(b->properties.name, sizeof b->properties.name, "%s", card->name);
-    if (graph_device_describe(&d, b->options.described, err)) return -1;
-    b->described = d.properties;
-    return 0;
+    return graph_device_describe(&b->described, b->options.described, NULL, err);
 }
 
 /* cuDNN before 9.27 leaves out the width of the memory, which later versions need. */
@@ -271,6 +267,9 @@ static int cuda_open(struct backend **out, const struct backend_options *options
     if (!b) return -1;
     b->options = *options;
     b->n_gpus = n;
+    b->map_type = options->precision == PRECISION_BF16  ? CUDNN_DATA_BFLOAT16
+                  : options->precision == PRECISION_F16 ? CUDNN_DATA_HALF
+                                                        : CUDNN_DATA_FLOAT;
     const char *limit = getenv("WINNOW_CUDA_WORKSPACE_MIB");
     b->workspace_limit = (limit && *limit ? strtoull(limit, NULL, 10) : 1024) << 20;
     if (options->described ? open_described(b, &options->card, err)

@@ -2,9 +2,9 @@
  * cuda.h: the CUDA backend. cuDNN and cuBLAS do all arithmetic; the C code here describes tensors and orders
  * calls.
  *
- * Layout: maps are NHWC, in float32 or (precision bf16) bfloat16. Vectors (h = w = 1), and everything that
- * is summed or learnt, are float32. Kernels are [cout][kh][kw][cin], and dense weights are Keras'
- * [cin][cout].
+ * Layout: maps are NHWC, in float32 or (precisions bf16, fp16) in 16 bits. Vectors (h = w = 1), and
+ * everything that is summed or learnt, are float32. Kernels are [cout][kh][kw][cin], and dense weights are
+ * Keras' [cin][cout].
  *
  * Several GPUs look like one device: each holds every buffer and works on n/k pictures of each batch, and
  * gradients are summed when they are first read (cuda_multi_gpu.c). With one GPU none of that happens.
@@ -46,7 +46,7 @@ struct gpu {
     struct staging staging[2];
     void *download_pinned, *convert; /* convert: on the device, for a download that changes type or layout */
     size_t download_bytes, convert_bytes;
-    float *ones, *zeros; /* CUDA_MAX_CHANNELS each; zeros are zeros in bfloat16, too */
+    float *ones, *zeros; /* CUDA_MAX_CHANNELS each; zeros are zeros in 16 bits, too */
     void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
     void *search; /* memory to time plans in, given back when they are made */
     size_t search_bytes;
@@ -79,11 +79,12 @@ struct backend {
     struct cudaDeviceProp properties; /* of the first */
     char description[400];
     size_t workspace_limit;
+    cudnnDataType_t map_type; /* of maps and of convolutions */
     struct choice_file plans;
     /* a card that is only described: operations can be planned, not run */
     cudnnBackendDescriptor_t described;
     int next_staging, next_results, results_under_way;
-    unsigned arenas; /* grows when copies in bfloat16 become old, whichever they are of */
+    unsigned arenas; /* grows when copies in 16 bits become old, whichever they are of */
     cudnnOpTensorDescriptor_t multiply, root;
     cudnnActivationDescriptor_t relu, cap_1; /* max(x, 0), min(max(x, 0), 1) */
     /* the recorded step; n_key 0: no step yet */
@@ -104,7 +105,7 @@ struct backend_buffer {
     size_t partial_begin, partial_end;
     size_t flying_begin, flying_end; /* bytes that are being summed already */
     bool average;                    /* what makes them one again: the mean, not the sum */
-    /* A copy of it in bfloat16, for the weights of convolutions: made anew after the buffer has changed. */
+    /* A copy of it in 16 bits, for the weights of convolutions: made anew after the buffer has changed. */
     void *narrow[CUDA_MAX_GPUS];
     unsigned narrow_made[CUDA_MAX_GPUS]; /* when backend.arenas was so */
     bool gathered;  /* gradients: the copy holds what is to be added to the buffer, zeros elsewhere */
@@ -134,7 +135,7 @@ struct backend_op {
     int n;            /* pictures of one GPU */
     struct operand x[OP_MAX_INPUTS], y, w;
     cudnnTensorDescriptor_t bias;   /* [1,c,1,1] of y's compute type */
-    cudnnTensorDescriptor_t wide;   /* y in float, for a bias gradient from bfloat16 or from a slice */
+    cudnnTensorDescriptor_t wide;   /* y in float, for a bias gradient from 16 bits or from a slice */
     cudnnTensorDescriptor_t vector; /* [1,c,1,1] float: batch norm's, bias gradients of float layers */
     cudnnPoolingDescriptor_t pool;
     cudnnActivationDescriptor_t activation, fused_activation;
@@ -180,6 +181,10 @@ extern const float one, zero; /* host scalars of the libraries' alpha and beta *
 static inline bool is_vector(const struct tensor_shape *s) { return s->h == 1 && s->w == 1; }
 cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *s);
 size_t type_bytes(cudnnDataType_t type);
+static inline const char *type_name(int type) /* in the names of plans */
+{
+    return type == CUDNN_DATA_BFLOAT16 ? "bf16" : type == CUDNN_DATA_HALF ? "f16" : "f32";
+}
 static inline size_t round_up(size_t bytes)
 {
     return (bytes + BACKEND_ALIGN - 1) & ~(size_t)(BACKEND_ALIGN - 1);
@@ -294,7 +299,7 @@ int card_rate(struct backend *b, float rate, struct error *err);
 
 /* --- flat arenas (cuda_optimizer.c) --- */
 
-/* The bytes of s in its buffer's copy in bfloat16 on that GPU; queued. */
+/* The bytes of s in its buffer's copy in 16 bits on that GPU; queued. */
 int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **out, struct error *err);
 /* Where a convolution puts its dw on the only GPU. */
 int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);

@@ -2,7 +2,7 @@
  * cuda_conv.c: convolutions, depthwise ones (as groups), and dense layers.
  *
  * A convolution is planned in the first of these forms that cuDNN supports in all passes that are needed:
- * with its tensors as they are stored, where y may be a slice; with y in scratch memory; and, for bfloat16,
+ * with its tensors as they are stored, where y may be a slice; with y in scratch memory; and, for 16 bits,
  * in float32 between two conversions. Bias and ReLU are part of the forward plan. Where cuDNN has no plan
  * with them, they are separate calls.
  */
@@ -70,7 +70,7 @@ static size_t plan_workspace(const struct graph_plan *p) { return p ? p->workspa
 int conv_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
-    cudnnDataType_t type = b->options.precision == PRECISION_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    cudnnDataType_t type = b->map_type;
     size_t pixel = (size_t)d->y.parent_c * type_bytes(type), first = (size_t)d->y.first_c * type_bytes(type);
     bool slice = d->y.parent_c != d->y.c, direct = !slice || (pixel % 16 == 0 && first % 16 == 0);
     const struct {
@@ -103,7 +103,7 @@ int conv_make(struct backend *b, struct backend_op *op, struct error *err)
     operand_place(&op->y, &used);
     operand_place(&op->w, &used);
     op->extra = used;
-    if (op->type == CUDNN_DATA_BFLOAT16) op->extra_bytes = round_up((size_t)d->y.c * sizeof(float));
+    if (op->type != CUDNN_DATA_FLOAT) op->extra_bytes = round_up((size_t)d->y.c * sizeof(float));
     if (wide) op->extra_bytes = larger(op->extra_bytes, round_up(shape_values(&op->y.shape) * sizeof(float)));
     op->tail = used + op->extra_bytes;
     op->workspace_bytes = op->tail + larger(plan_workspace(op->forward),
@@ -158,7 +158,7 @@ static int bias_in(const struct run *r, const void **bias, struct error *err)
     struct backend_op *op = r->op;
     const void *wide = at(&r->io->bias, r->gpu);
     void *narrow = r->workspace + op->extra;
-    bool converts = op->type == CUDNN_DATA_BFLOAT16 && op->d.has_bias && !op->d.constant_weights;
+    bool converts = op->type != CUDNN_DATA_FLOAT && op->d.has_bias && !op->d.constant_weights;
     *bias = !op->d.has_bias          ? r->g->zeros
             : op->d.constant_weights ? (char *)op->constant[r->gpu] + round_up(op->weight_bytes)
             : converts               ? narrow
@@ -194,7 +194,8 @@ int conv_forward(const struct run *r, struct error *err)
                           : op_activate(r, y, err);
 }
 
-/* db = the sum of dy over pictures and pixels, in float: cuDNN has no sum of bfloat16. */
+/* db = the sum of dy over pictures and pixels, in float: cuDNN has no sum of bfloat16,
+ * and one of fp16 would overflow where its terms did not. */
 static int bias_gradient(const struct run *r, const void *dy, struct error *err)
 {
     struct backend_op *op = r->op;
@@ -216,7 +217,7 @@ int conv_backward(const struct run *r, struct error *err)
         bias_gradient(r, dy, err))
         return -1;
     if (dw_slot) {
-        bool gather = op->type == CUDNN_DATA_BFLOAT16 && r->b->n_gpus == 1;
+        bool gather = op->type != CUDNN_DATA_FLOAT && r->b->n_gpus == 1;
         void *dw = operand_out(&op->w, dw_slot, r->workspace);
         if (gather && arena_gather(r->g, &r->io->dw, &dw, err)) return -1;
         if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err))

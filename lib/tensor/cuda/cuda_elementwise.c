@@ -9,7 +9,7 @@ int elementwise_make(struct backend *b, struct backend_op *op, struct error *err
     struct tensor_shape ys = op->y.shape;
     op->type = stored_type(b, &ys);
     if (d->kind == OP_RESHAPE) {
-        /* Only between a vector and a map of bfloat16: the same values in the same order, in two types. Both
+        /* Only between a vector and a map of 16 bits: the same values in the same order, in two types. Both
          * have the map's shape here: cuDNN takes no dimension above 65535. */
         struct tensor_shape xs = op->x[0].shape, map = is_vector(&ys) ? xs : ys;
         cudnnDataType_t from = stored_type(b, &xs);

@@ -184,9 +184,8 @@ static cudnnBackendDescriptor_t graph(struct making *m, const struct conv_graph 
 #define CUDNN_ATTR_ENGINE_DEVICEPROP (cudnnBackendAttributeName_t)0
 #endif
 
-/* A description made of text, or of the card of a handle. */
-static int make_properties(cudnnBackendDescriptor_t *out, const char *json, cudnnHandle_t handle,
-                           struct error *err)
+int graph_device_describe(cudnnBackendDescriptor_t *out, const char *json, cudnnHandle_t handle,
+                          struct error *err)
 {
     const char *who = json ? "the described card" : "the card's description";
     size_t version = cudnnGetVersion();
@@ -209,31 +208,17 @@ static int make_properties(cudnnBackendDescriptor_t *out, const char *json, cudn
     return -1;
 }
 
-int graph_device_describe(struct graph_device *d, const char *json, struct error *err)
-{
-    *d = (struct graph_device){0};
-    int rc = make_properties(&d->properties, json, NULL, err);
-    if (rc) graph_device_release(d);
-    return rc;
-}
-
 int graph_device_text(cudnnHandle_t handle, char *json, size_t bytes, struct error *err)
 {
     cudnnBackendDescriptor_t p;
     int64_t n = 0;
-    int rc = make_properties(&p, NULL, handle, err) ||
+    int rc = graph_device_describe(&p, NULL, handle, err) ||
              DNN("the card's description",
                  cudnnBackendGetAttribute(p, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
                                           (int64_t)bytes - 1, &n, json));
     json[rc || n < 0 || n >= (int64_t)bytes ? 0 : n] = 0;
     if (p) cudnnBackendDestroyDescriptor(p);
     return rc ? -1 : 0;
-}
-
-void graph_device_release(struct graph_device *d)
-{
-    if (d->properties) cudnnBackendDestroyDescriptor(d->properties);
-    *d = (struct graph_device){0};
 }
 
 /* --- plans --- */

@@ -38,9 +38,10 @@ struct graph_wish {
     bool repeatable;  /* only engines that give the same bits every time */
 };
 
-/* A device from the text of its properties; an error with cuDNN's own words when it does not take them. */
-int graph_device_describe(struct graph_device *d, const char *json, struct error *err);
-void graph_device_release(struct graph_device *d);
+/* A description made of text, or (json NULL) of the card of a handle; an error with cuDNN's own words when it
+ * does not take the text. Destroy *out if it is not NULL, also after an error. */
+int graph_device_describe(cudnnBackendDescriptor_t *out, const char *json, cudnnHandle_t handle,
+                          struct error *err);
 /* The text of the properties of a handle's card. */
 int graph_device_text(cudnnHandle_t handle, char *json, size_t bytes, struct error *err);
 

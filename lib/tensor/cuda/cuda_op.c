@@ -144,7 +144,7 @@ static size_t cuda_op_saved_bytes(const struct backend_op *op)
 
 static size_t cuda_op_constant_bytes(const struct backend_op *op)
 {
-    bool narrow = op->forward && !op->d.constant_weights && op->type == CUDNN_DATA_BFLOAT16;
+    bool narrow = op->forward && !op->d.constant_weights && op->type != CUDNN_DATA_FLOAT;
     if (narrow) return op->weight_bytes; /* halves of arena_narrow and arena_gather */
     return op->d.constant_weights || op->d.kind == OP_AVERAGE_POOL ? op->constant_bytes : 0;
 }
@@ -158,7 +158,7 @@ static bool cuda_op_plan(const struct backend_op *op, int i, struct op_plan *out
         if (plans[k] && i-- == 0) p = plans[k];
     if (!p) return false;
     *out = (struct op_plan){"", p->choice.engine, p->workspace, p->tensor_core, p->repeatable};
-    graph_name(&p->graph, p->graph.type == CUDNN_DATA_BFLOAT16, out->what, sizeof out->what);
+    graph_name(&p->graph, type_name(p->graph.type), out->what, sizeof out->what);
     return true;
 }
 

@@ -4,14 +4,16 @@
 
 #include <string.h>
 
+#include "base/half.h"
+
 cudnnDataType_t stored_type(const struct backend *b, const struct tensor_shape *s)
 {
-    return b->options.precision == PRECISION_BF16 && !is_vector(s) ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    return is_vector(s) ? CUDNN_DATA_FLOAT : b->map_type;
 }
 
 size_t type_bytes(cudnnDataType_t type)
 {
-    return type == CUDNN_DATA_INT8 ? 1 : type == CUDNN_DATA_BFLOAT16 ? 2 : 4;
+    return type == CUDNN_DATA_INT8 ? 1 : type == CUDNN_DATA_FLOAT ? 4 : 2;
 }
 
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
@@ -92,9 +94,8 @@ int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, c
         uint32_t u;
     } v = {value};
     uint16_t half = (uint16_t)((v.u + (value < -1e38f ? 0 : 0x8000)) >> 16); /* -FLT_MAX stays finite */
-    return DNN(subject,
-               cudnnSetTensor(g->dnn, d, y,
-                              type == CUDNN_DATA_BFLOAT16 ? (const void *)&half : (const void *)&value));
+    if (type == CUDNN_DATA_HALF) half_from_float(&half, &value, 1);
+    return DNN(subject, cudnnSetTensor(g->dnn, d, y, type == CUDNN_DATA_FLOAT ? (void *)&value : &half));
 }
 
 /* Pixels of one type between a slice and a tensor without gaps: a copy of rows, which needs no kernel. */

@@ -4,7 +4,7 @@
  */
 #include "tensor/cuda/cuda.h"
 
-/* Nothing else may be on its way to y or x (NULL: none); y's copy in bfloat16 is old then. */
+/* Nothing else may be on its way to y or x (NULL: none); y's copy in 16 bits is old then. */
 static int begin(struct backend *b, struct backend_buffer *y, struct backend_buffer *x, struct error *err)
 {
     arena_changed(y);
@@ -99,7 +99,7 @@ static int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot
     return cuda_axpy(b, p, v, n, s->momentum, err) || change(b, ARENA_AXPY, p, g, n, NULL, err) ? -1 : 0;
 }
 
-/* --- a copy in bfloat16 --- */
+/* --- a copy in 16 bits --- */
 
 /* Values as rows of 1024, and one row for the rest: cuDNN takes no dimension above 65535. */
 static int flat(cudnnTensorDescriptor_t *out, cudnnDataType_t type, int rows, int columns, struct error *err)
@@ -121,8 +121,9 @@ void arena_changed(struct backend_buffer *buffer)
 }
 
 /* Makes the copy again from the buffer, or (widen) adds it to the buffer. */
-static int convert(struct gpu *g, int gpu, struct backend_buffer *buffer, bool widen, struct error *err)
+static int convert(struct backend *b, int gpu, struct backend_buffer *buffer, bool widen, struct error *err)
 {
+    struct gpu *g = &b->gpu[gpu];
     size_t n = buffer->bytes / sizeof(float);
     int rc = 0, rows, columns;
     for (size_t first = 0; !rc && first < n; first += (size_t)rows * (size_t)columns) {
@@ -131,7 +132,7 @@ static int convert(struct gpu *g, int gpu, struct backend_buffer *buffer, bool w
         uint16_t *h = (uint16_t *)buffer->narrow[gpu] + first;
         piece_of(n - first, &rows, &columns);
         rc = flat(&wide, CUDNN_DATA_FLOAT, rows, columns, err) ||
-             flat(&narrow, CUDNN_DATA_BFLOAT16, rows, columns, err) ||
+             flat(&narrow, b->map_type, rows, columns, err) ||
              (widen ? transform(g, "arena", narrow, h, wide, w, true, err)
                     : transform(g, "arena", wide, w, narrow, h, false, err));
         if (wide) cudnnDestroyTensorDescriptor(wide);
@@ -142,7 +143,7 @@ static int convert(struct gpu *g, int gpu, struct backend_buffer *buffer, bool w
 
 static int make_narrow(struct gpu *g, int gpu, struct backend_buffer *buffer, struct error *err)
 {
-    const char *what = "a copy in bfloat16";
+    const char *what = "a copy in 16 bits";
     if (buffer->narrow[gpu]) return 0;
     return CUDA(what, cudaMalloc(&buffer->narrow[gpu], buffer->bytes / 2)) ||
                    CUDA(what, cudaMemsetAsync(buffer->narrow[gpu], 0, buffer->bytes / 2, g->compute))
@@ -154,7 +155,7 @@ int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **
 {
     struct backend_buffer *buffer = s->buffer;
     if (make_narrow(&b->gpu[gpu], gpu, buffer, err) ||
-        (buffer->narrow_made[gpu] != b->arenas && convert(&b->gpu[gpu], gpu, buffer, false, err)))
+        (buffer->narrow_made[gpu] != b->arenas && convert(b, gpu, buffer, false, err)))
         return -1;
     buffer->narrow_made[gpu] = b->arenas;
     *out = (char *)buffer->narrow[gpu] + s->offset / 2;
@@ -173,8 +174,8 @@ int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error 
 {
     struct gpu *g = &b->gpu[0];
     if (!buffer || !buffer->gathered) return multi_gpu_settle(b, buffer, err);
-    if (convert(g, 0, buffer, true, err) ||
-        CUDA("gradients in bfloat16", cudaMemsetAsync(buffer->narrow[0], 0, buffer->bytes / 2, g->compute)))
+    if (convert(b, 0, buffer, true, err) ||
+        CUDA("gradients in 16 bits", cudaMemsetAsync(buffer->narrow[0], 0, buffer->bytes / 2, g->compute)))
         return -1;
     buffer->gathered = false;
     return 0;

@@ -129,7 +129,7 @@ int plan_choose(struct backend *b, const struct conv_graph *g, const char *subje
     struct graph_plan offered[TIMED];
     char key[500], text[500];
     int n = 0, best = 0, rc = 1;
-    graph_name(g, g->type == CUDNN_DATA_BFLOAT16, key, sizeof key);
+    graph_name(g, type_name(g->type), key, sizeof key);
     size_t used = strlen(key);
     snprintf(key + used, sizeof key - used, " %s %zuMiB", wish.tensor_core ? "tensor" : "fma",
              wish.workspace_limit >> 20);
