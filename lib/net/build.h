@@ -1,5 +1,5 @@
-/* build.h: what the built-in builders of networks share. After a failure all calls do nothing, and
- * build_finish reports the failure. */
+/* build.h: functions that the built-in builders of networks share. After a failure all calls do nothing,
+ * and build_finish reports the failure. */
 #ifndef WINNOW_NET_BUILD_H
 #define WINNOW_NET_BUILD_H
 

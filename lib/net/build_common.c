@@ -2,7 +2,7 @@
  * build_common.c: brings the layers of a built-in network into Keras' order. Builders make layers in the
  * order of the calls in keras-applications, from which the numbers in their names come. Keras lists them by
  * depth, the deepest first, and layers of one depth in the order in which a walk back from the output meets
- * them. "From conv2d_56 on" means a place in this list, so that the order must be the same as Keras'.
+ * them. "From conv2d_56 on" refers to this list, so the order must be that of Keras.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +45,8 @@ int net_sort_keras_order(struct net *n, struct error *err)
     for (int i = 0; i < n->n_layers; i++)
         order[i] = (struct order){.layer = i, .met = -1};
     meet(n, n->output, order, &count);
-    /* The depth of a layer is its longest way to the output. Layers come after their inputs, so that
-     * one pass from the end is enough. */
+    /* The depth of a layer is the length of its longest path to the output. Layers come after their
+     * inputs, so that one pass from the end is enough. */
     for (int i = n->n_layers - 1; i >= 0; i--)
         for (int j = 0; j < n->layers[i].n_inputs; j++) {
             struct order *in = &order[n->layers[i].inputs[j]];

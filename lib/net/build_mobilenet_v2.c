@@ -42,8 +42,8 @@ static int relu6(struct builder *b, int in, const char *name)
     return x;
 }
 
-/* Pads such that a stride of 2 begins where "same" would begin for an odd size:
- * one row less above an even size. */
+/* Pads so that a stride of 2 begins where "same" would begin for an odd size; for an even size this is one
+ * row less at the top. */
 static int pad(struct builder *b, int in, const char *name, int *size)
 {
     int x = build_layer(b, LAYER_ZERO_PADDING, name, &in, 1);

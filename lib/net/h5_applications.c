@@ -1,7 +1,7 @@
 /*
- * h5_applications.c: weights-only files of keras-applications have no topology: the built-in builders know
- * it. Their layers are numbered by whoever saved them (conv2d_1.., conv2d.., conv2d_95..), so they are mapped
- * by creation number and checked by shape.
+ * h5_applications.c: reads the weights-only files of keras-applications. They have no topology, which comes
+ * from the built-in builders. The numbers in the names of their layers differ from file to file (conv2d_1..,
+ * conv2d.., conv2d_95..), so layers are matched in the order of these numbers, and checked by shape.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "net/h5_file.h"
 
-/* The number in "conv2d_95" or 0 in "conv2d"; -1 when the name is another. */
+/* The number in "conv2d_95", or 0 for "conv2d"; -1 for a name with another prefix. */
 static long number_after(const char *name, const char *prefix)
 {
     size_t n = strlen(prefix);
@@ -33,8 +33,8 @@ static int compare_numbered(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* The file's layers of one prefix by creation number; those without weights count too. *out is the caller's
- * to free. */
+/* Collects the file's layers with one prefix, sorted by number, including those without weights. The
+ * caller frees *out. */
 static int collect(const struct h5_file *f, const char *prefix, struct numbered **out, size_t *n,
                    struct error *err)
 {
@@ -67,8 +67,7 @@ static int renumber(struct h5_file *f, const char *prefix, size_t expected, stru
         error_set(err, EX_DATAERR, "%zu layers are called %s_*, InceptionV3 has %zu", n, prefix, expected);
         goto out;
     }
-    /* In two steps would be needed if names were overwritten in place; each weight's layer is replaced once
-     * instead. */
+    /* Each weight's layer is replaced once, so that a new name cannot be taken for an old one. */
     for (size_t i = 0; i < f->n_weights; i++)
         for (size_t k = 0; k < n; k++)
             if (strcmp(f->weights[i].layer, list[k].layer) == 0) {

@@ -1,8 +1,8 @@
 /*
  * h5_child.c: the part of the HDF5 reader that uses the library. It runs in a child process with limits,
  * because libhdf5 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code,
- * which Debian calls unimportant). What it finds goes through a pipe as records, which the parent checks
- * again (h5_read.c). Links to other files, external and virtual storage, and filters from plug-ins are
+ * which Debian calls unimportant). It sends what it finds through a pipe as records, which the parent checks
+ * again (h5_file.c). Links to other files, external and virtual storage, and filters from plug-ins are
  * refused: otherwise a weight file could read any other file.
  */
 #include <hdf5.h>
@@ -236,7 +236,7 @@ static int read_values(struct reader *r, hid_t dataset, hid_t type, size_t count
     return 0;
 }
 
-/* Whole numbers and the like: the parent knows whether anything needs them. */
+/* Other types, such as integers: the parent decides whether they are needed. */
 static int send_other(struct reader *r, hid_t type, const char *layer, const char *name)
 {
     char word[64];
@@ -296,7 +296,7 @@ out:
 
 struct walk {
     struct text path; /* of the group */
-    size_t objects;   /* met so far: groups may be linked into themselves */
+    size_t objects;   /* number of objects visited: groups may contain themselves */
     bool header_only;
 };
 
@@ -321,7 +321,7 @@ static int walk_member(struct reader *r, struct walk *w, hid_t group, const char
             error_prefix(r->err, "weight '%s/vars/%s'", w->path.data ? w->path.data : "",
                          text_for_people(shown, sizeof shown, name));
     } else if (vars || H5Iget_type(object) != H5I_GROUP) {
-        rc = 0; /* nothing of Keras' */
+        rc = 0; /* not written by Keras */
     } else if (strcmp(name, "vars") == 0) {
         rc = walk_group(r, w, object, true);
     } else if (before + strlen(name) + 1 > H5_MAX_PATH) {
@@ -353,7 +353,7 @@ static int walk_group(struct reader *r, struct walk *w, hid_t group, bool vars)
     return 0;
 }
 
-/* Below "layers"; beside it lie the optimizer's variables. */
+/* Reads the group "layers"; the variables of the optimizer are in another group. */
 static int send_store(struct reader *r, bool header_only)
 {
     struct walk w = {.path = TEXT_EMPTY, .header_only = header_only};
@@ -437,7 +437,8 @@ out:
 
 /* --- opening --- */
 
-/* The library reads the image where it lies: each "copy" of it is the same memory, which nobody frees. */
+/* Lets the library read the image in place: each "copy" is the same memory, which the library does not
+ * free. */
 static void *same_image(size_t n, H5FD_file_image_op_t why, void *image) { return n && image ? image : NULL; }
 static void *copy_image(void *to, const void *from, size_t n, H5FD_file_image_op_t why, void *image)
 {

@@ -1,6 +1,5 @@
 /*
- * h5_file.c: starts the child that runs libhdf5 (h5_child.c), and checks its records as a stranger's bytes
- * are.
+ * h5_file.c: starts the child that runs libhdf5 (h5_child.c), and checks its records like untrusted data.
  */
 #include "net/h5_file.h"
 
@@ -47,7 +46,8 @@ static void limit(int resource, rlim_t value)
     (void)setrlimit(resource, &l);
 }
 
-/* Memory: what the process has, the file twice (chunks are unpacked) and room for the library. */
+/* Limits the memory to what the process has, twice the size of the file (chunks are unpacked), and space
+ * for the library. */
 static void limit_child(uint64_t file_bytes)
 {
 #if !SANITIZED
@@ -59,15 +59,15 @@ static void limit_child(uint64_t file_bytes)
     }
     limit(RLIMIT_AS, (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + 2 * file_bytes + (1ull << 30));
 #endif
-    /* 0.1 s for InceptionV3; crafted files send the library into a loop (found
-     * by fuzzing), which has to end. */
+    /* Processor time. InceptionV3 takes 0.1 s. Crafted files send the library into an endless loop (found
+     * by fuzzing). */
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-    limit(RLIMIT_CPU, 1); /* the fuzzer makes such files by the dozen */
+    limit(RLIMIT_CPU, 1); /* the fuzzer makes many such files */
 #else
     limit(RLIMIT_CPU, 10 + (rlim_t)(file_bytes >> 24));
 #endif
     limit(RLIMIT_CORE, 0);
-    if (!SANITIZED)             /* whose reports are files */
+    if (!SANITIZED)             /* sanitisers write their reports to files */
         limit(RLIMIT_FSIZE, 0); /* it writes to a pipe only */
 }
 
@@ -199,7 +199,8 @@ int h5_file_read(struct h5_file *f, const struct h5_input *input, const char *na
     close(ends[1]);
     int rc = read_records(f, ends[0], header_only, name, err);
     close(ends[0]);
-    if (rc) (void)kill(child, SIGKILL); /* it may be stuck; it has ended or is of no use */
+    /* after a failure the child has ended, may be stuck, or is no longer needed */
+    if (rc) (void)kill(child, SIGKILL);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     if (rc && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)

@@ -1,6 +1,6 @@
 /*
- * h5_file.h: what an HDF5 file of Keras' holds, as the child process found it (h5_child.c): names, shapes and
- * values, checked for their sizes and nothing else.
+ * h5_file.h: the contents of an HDF5 file of Keras, as the child process read them (h5_child.c): names,
+ * shapes and values. Only sizes have been checked.
  */
 #ifndef WINNOW_NET_H5_FILE_H
 #define WINNOW_NET_H5_FILE_H
@@ -13,7 +13,7 @@ struct h5_weight {
     float *values; /* owned until a network takes them */
     size_t n_values;
     bool opaque, taken; /* opaque: bfloat16, if the layer says so */
-    char *other;        /* no floats: what it holds instead, "int8" */
+    char *other;        /* the type of the values if they are not floats, such as "int8" */
 };
 
 struct h5_file {

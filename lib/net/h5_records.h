@@ -10,7 +10,8 @@
 #define H5_MAX_PATH 1024
 #define H5_MAX_VALUES (NET_MAX_WEIGHT_BYTES / sizeof(float))
 
-/* H5_OTHER: a dataset that holds no floats; its contents are a word for people, "int8". */
+/* H5_OTHER: a dataset of another type than float. The contents of the record are the name of the type,
+ * such as "int8". */
 enum h5_record_kind {
     H5_CONFIG = 1,
     H5_METADATA,
@@ -36,7 +37,7 @@ struct h5_input {
 
 struct h5_record {
     uint32_t kind, layer_bytes, name_bytes;
-    uint32_t opaque; /* H5_WEIGHT: two bytes each of a type without a name, read as bfloat16 */
+    uint32_t opaque; /* H5_WEIGHT: values of two bytes of an opaque type, read as bfloat16 */
     uint32_t rank;   /* H5_ERROR: the exit code */
     int32_t dims[NET_MAX_RANK];
     uint64_t n_bytes;

@@ -164,7 +164,7 @@ static int put_everything(hid_t file, const struct net *n, bool weights_only, st
     return rc;
 }
 
-/* What goes into a file: the legacy layout, or, with paths, that of a .keras. */
+/* The contents of a file: in the legacy layout, or, with paths, in that of a .keras. */
 struct contents {
     const struct net *n;
     bool weights_only;

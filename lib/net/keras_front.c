@@ -1,6 +1,6 @@
 /*
- * keras_front.c: the layers that stand in front of a network: Rescaling, Normalization, Cropping2D,
- * CenterCrop; and UpSampling2D.
+ * keras_front.c: reads the layers that preprocess the input of a network: Rescaling, Normalization,
+ * Cropping2D, CenterCrop; and UpSampling2D.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -27,7 +27,8 @@ int keras_numbers(const cJSON *v, double *out, size_t max, size_t *n)
     return 0;
 }
 
-/* Two settings of one number or one a channel, brought to the same length. */
+/* Reads two settings, each of which is one number or one for each channel, and brings them to the same
+ * length. */
 static int two_lists(const cJSON *a, const cJSON *b, double first, double second, double **out, size_t *n,
                      struct error *err)
 {
@@ -126,7 +127,7 @@ int keras_cropping(struct keras_call *c, struct error *err)
     return keras_finish(c, at, err);
 }
 
-/* The middle of a picture that is at least as large; Keras enlarges smaller ones. */
+/* CenterCrop of a picture that is at least as large. (Keras would enlarge a smaller one.) */
 int keras_center_crop(struct keras_call *c, struct error *err)
 {
     int from = c->in[0].layer, height, width;
@@ -147,7 +148,8 @@ int keras_center_crop(struct keras_call *c, struct error *err)
     return keras_finish(c, at, err);
 }
 
-/* Whole factors: each pixel again, or bilinear between the same centres as Resizing. */
+/* UpSampling2D by whole factors: repeats each pixel, or interpolates bilinearly with the same pixel
+ * centres as Resizing. */
 int keras_upsampling(struct keras_call *c, struct error *err)
 {
     const cJSON *size = net_json_get(c->config, "size");

@@ -1,8 +1,8 @@
 /*
- * keras_graph.c: Keras' models, as TFJS model.json, .h5 and .keras hold them, into struct net. A layer of a
- * model may itself be a model: its layers are put in its place. A layer may be called several times: each
- * call becomes layers of its own with the same weights. Whatever the product cannot compute exactly is an
- * error that names the layer, never a guess: tfjs itself runs a file with a wrong inbound name for ever.
+ * keras_graph.c: reads Keras' models, from TFJS model.json, .h5 and .keras, into struct net. A layer of a
+ * model may itself be a model, which is replaced by its layers. A layer may be called several times; each
+ * call becomes separate layers with the same weights. Whatever winnow cannot compute exactly is an error that
+ * names the layer, never a guess. (tfjs itself loops for ever on a file with a wrong inbound name.)
  */
 #include "net/keras_graph.h"
 
@@ -13,16 +13,16 @@
 #include "base/number.h"
 #include "base/text.h"
 
-/* One layer of one model's list. */
+/* One entry of a model's list of layers. */
 struct item {
     const char *name, *class_name;
     const cJSON *config, *nodes;
     char *path;               /* of its weights in a .keras, owned */
-    struct keras_value *outs; /* of each call, layer -1 while it is not made */
+    struct keras_value *outs; /* result of each call; its layer is -1 until the call was made */
     int n_calls, n_done;
     bool is_model, is_operation;
     bool from_one;              /* Keras 2 counts the calls of a model from 1 */
-    int first_layer, end_layer; /* what its first call made */
+    int first_layer, end_layer; /* the layers that its first call made */
 };
 
 struct scope {
@@ -194,7 +194,8 @@ static int add_reference(struct references *refs, const cJSON *v, struct error *
     return 0;
 }
 
-/* Keras 3: all tensors among the arguments, in their order. Depth is that of the JSON. */
+/* Keras 3: collects all tensors among the arguments, in their order. The recursion is limited by the depth
+ * of the JSON. */
 static int add_tensors(struct references *refs, const cJSON *v, struct error *err)
 {
     const cJSON *child;
@@ -205,7 +206,8 @@ static int add_tensors(struct references *refs, const cJSON *v, struct error *er
     return 0;
 }
 
-/* Keras 2: a reference, or a list of them; keyword arguments of operations may be tensors, too. */
+/* Keras 2: collects a reference or a list of references; keyword arguments of operations may be tensors,
+ * too. */
 static int add_old_references(struct references *refs, const cJSON *node, const cJSON **kwargs,
                               struct error *err)
 {
@@ -254,8 +256,8 @@ static struct item *find_item(const struct scope *s, const char *name)
     return at < 0 ? NULL : &s->items[at];
 }
 
-/* In Keras 2 the calls of a model that has an input layer are counted from 1: when the highest is as high as
- * there are calls. */
+/* In Keras 2 the calls of a model that has an input layer are counted from 1. This is so if the highest
+ * number in the references equals the number of calls. */
 static int find_counting(struct scope *s, struct error *err)
 {
     struct references refs = {0};
@@ -287,7 +289,7 @@ static int read_model(struct keras_reader *r, const cJSON *config, const char *c
                       const struct keras_place *place, const struct keras_value *in, int n_in,
                       struct keras_value *out, struct error *err);
 
-/* Keras 2 obeys `training` as it was given to a call; Keras 3's predict and fit replace it. */
+/* Keras 2 uses the `training` that was given to a call; in Keras 3, predict and fit override it. */
 static int check_training(const struct keras_call *c, bool is_model, struct error *err)
 {
     const cJSON *training = net_json_get(c->arguments, "training");
@@ -326,7 +328,7 @@ static int make_call(struct scope *s, struct item *x, const cJSON *arguments, co
     return 0;
 }
 
-/* The next call of x. *made stays false while one of its inputs is not there yet. */
+/* Makes the next call of x. *made stays false if one of its inputs does not exist yet. */
 static int try_call(struct scope *s, struct item *x, bool last_try, bool *made, struct error *err)
 {
     struct references refs = {0};
@@ -363,7 +365,8 @@ out:
     return rc ? error_prefix(err, "layer '%s'", text_for_people(shown, sizeof shown, x->name)) : 0;
 }
 
-/* In the file's order; what waits for a later layer (one that is used twice) is tried again. */
+/* Makes the calls in the order of the file. A call that needs a later layer (one that is used twice) is
+ * tried again. */
 static int make_calls(struct scope *s, struct error *err)
 {
     bool progress = true, left = true;
@@ -413,7 +416,8 @@ static struct item *find_end(const struct scope *s, const cJSON *model, const ch
     return found;
 }
 
-/* The outermost model's input layer; those of models within stand for what the model is given. */
+/* Makes the input layer of the outermost model. The input layers of models within it are replaced by the
+ * arguments of the call. */
 static int make_inputs(struct scope *s, const struct keras_value *in, int n_in, struct error *err)
 {
     int n_inputs = 0;
@@ -457,7 +461,8 @@ static int read_functional(struct scope *s, const cJSON *config, const struct ke
     return 0;
 }
 
-/* A chain. An outermost one may leave its input layer out: the first layer says the shape, or the model. */
+/* A chain of layers. The outermost one may lack an input layer; the shape is then in the first layer or in
+ * the model. */
 static int read_sequential(struct scope *s, const cJSON *config, const struct keras_value *in, int n_in,
                            struct keras_value *out, struct error *err)
 {
@@ -505,7 +510,7 @@ static void scope_release(struct scope *s)
     free(s->names.items);
 }
 
-/* place NULL: the outermost. Recursion is bounded by the depth of JSON. */
+/* place NULL: the outermost model. The recursion is bounded by the depth of the JSON. */
 static int read_model(struct keras_reader *r, const cJSON *config, const char *class_name,
                       const struct keras_place *place, const struct keras_value *in, int n_in,
                       struct keras_value *out, struct error *err)

@@ -1,21 +1,23 @@
 /*
- * keras_graph.h: what the files that read Keras' models share. keras_graph.c follows the graph, through
- * models that are layers of others; keras_layers.c makes of each call of a layer one layer of the network or
- * more; keras_operations.c does so for operations that are not layers; topology_read.c reads the settings.
+ * keras_graph.h: shared by the files that read Keras' models. keras_graph.c follows the graph, including
+ * models that are layers of other models. keras_layers.c turns each call of a layer into one or more layers
+ * of the network. keras_operations.c does the same for operations that are not layers. topology_read.c reads
+ * the settings of layers.
  */
 #ifndef WINNOW_NET_KERAS_GRAPH_H
 #define WINNOW_NET_KERAS_GRAPH_H
 
 #include "net/net_sources.h"
 
-/* What a call gave: a layer of the network, or (the index of ...[..., c]) one channel of its output. */
+/* The result of a call: a layer of the network, or one channel of its output (from an expression like
+ * x[..., c]). */
 struct keras_value {
     int layer;
     int channel; /* -1: all of them */
 };
 #define KERAS_NOTHING ((struct keras_value){-1, -1})
 
-/* Names in use, sorted, so that a file with 8,192 layers costs no quadratic search. */
+/* Names in use, sorted, so that a file with 8,192 layers does not need quadratic time. */
 struct keras_names {
     struct keras_name {
         const char *name;
@@ -34,7 +36,7 @@ struct keras_reader {
     bool bytes; /* the input layer's type is uint8 */
 };
 
-/* Where in the file a layer is. */
+/* The position of a layer in the file. */
 struct keras_place {
     const char *path, *top, *own, *model; /* as in struct net_source */
     bool trainable;                       /* all models around it are */
@@ -55,7 +57,8 @@ struct keras_call {
 /* A layer named own + suffix, or the next free name like it, connected; its index, or -1. */
 int keras_emit(const struct keras_call *c, enum layer_kind kind, const char *suffix, const int *inputs,
                int n_inputs, struct error *err);
-/* After its settings are in: its weights, where they are in the file, its shape. */
+/* Call it when the settings of the layer are set. It determines the weights, their place in the file, and
+ * the shape of the output. */
 int keras_finish(const struct keras_call *c, int layer, struct error *err);
 /* y = x * scale + offset of layer `from`; n 1 or the number of channels. Returns the layer, or -1. */
 int keras_rescale(const struct keras_call *c, const char *suffix, int from, const double *scale,
@@ -69,8 +72,7 @@ int keras_add(struct keras_call *c, const char *suffix, const int *inputs, int n
 int keras_multiply(struct keras_call *c, struct error *err);
 int keras_pool_all(struct keras_call *c, bool average, bool keepdims, struct error *err);
 const struct net_shape *keras_shape(const struct keras_call *c, int layer);
-/* Numbers out of a number, a list of any depth, or a tensor that was written into the file; n at most max.
- * -1, no err. */
+/* Reads numbers from a number, a list of any depth, or a tensor in the JSON; at most max. -1 without err. */
 int keras_numbers(const cJSON *v, double *out, size_t max, size_t *n);
 #define KERAS_MAX_NUMBERS 4096
 
@@ -81,7 +83,7 @@ int keras_cropping(struct keras_call *c, struct error *err);
 int keras_center_crop(struct keras_call *c, struct error *err);
 int keras_upsampling(struct keras_call *c, struct error *err);
 
-/* err without the layer's name; c->out is what the call gives. */
+/* c->out becomes the result of the call. err does not have the name of the layer. */
 int keras_build_layer(struct keras_call *c, struct error *err);
 int keras_build_operation(struct keras_call *c, struct error *err);
 bool keras_is_operation(const cJSON *spec); /* of a layer's entry in a model */

@@ -1,7 +1,7 @@
 /*
- * keras_layers.c: one call of a Keras layer as layers of the network. Most are one; a separable convolution
- * is two, an activation that a convolution does not take is a layer after it, what does nothing at inference
- * is none.
+ * keras_layers.c: turns one call of a Keras layer into layers of the network. Most calls become one layer. A
+ * separable convolution becomes two. An activation that cannot be fused becomes a layer after its
+ * convolution. A layer without an effect at inference becomes none.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +80,7 @@ int keras_finish(const struct keras_call *c, int layer, struct error *err)
     return net_layer_infer(c->r->n, layer, err);
 }
 
-/* A layer of this kind with nothing to set; what the call gives. */
+/* Adds a layer of this kind without settings, which is the result of the call. */
 static int emit_plain(struct keras_call *c, enum layer_kind kind, const char *suffix, int from,
                       struct error *err)
 {
@@ -100,7 +100,7 @@ int keras_activation(const struct keras_call *c, const char *suffix, int from, e
     return keras_finish(c, at, err) ? -1 : at;
 }
 
-/* values: n of them, over and over. */
+/* Fills the weight with the n values, repeated. */
 static int give_values(struct net_weight *w, const struct net_shape *shape, const double *values, size_t n,
                        struct error *err)
 {
@@ -161,7 +161,7 @@ int keras_permute(const struct keras_call *c, int from, const int *order, int n,
 
 static int build_activation_object(struct keras_call *c, const cJSON *object, int from, struct error *err);
 
-/* What a layer's activation makes of its output, where the layer itself does not take it. */
+/* Adds the activation of a layer as a separate layer, if the layer itself cannot have it. */
 static int after(struct keras_call *c, int at, struct error *err)
 {
     const cJSON *object = NULL;
@@ -189,7 +189,7 @@ static int build_window(struct keras_call *c, enum layer_kind kind, struct error
     return after(c, at, err);
 }
 
-/* Over the pixels of a map it is a convolution of 1x1. */
+/* A Dense layer over the pixels of a map is a 1x1 convolution. */
 static int build_dense(struct keras_call *c, struct error *err)
 {
     bool map = keras_shape(c, c->in[0].layer)->rank == 3;
@@ -376,7 +376,7 @@ static int build_global_pool(struct keras_call *c, bool average, struct error *e
 
 /* --- several inputs --- */
 
-/* c's inputs as layers; a channel of a picture is none. */
+/* Returns the inputs of c as layers; an input that is a single channel is an error. */
 static int inputs_of(const struct keras_call *c, int **out, struct error *err)
 {
     if (!(*out = mem_alloc(((size_t)c->n_in + 1) * sizeof **out, err))) return -1;
@@ -393,7 +393,7 @@ int keras_add(struct keras_call *c, const char *suffix, const int *inputs, int n
     return 0;
 }
 
-/* Of more than two: one after the other. */
+/* More than two inputs are multiplied one after another. */
 int keras_multiply(struct keras_call *c, struct error *err)
 {
     int pair[2] = {c->in[0].layer, -1};
@@ -509,7 +509,8 @@ static const char *plain_class(const char *class_name)
     return class_name;
 }
 
-/* The layer's policy. A quantised layer's numbers are not what its kernel says. */
+/* Checks the dtype policy of the layer. Quantised layers are refused, because their weights are not those
+ * of the kernel. */
 static int check_dtype(const struct keras_call *c, bool *bfloat16, struct error *err)
 {
     const cJSON *dtype = net_json_get(c->config, "dtype");

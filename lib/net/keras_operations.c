@@ -1,7 +1,7 @@
 /*
- * keras_operations.c: Keras 3's operations that stand among a model's layers (x / 127.5, keras.ops.relu), and
- * the few that tf.keras 2 writes as TFOpLambda. Arithmetic with constants becomes a scale and an offset; the
- * channels that preprocess_input picks and puts together again become a convolution of 1x1.
+ * keras_operations.c: reads operations of Keras 3 in the list of layers (x / 127.5, keras.ops.relu), and the
+ * few that tf.keras 2 writes as TFOpLambda. Arithmetic with constants becomes a scale and an offset. Channels
+ * that preprocess_input reorders become a 1x1 convolution.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static const struct named_activation *find_activation(const char *name)
     return NULL;
 }
 
-/* Operations that no layer is called like; find_activation knows more. */
+/* Names of operations that are not names of layers; find_activation knows more of them. */
 static bool is_name(const char *class_name)
 {
     static const char *const names[] = {"TrueDivide", "Divide", "GetItem", "Stack",   "Cast", "Negative",
@@ -57,8 +57,8 @@ static bool is_name(const char *class_name)
     return find_activation(class_name) != NULL && strcmp(class_name, "Softmax") != 0;
 }
 
-/* A .keras says which module a class is of; a .h5 does not, and three classes are both: those that are layers
- * take one list. */
+/* A .keras has the module of each class; a .h5 has not, and three names are both layers and operations.
+ * The layers have a single list as argument. */
 bool keras_is_operation(const cJSON *spec)
 {
     static const char *const both[] = {"Add", "Subtract", "Multiply"}, *const layers[] = {"Softmax",
@@ -78,7 +78,7 @@ bool keras_is_operation(const cJSON *spec)
     return is_name(class_name);
 }
 
-/* The arguments of Keras 3's node, or Keras 2's first tensor and y. *n at most max. */
+/* Reads the arguments of a node of Keras 3, or the first tensor and y of Keras 2. *n is at most max. */
 static int operands(const struct keras_call *c, struct operand *out, int max, int *n, struct error *err)
 {
     static const char *const keywords[] = {"x", "x1", "x2", "y"};
@@ -110,7 +110,7 @@ static int whole(const struct operand *o, struct error *err)
 
 enum arithmetic { ARITHMETIC_ADD, ARITHMETIC_SUBTRACT, ARITHMETIC_MULTIPLY, ARITHMETIC_DIVIDE };
 
-/* x with a constant, which stands before it or after it. */
+/* Arithmetic of x with a constant, which may be the first or the second operand. */
 static int with_constant(struct keras_call *c, enum arithmetic what, const struct operand *x, const cJSON *v,
                          bool constant_first, struct error *err)
 {

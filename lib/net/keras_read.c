@@ -1,6 +1,6 @@
 /*
- * keras_read.c: the .keras archive, Keras 3's own format: config.json is the model, model.weights.h5 its
- * weights by path, which the child that runs libhdf5 reads out of memory.
+ * keras_read.c: reads a .keras archive, the format of Keras 3. config.json has the model, and
+ * model.weights.h5 has its weights by path, which the child process that runs libhdf5 reads from memory.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /*
- * keras_write.c: Keras 3's .keras: config.json in its words, the weights by path. Keras counts the layers of
- * each class in the order of its own list, by depth, so the layers are brought into that order first.
+ * keras_write.c: writes a .keras of Keras 3: config.json with the model, and the weights by path. Keras
+ * numbers the layers of each class in the order of its own list, which is sorted by depth, so the layers are
+ * first brought into that order.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "net/build.h"
 #include "net/net_parts.h"
 
-#define KERAS_VERSION "3.15.1" /* the one that this was held against */
+#define KERAS_VERSION "3.15.1" /* the version with which this was tested */
 
 /* --- settings --- */
 
@@ -26,7 +27,7 @@ static cJSON *object_of(const char *module, const char *class_name, cJSON *confi
     return v;
 }
 
-/* Keras 2's objects say no module. */
+/* Adds the modules, which the objects of Keras 2 do not have. */
 static void say_modules(cJSON *config)
 {
     for (cJSON *v = config->child; v; v = v->next) {
@@ -204,7 +205,7 @@ struct archive {
     unsigned n_members;
 };
 
-/* Stored, of 1 January 1980, as Keras stores its own. */
+/* Members are stored without compression, with the date 1 January 1980, as Keras does. */
 static int add_member(struct archive *a, const char *name, const void *bytes, size_t n, struct error *err)
 {
     unsigned char h[30] = {'P', 'K', 3, 4, 20}, e[46] = {'P', 'K', 1, 2, 20, 3, 20};

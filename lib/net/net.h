@@ -16,8 +16,9 @@
 #include "base/text.h"
 
 /*
- * Keras' layers that winnow computes, and of its own (classes "winnow>..." in files, so that other readers
- * refuse them) those that other exporters write and Keras does not have.
+ * The Keras layers that winnow computes, and winnow's own layers for operations that other exporters write
+ * and Keras does not have. The class of the latter is "winnow>..." in files, so that other readers refuse
+ * them.
  */
 enum layer_kind {
     LAYER_INPUT,
@@ -36,12 +37,12 @@ enum layer_kind {
     LAYER_RESHAPE,
     LAYER_DROPOUT,
     LAYER_DENSE,
-    LAYER_MULTIPLY,  /* of two maps; one of them may be 1x1: a gate for each channel */
+    LAYER_MULTIPLY,  /* product of two maps; one of them may be 1x1, a factor for each channel */
     LAYER_RESCALING, /* x * rescale + offset, two fixed numbers */
     LAYER_SCALE,     /* winnow's: x * gamma + beta; either may be absent, or one number for all channels */
     LAYER_RESIZING,  /* bilinear or nearest, pixel centres at half, no antialiasing */
     LAYER_CLIP,      /* winnow's: min(max(x, clip_min), clip_max) */
-    LAYER_CHANNELS,  /* winnow's: some of the channels, in an order */
+    LAYER_CHANNELS,  /* winnow's: selects channels in a given order */
     LAYER_KINDS
 };
 const char *layer_kind_name(enum layer_kind kind); /* Keras class name: "Conv2D" */
@@ -52,8 +53,8 @@ enum activation_kind {
     ACTIVATION_RELU6,
     ACTIVATION_SOFTMAX,
     ACTIVATION_SIGMOID,
-    /* The kinds from here on occur in Activation layers only: a Conv2D or Dense with one
-     * of them gets a layer after it. */
+    /* The kinds from here on occur in Activation layers only. A Conv2D or Dense with one of them is read
+     * as two layers. */
     ACTIVATION_TANH,
     ACTIVATION_SILU,
     ACTIVATION_GELU,      /* with erf */
@@ -107,7 +108,7 @@ struct net_layer {
     bool trainable;
     int *inputs; /* indices of layers earlier in the list */
     int n_inputs;
-    struct net_shape output; /* worked out by net_infer_shapes */
+    struct net_shape output; /* computed by net_infer_shapes */
 
     /* Conv2D, DepthwiseConv2D, pools */
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
@@ -125,7 +126,7 @@ struct net_layer {
     int units;                        /* Dense */
     double l2;                        /* kernel regularizer of Dense and Conv2D: loss += l2 * sum w^2 */
     bool other_loss;                  /* has regularizers that winnow does not train with */
-    bool shared;                      /* its weights are another layer's as well: it does not train */
+    bool shared;                      /* shares its weights with another layer; cannot be trained */
     char initializer[24];     /* "he_normal", "glorot_uniform", ... of the kernel; "" = glorot_uniform */
     double rate;              /* Dropout */
     double momentum, epsilon; /* BatchNormalization */
@@ -134,9 +135,10 @@ struct net_layer {
     int axis;
     int resize_h, resize_w; /* Resizing */
     bool nearest;
-    bool from_corner;        /* winnow's: pixel i is the one at i * in / out, PyTorch's way; with nearest */
-    struct net_shape target; /* Reshape */
-    double rescale, offset;  /* Rescaling */
+    /* winnow's, for nearest: output pixel i is input pixel i * in / out, as in PyTorch */
+    bool from_corner;
+    struct net_shape target;    /* Reshape */
+    double rescale, offset;     /* Rescaling */
     bool one_scale, one_center; /* Scale: the same number for all channels */
     float clip_min, clip_max;   /* Clip */
     /* Channels: `filters` channels; channel c is that of the input at
@@ -157,12 +159,12 @@ struct net_metadata {
     int n_classes;
     char model_id[33];                /* first 32 hex digits of the hash of the float32 weights */
     char resize[32];                  /* "bilinear", "lanczos+256" and so on; docs/preprocessing.md */
-    char color[8];                    /* "srgb": profiles of pictures are applied; "" for not */
-    char background[8];               /* what transparent parts are laid on, "#rrggbb"; "" for white */
+    char color[8];                    /* "srgb": colour profiles of pictures are applied; "": they are not */
+    char background[8];               /* colour under transparent parts, "#rrggbb"; "" for white */
     double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
     double temperature;               /* 1 when none; not yet folded into the last layer */
     char *license_json; /* of the base weights: {"name":"MIT","holder":...}; kept by training; or NULL */
-    /* what the ONNX file that the network came from calls its parts (lib/onnx/onnx_names.c): JSON, or NULL */
+    /* names in the ONNX file from which the network was read, as JSON (lib/onnx/onnx_names.c), or NULL */
     char *onnx_json;
     /* Further keys as a JSON object (metrics, options, hashes of data and base), or NULL. */
     char *extra_json;
@@ -174,7 +176,7 @@ struct net {
     int n_layers;
     int input, output; /* layer indices */
     bool bytes_input;  /* the file says that the input layer takes bytes */
-    /* nothing says how bytes become its input: 1/255 is a guess. Cleared by net_set_input */
+    /* the file does not say how bytes are scaled, so 1/255 is assumed. Cleared by net_set_input */
     bool input_assumed;
     struct net_metadata metadata;
     struct net_store *stores; /* internal: blocks that hold the values of many weights */
@@ -182,9 +184,10 @@ struct net {
 #define NET_EMPTY ((struct net){0})
 
 void net_release(struct net *n);
-/* Values only: for whoever needs the metadata and shapes from then on. */
+/* Frees the values of all weights, for callers that only need metadata and shapes. */
 void net_drop_weights(struct net *n);
-/* Gives the memory of a layer's values back where it is whole pages; they may be 0 then. */
+/* Returns the memory of a layer's values to the system, as far as it consists of whole pages. The values
+ * are then undefined. */
 void net_forget_values(struct net *n, int layer);
 int net_copy(struct net *out, const struct net *n, struct error *err);
 
@@ -216,25 +219,25 @@ int net_fold_temperature(struct net *n, struct error *err);
 
 /* --- as a classifier of pictures (net_scoring.c) --- */
 
-/* What the outputs of the file are. */
+/* What the outputs of a network in a file are. */
 enum net_ending {
     NET_ENDS_IN_PROBABILITIES,
-    NET_ENDS_IN_LOGITS,  /* they got a softmax */
-    NET_ENDS_IN_ONE,     /* one number, sigmoid or logit, became two classes: the other, and it */
-    NET_ENDS_IN_SIGMOIDS /* several that do not add up to 1: left as they are */
+    NET_ENDS_IN_LOGITS,  /* logits; a softmax was added */
+    NET_ENDS_IN_ONE,     /* one number, a sigmoid or a logit; it became the second of two classes */
+    NET_ENDS_IN_SIGMOIDS /* several sigmoids, which do not sum to 1; not changed */
 };
 /*
- * Appends what makes probabilities of the outputs. The shapes must be known. EX_DATAERR: the network ends in
- * what is not a score (a pool, an activation).
+ * Appends the layers that turn the outputs into probabilities. The shapes must be known. EX_DATAERR: the
+ * output is not a score (a pool, another activation).
  */
 int net_make_probabilities(struct net *n, enum net_ending *ending, struct error *err);
-/* "cat,dog": as many as there are outputs, else EX_USAGE. */
+/* list is "cat,dog". EX_USAGE unless there are as many names as outputs. */
 int net_set_classes(struct net *n, const char *list, struct error *err);
 
 /* x = (byte * range / 255 - mean) / std for each channel, in the network's order of channels. */
 struct net_input {
     int side_px;  /* 0: as the file says */
-    int first_px; /* what the shorter side (keep_shape) or both become before the middle is cut; 0: nothing */
+    int first_px; /* size of the shorter side (keep_shape) or of both sides before cropping; 0: no cropping */
     bool keep_shape;
     char method[16]; /* of resizing; "" as the model says */
     bool bgr;
@@ -243,13 +246,13 @@ struct net_input {
 };
 /* "resize=256,crop=224,order=bgr,mean=104:117:124,std=1", or unit, bytes, tf, torch, caffe. EX_USAGE. */
 int net_input_parse(struct net_input *in, const char *text, struct error *err);
-/* What a preprocessor_config.json beside the model says. *found: there is one. EX_DATAERR: a damaged one. */
+/* Reads preprocessor_config.json beside the model. *found: the file exists. EX_DATAERR: it is damaged. */
 int net_input_beside(struct net_input *in, const char *path, bool *found, struct error *err);
 /* One number for all channels goes into the metadata, the rest into layers after the input. */
 int net_set_input(struct net *n, const struct net_input *in, struct error *err);
 
-/* Reads everything but the weights, whose values are NULL. Fast, for programs
- * that only need classes and sizes. */
+/* Reads everything but the values of weights, which are NULL. Fast; for programs that only need classes
+ * and sizes. */
 int net_open_header(struct net *n, const char *path, struct error *err);
 
 /* --- building --- */
@@ -267,13 +270,13 @@ int net_open(struct net *n, const char *path, struct error *err);
  */
 int net_write_tfjs(const struct net *n, const char *folder, struct error *err);
 /*
- * How a folder appears as a whole: `made`, a finished folder beside `folder`, takes its place in one step.
- * Files of the old folder move along when `made` has none of that name, except the model.json and the shards
- * of an earlier model. `made` is gone afterwards.
+ * Replaces a folder as a whole: renames `made`, a finished folder beside `folder`, to `folder` in one step.
+ * Other files of the old folder are kept if `made` has no file of that name; model.json and the shards of an
+ * earlier model are not.
  */
 int net_publish_folder(const char *made, const char *folder, struct error *err);
-/* Makes the folder to fill, ".NAME.new-PID" beside the folder (beside the target of a symbolic link),
- * empty. Removes those of processes that are dead. */
+/* Makes an empty folder to fill, ".NAME.new-PID", beside the folder (or beside the target of a symbolic
+ * link). Removes such folders of dead processes. */
 int net_begin_folder(const char *folder, struct text *made, struct text *target, struct error *err);
 void net_abandon_folder(const char *made); /* removes it with all that is in it; keeps errno */
 /*
@@ -286,7 +289,7 @@ enum net_encoding {
     NET_FLOAT16,
     NET_UINT16,
     NET_UINT8,
-    NET_WHOLE, /* kernels of whole numbers from -64 to 64 as uint8, exactly; everything else as float32 */
+    NET_WHOLE, /* kernels of integers from -64 to 64 exactly, as uint8; everything else as float32 */
     NET_ENCODINGS
 };
 int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding encoding, struct error *err);
@@ -313,7 +316,7 @@ int net_write_h5(const struct net *n, const char *path, bool weights_only, struc
  * not have.
  */
 int net_write_keras(const struct net *n, const char *path, struct error *err);
-/* Leaves the head away: what follows the last feature map. */
+/* Removes the head: the layers after the last feature map. */
 int net_cut_head(struct net *n, struct error *err);
 
 int net_build_inception_v3(struct net *n, int side,
@@ -330,8 +333,9 @@ int net_build_efficientnet_lite(struct net *n, int variant, int side, struct err
  */
 int net_replace_head(struct net *n, int n_classes, char *const *classes, uint64_t seed, struct error *err);
 /*
- * Leaves away what follows a layer, or a block's last layer (net_block_end), so that a new head stands on it.
- * Needs the shapes. EX_USAGE: no such layer, or one that gives no feature map; n is as it was then.
+ * Removes the layers after a layer, or after the last layer of a block (net_block_end), so that a new head
+ * can be attached to it. The shapes must be known. EX_USAGE: there is no such layer, or its output is not a
+ * feature map; n is then unchanged.
  */
 int net_end_at(struct net *n, const char *layer, struct error *err);
 
@@ -339,15 +343,16 @@ int net_end_at(struct net *n, const char *layer, struct error *err);
  * "conv2d_56" leaves conv2d_55 frozen. */
 int net_unlock_from(struct net *n, const char *from, struct error *err);
 /*
- * The layer that `from` means: its name, a block ("block5a": the first layer whose name begins with
- * block5a_), or a share ("0.3": see net_unlock_share). NULL when the net has no such layer. It lives as long
- * as the net.
+ * Returns the name of the layer that `from` means: a layer, a block ("block5a": the first layer whose name
+ * begins with block5a_), or a share ("0.3": see net_unlock_share). NULL when the net has no such layer. The
+ * string belongs to the net.
  */
 const char *net_unlock_place(const struct net *n, const char *from);
 /* The layer called so, or the last one of a block (as net_unlock_place names blocks); -1: there is none. */
 int net_block_end(const struct net *n, const char *name);
-/* Where the last `share` (0 to 1) of the convolutions begins, moved to the start of its block: a cut
- * inside a block would have to keep the wide inner activation and the skipped input. */
+/* Returns the layer at which the last `share` (0 to 1) of the convolutions begins, moved to the start of
+ * its block. A cut inside a block would need the wide inner activation and the input of the skip
+ * connection. */
 const char *net_unlock_share(const struct net *n, double share);
 
 #endif

@@ -12,7 +12,7 @@
 
 #define KEY "decisions"
 #define SAME_TEMPERATURE 1e-9
-#define NINE_DIGITS 1e-9 /* what float32 as text may lose, of a probability */
+#define NINE_DIGITS 1e-9 /* largest change of a probability when it is written with nine digits */
 
 const char *const net_decision_names[NET_DECISION_COUNT] = {"allow", "review", "block"};
 

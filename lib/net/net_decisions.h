@@ -1,6 +1,6 @@
 /*
- * net_decisions.h: the thresholds in a model folder: which pictures are allowed, which a person looks at,
- * which are blocked, and what is guaranteed. They are the key "decisions" of userDefinedMetadata;
+ * net_decisions.h: the thresholds in a model folder, which decide whether a picture is allowed, reviewed by a
+ * person or blocked, and their guarantees. They are the key "decisions" of userDefinedMetadata;
  * docs/model-folder.md describes the fields.
  */
 #ifndef WINNOW_NET_NET_DECISIONS_H
@@ -16,7 +16,8 @@
 #define NET_DECISIONS_VERSION 1
 #define NET_DECISIONS_MAX_VIEWS 64
 
-/* At most `rate` of them, with this confidence, and the results on the validation and the test split. */
+/* A guarantee: at most `rate` of the pictures, with this confidence; and the results on the validation and
+ * the test split. */
 struct net_promise {
     bool given;
     double rate, confidence, bound;
@@ -25,8 +26,9 @@ struct net_promise {
 
 struct net_decision_view {
     char *name;
-    uint8_t *classes;     /* [n_classes] of the metadata: 1 counts */
-    double review, block; /* allowed below review, blocked from block on; block INFINITY: nothing is */
+    uint8_t *classes; /* [n_classes] of the metadata: 1 counts */
+    /* allowed below review, blocked at or above block; block INFINITY: nothing is blocked */
+    double review, block;
     struct net_promise max_miss, max_wrong_block;
 };
 
@@ -35,24 +37,24 @@ struct net_decisions {
     char model_id[33];
     double temperature; /* of the model when they were chosen */
     struct net_decision_view *views;
-    size_t n_views; /* 0: the model carries none */
+    size_t n_views; /* 0: the model has none */
     double *rate;   /* [n_classes]: how often each class arrives; NULL: not known */
     bool rates_estimated;
     int n_classes;
 };
 #define NET_DECISIONS_EMPTY ((struct net_decisions){0})
 
-/* Reads them from metadata. Without "decisions" n_views is 0. EX_DATAERR: they are damaged, name classes
- * that the model does not have, or have a later version. */
+/* Reads the decisions from metadata. Without the key, n_views is 0. EX_DATAERR: they are damaged, name
+ * classes that the model does not have, or have a later version. */
 int net_decisions_read(struct net_decisions *out, const struct net_metadata *m, struct error *err);
 /* Whether they were chosen for this model: other weights or another temperature give other scores. */
 bool net_decisions_fit(const struct net_decisions *d, const struct net_metadata *m);
-/* Puts them into the metadata, in place of older ones. */
+/* Stores the decisions in the metadata, replacing older ones. */
 int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, struct error *err);
 void net_decisions_release(struct net_decisions *d);
 /*
- * The value of "decisions" as JSON, for formats that keep metadata in fields of text. *out is the caller's;
- * NULL: the model carries none.
+ * Returns the value of "decisions" as JSON, for formats that store metadata as text. The caller frees *out;
+ * NULL: the model has none.
  */
 int net_decisions_text(char **out, const struct net_metadata *m, struct error *err);
 

@@ -18,7 +18,8 @@
 #include "io/io.h"
 #include "net/net_parts.h"
 
-/* Only the names that our writer gives: another file, such as somebody's firmware.bin, must not be lost. */
+/* Matches only the names that our writer uses, because other files, such as firmware.bin, must not be
+ * lost. */
 static bool is_model_file(const char *name)
 {
     unsigned group, shard, of;

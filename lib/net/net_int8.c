@@ -1,4 +1,5 @@
-/* net_int8.c: the key "int8" of a model's metadata, and weights as whole numbers; see net_int8.h. */
+/* net_int8.c: reads and writes the key "int8" of a model's metadata, and rounds weights to integers; see
+ * net_int8.h. */
 #include "net/net_int8.h"
 
 #include <math.h>
@@ -161,7 +162,7 @@ int net_int8_norm_of(const struct net *n, int layer)
     return readers == 1 && layer != n->output && n->layers[norm].kind == LAYER_BATCH_NORM ? norm : -1;
 }
 
-/* Puts a new layer after layer `at`: who read that one now reads the new one, which reads it. */
+/* Inserts a new layer after layer `at`: layers that read `at` now read the new layer. */
 static struct net_layer *insert_after(struct net *n, int at, enum layer_kind kind, const char *ending,
                                       struct error *err)
 {
@@ -183,7 +184,7 @@ static struct net_layer *insert_after(struct net *n, int at, enum layer_kind kin
     return net_layer_connect(l, &at, 1, err) ? NULL : l;
 }
 
-/* The four vectors of a batch norm that changes nothing, in place of those that it may have. */
+/* Gives a batch norm all four vectors. Missing ones get the values that change nothing. */
 static int make_norm(struct net *n, struct net_layer *l, struct error *err)
 {
     size_t n_c = (size_t)l->output.dim[l->output.rank - 1];
@@ -233,7 +234,8 @@ int net_int8_prepare(struct net *n, struct error *err)
     return net_infer_shapes(n, 0, 0, err);
 }
 
-/* The factor for the weights of one channel with the least error: the largest weight may be cut. */
+/* Returns the scale for the weights of one channel with the smallest error. The largest weights may be
+ * clipped. */
 static double best_factor(const double *w, size_t n, size_t stride, double largest)
 {
     double best = largest / (NET_INT8_MOST - 1), least = INFINITY;
@@ -286,7 +288,7 @@ int net_int8_round_kernel(struct net *n, int layer, int norm, const double *mean
             error_set(err, EX_DATAERR, "layer '%s': a weight is not a number", l->name);
             goto out;
         }
-        /* A channel of zeros, or of what a float can hardly hold, is one. */
+        /* A channel of zeros or of nearly denormal numbers gets the scale 1. */
         factor[c] = largest > 1e-30 ? (float)best_factor(w + c, n_each, n_c, largest) : 1;
         for (size_t i = 0; i < n_each; i++) {
             double r = nearbyint(w[i * n_c + c] / (double)factor[c]);

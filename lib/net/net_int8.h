@@ -1,12 +1,12 @@
 /*
- * net_int8.h: what a model folder says about computing its network with bytes instead of floats: the scale
- * of the values that layers hand on, and which convolutions have whole numbers as weights. It is the key
- * "int8" of userDefinedMetadata; docs/model-folder.md describes the fields.
+ * net_int8.h: the quantisation of a network in a model folder: the scales of the outputs of layers, and the
+ * convolutions with integer weights. It is the key "int8" of userDefinedMetadata; docs/model-folder.md
+ * describes the fields.
  *
- * A value x of a layer is the byte x / scale + zero. A kernel is whole numbers from -64 to 64 (7 bits: two
- * products of a byte and such a number, added, fit into 16 bits, which is what AVX2 adds in); the factor of
- * each channel is in the batch norm after the convolution. Such a folder is therefore also a network that any
- * reader can compute in floats.
+ * A value x of a layer is stored as the byte x / scale + zero. Kernels are integers from -64 to 64. They have
+ * 7 bits because the sum of two products of a byte and such a number fits into 16 bits, in which AVX2 adds.
+ * The scale of each channel is in the batch norm after the convolution, so that any other reader can compute
+ * the network in floats.
  */
 #ifndef WINNOW_NET_NET_INT8_H
 #define WINNOW_NET_NET_INT8_H
@@ -22,7 +22,7 @@
 struct net_int8_layer {
     double scale; /* of the layer's output; 0: it stays float */
     int zero;     /* 0 to 255: the byte that means 0 */
-    bool kernel;  /* its kernel is whole numbers */
+    bool kernel;  /* its kernel consists of integers */
 };
 struct net_int8 {
     struct net_int8_layer *layers; /* by the network's layers; NULL: the model has no int8 form */
@@ -41,19 +41,19 @@ int net_int8_store(const struct net_int8 *q, struct net *n, struct error *err);
 void net_int8_release(struct net_int8 *q);
 
 /*
- * Gives every convolution without a batch norm of its own one that changes nothing (and its activation a
- * layer after that), so that there is a place for the factors. Layers move; shapes are known before and
- * after.
+ * Adds a batch norm that changes nothing after every convolution that has none, as a place for the scales,
+ * and moves the activation of the convolution to a layer after it. Indices of layers change. Shapes must be
+ * known, and stay known.
  */
 int net_int8_prepare(struct net *n, struct error *err);
-/* The batch norm that only this convolution feeds, and that nothing else reads the convolution: its index, or
- * -1. */
+/* Returns the index of the batch norm after this convolution, or -1. It must be the only layer that reads
+ * the convolution. */
 int net_int8_norm_of(const struct net *n, int layer);
 /*
- * Rounds the kernel of a convolution to whole numbers with one factor for each output channel, after the
- * batch norm `norm` is taken into it; the norm gets the factors. mean [input channels], or NULL: of the
- * values that enter; the norm's beta then takes back what rounding changes for them. EX_DATAERR: a weight
- * is not a finite number.
+ * Folds the batch norm `norm` into the kernel of a convolution, and rounds the kernel to integers with one
+ * scale for each output channel, which is stored in the norm. mean [input channels], or NULL, is the mean of
+ * the inputs; beta of the norm is then corrected for the mean error of rounding. EX_DATAERR: a weight is not
+ * finite.
  */
 int net_int8_round_kernel(struct net *n, int layer, int norm, const double *mean, struct error *err);
 

@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "net/net_parts.h"
 
-/* Goes over the bytes once before anything is allocated, and counts depth and values. Strings are skipped. */
+/* Scans the bytes once before anything is allocated, and counts the depth and the values. Strings are
+ * skipped. */
 static int count_values(const char *bytes, size_t n_bytes, struct error *err)
 {
     int depth = 0;

@@ -1,7 +1,6 @@
 /*
- * net_metadata.c: what winnow keeps in a model's userDefinedMetadata: how its input is scaled, what its
- * outputs mean, where it comes from. docs/model-folder.md describes the keys. Unknown keys are copied as
- * text.
+ * net_metadata.c: reads winnow's data in a model's userDefinedMetadata: the scaling of the input, the meaning
+ * of the outputs, and the origin. docs/model-folder.md describes the keys. Unknown keys are copied as text.
  */
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +14,7 @@ void net_metadata_defaults(struct net_metadata *m)
     *m = (struct net_metadata){.input_scale = 1.0 / 255.0, .input_offset = 0, .temperature = 1};
 }
 
-/* The layer only lets through or picks what the input gives. */
+/* Whether the layer only passes on or selects values of its input. */
 static bool passes_input(const struct net_layer *l)
 {
     if (l->kind == LAYER_CONV2D) { /* channels in another order */
@@ -28,7 +27,7 @@ static bool passes_input(const struct net_layer *l)
     return l->kind == LAYER_ZERO_PADDING || l->kind == LAYER_RESIZING || l->kind == LAYER_DROPOUT;
 }
 
-/* Whether x * scale + offset makes more sense of 0 to 255 than of 0 to 1. */
+/* Whether x * scale + offset is more plausible for x from 0 to 255 than for x from 0 to 1. */
 static bool suits_bytes(double scale, double offset)
 {
     return fabs(scale) < 0.1 || fabs(offset) > 16 * fabs(scale);
@@ -49,7 +48,7 @@ void net_guess_input(struct net *n, bool header_only)
             continue;
         from = i;
     }
-    n->input_assumed = !bytes && !header_only; /* without weights it cannot be told */
+    n->input_assumed = !bytes && !header_only; /* unknown without weights */
     if (!bytes) return;
     n->metadata.input_scale = 1;
     n->metadata.input_offset = 0;

@@ -13,7 +13,7 @@
 #include "net/torch_state.h"
 
 /*
- * Names the kinds of folder that people give in place of a model folder: -1 with err set, 0 when it is none.
+ * Recognises other kinds of folders that users give by mistake: -1 with err set; 0 when it is none of them.
  */
 static int not_a_model_folder(const char *path, struct text *text, struct error *err)
 {
@@ -41,7 +41,7 @@ static bool has_file(const char *folder, const char *name, struct text *text, st
     return !text_printf(text, err, "%s/%s", folder, name) && io_exists(text->data);
 }
 
-/* A zip archive that is not of another kind: its members may stand in any order. */
+/* Whether this is a zip archive of no other known kind. The members may be in any order. */
 static bool may_be_keras(const unsigned char *first, size_t n)
 {
     const struct file_kind *kind = n >= 4 && memcmp(first, "PK\3\4", 4) == 0 ? file_kind_of(first, n) : NULL;

@@ -9,8 +9,8 @@
 
 /*
  * The model.json of InceptionV3 has 180 kB and 25,000 values, and that of the largest Keras application some
- * 2 MB. A parsed value takes 64 bytes, so that a million values take 64 MB. Real files are nested less than
- * 12 deep.
+ * 2 MB. A parsed value takes 64 bytes, so that a million values take 64 MB. Real files have fewer than 12
+ * levels.
  */
 #define NET_MAX_JSON_BYTES (16u << 20)
 #define NET_MAX_JSON_VALUES 1000000
@@ -60,12 +60,12 @@ int net_layer_connect(struct net_layer *layer, const int *inputs, int n_inputs, 
 /* Makes the weight entries of the layer in Keras' order (names and roles, without
  * shapes and values), from its flags. */
 int net_layer_make_weights(struct net_layer *layer, struct error *err);
-/* A ZeroPadding2D that takes away: Keras' Cropping2D. */
+/* Whether the layer is a ZeroPadding2D with negative padding, which is Keras' Cropping2D. */
 static inline bool net_is_cropping(const struct net_layer *l)
 {
     return l->pad_top < 0 || l->pad_bottom < 0 || l->pad_left < 0 || l->pad_right < 0;
 }
-/* What shape the weight must have given the layer's input shape; -1 in a dimension that is unknown. */
+/* The shape that the weight must have, given the input shape of the layer; -1 for an unknown dimension. */
 struct net_shape net_weight_shape(const struct net_layer *layer, const struct net_shape *input,
                                   enum weight_role role);
 /* Sets shapes from net_weight_shape, and gives every weight values: 0, and 1
@@ -84,7 +84,8 @@ bool net_shape_count(const struct net_shape *s, size_t *out);
 int net_infer_layer(struct net *n, int layer, struct error *err);
 /* The same without the name. */
 int net_layer_infer(struct net *n, int layer, struct error *err);
-/* Leaves out all layers that `layer`, the new output, is not computed from. The input must be among them. */
+/* Makes `layer` the output, and removes all layers that it does not depend on. It must depend on the
+ * input. */
 int net_keep_before(struct net *n, int layer, struct error *err);
 
 /* Sorts layers from the order in which a builder made them into the order of Keras' layer list
@@ -101,22 +102,23 @@ int net_json_int(const cJSON *v, long min, long max, int *out);  /* 0 or -1, no 
 
 struct net_sources; /* net_sources.h */
 /*
- * Keras' model (model_config, modelTopology, config.json of a .keras) into layers without weight values, and
- * where the file keeps those. version: of the Keras that wrote it, or NULL; the topology's own counts first.
- * The caller releases n and the sources, after an error, too.
+ * Reads a Keras model (model_config, modelTopology, config.json of a .keras) into layers without weight
+ * values, and determines where the file stores these values. version: of the Keras that wrote the file, or
+ * NULL; a version in the topology takes precedence. The caller releases n and the sources, also after an
+ * error.
  */
 int net_read_topology(struct net *n, const cJSON *topology, const char *version, struct net_sources *sources,
                       struct error *err);
 /* The reverse: Keras 2 model_config, owned by the caller (cJSON_Delete). NULL with err set. */
 cJSON *net_write_topology(const struct net *n, struct error *err);
-/* A layer as Keras 2 words it: its class, and its settings but for name and trainable, into c. */
+/* Returns the Keras 2 class of a layer, and adds its settings, except name and trainable, to c. */
 const char *net_layer_class(const struct net_layer *layer);
 void net_layer_config(const struct net_layer *layer, cJSON *c);
-/* A class name as Keras 3's weight files have it: Conv2D is conv2d, ReLU re_lu. */
+/* Converts a class name to the form in Keras 3's weight files: Conv2D is conv2d, ReLU is re_lu. */
 void net_snake_case(const char *name, char *out, size_t room);
 /*
- * The HDF5 file of a .keras, malloc'd: paths[i] is the group of layer i ("layers/conv2d_1"), NULL to leave it
- * out; names[i] what Keras calls it.
+ * Makes the HDF5 file of a .keras in memory (malloc'ed). paths[i] is the group of layer i
+ * ("layers/conv2d_1"), or NULL to omit it; names[i] is its name in Keras.
  */
 int net_h5_store(const struct net *n, char *const *paths, const char *const *names, char **bytes,
                  size_t *n_bytes, struct error *err);
@@ -124,8 +126,8 @@ int net_h5_store(const struct net *n, char *const *paths, const char *const *nam
 int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error *err);
 cJSON *net_write_metadata(const struct net *n, const char *model_id, struct error *err);
 void net_metadata_defaults(struct net_metadata *m);
-/* For a file that does not say how it is fed: where its first layers bring 0..255 down, it takes bytes; else
- * the defaults stay. */
+/* For a file that does not say how its input is scaled: if its first layers scale 0..255, the input is
+ * bytes; otherwise the defaults are kept. */
 void net_guess_input(struct net *n, bool header_only);
 
 /* --- readers --- */

@@ -1,6 +1,7 @@
 /*
- * net_preprocessor.c: preprocessor_config.json, in which Hugging Face's models say how they are fed. It lies
- * beside the model's file, or one folder up where that is in a folder called onnx.
+ * net_preprocessor.c: reads preprocessor_config.json, in which Hugging Face's models describe the
+ * preprocessing of pictures. It is beside the model file, or one folder up if the file is in a folder called
+ * onnx.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ static bool flag(const cJSON *all, const char *key, bool missing)
     return cJSON_IsBool(v) ? cJSON_IsTrue(v) : missing;
 }
 
-/* 224, {"height":224,"width":224} or {"shortest_edge":224}. *out 0: absent. *keep_shape: the shorter side. */
+/* Reads 224, {"height":224,"width":224} or {"shortest_edge":224}. *out 0: absent. *keep_shape: it is the
+ * shorter side. */
 static int side_of(const cJSON *v, bool *keep_shape, int *out, struct error *err)
 {
     const cJSON *edge = net_json_get(v, "shortest_edge"), *height = net_json_get(v, "height"),
@@ -50,7 +52,8 @@ static int three(const cJSON *list, double out[3], struct error *err)
                             : error_set(err, EX_DATAERR, "image_mean and image_std must have three numbers");
 }
 
-/* Pillow's numbers. What is not said is bilinear, as in most of Transformers' own readers. */
+/* Reads a resampling filter, as Pillow's number. The default is bilinear, as in most readers of
+ * Transformers. */
 static int method_of(const cJSON *v, char *out, size_t out_bytes, struct error *err)
 {
     static const char *const names[] = {NULL, "lanczos", "bilinear", "bicubic", "area", NULL};
@@ -79,7 +82,7 @@ static int read_config(struct net_input *in, const cJSON *all, struct error *err
     if (crop && first && (first > crop || keep)) {
         in->first_px = first;
         in->keep_shape = keep;
-    } else if (keep) { /* the shorter side becomes the network's: the middle is what fits */
+    } else if (keep) { /* the shorter side gets the network's size, and the central square is cut out */
         in->first_px = first;
         in->keep_shape = true;
     }
@@ -90,7 +93,7 @@ static int read_config(struct net_input *in, const cJSON *all, struct error *err
         (three(net_json_get(all, "image_mean"), in->mean, err) ||
          three(net_json_get(all, "image_std"), in->std, err)))
         return -1;
-    /* (byte * factor - mean) / std, with the factor put into both where it is not 1/255 */
+    /* (byte * factor - mean) / std; a factor other than 1/255 is folded into mean and std */
     double rescale = !flag(all, "do_rescale", true) ? 1
                      : cJSON_IsNumber(factor)       ? factor->valuedouble
                                                     : 1.0 / 255;

@@ -1,6 +1,6 @@
 /*
- * net_scoring.c: what turns anybody's network into one that takes winnow's pictures and gives winnow's
- * scores: how bytes become its input, what its outputs are called, and a softmax where it ends in logits.
+ * net_scoring.c: adapts a network from elsewhere so that it takes winnow's pictures and gives winnow's
+ * scores: the scaling of its input, the names of its outputs, and a softmax if it ends in logits.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 
 /* --- how it ends --- */
 
-/* The layer that makes the scores, seen through what only hands them on; -1: another activation. */
+/* Finds the layer that computes the scores, skipping layers that only pass them on; -1: another
+ * activation. */
 static int scores_of(const struct net *n, enum activation_kind *activation)
 {
     int at = n->output;
@@ -210,7 +211,7 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
                 "mean=A[:B:C], std=A[:B:C]",
                 text_for_people(shown, sizeof shown, t));
     }
-    for (int c = 0; c < 3 && !ranged; c++) /* a mean of 104 is one of bytes */
+    for (int c = 0; c < 3 && !ranged; c++) /* a mean of 104 means a range of 255 */
         if (in->mean[c] > 1) in->range = 255;
     if (in->first_px && in->side_px > in->first_px)
         return error_set(err, EX_USAGE, "--input: a square of %d cannot be cut from %d", in->side_px,
@@ -218,7 +219,8 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
     return 0;
 }
 
-/* Puts the last layer, which has one input, after layer `after`: what read that reads the new one. */
+/* Moves the last layer, which has one input, to the place after layer `after`: layers that read `after`
+ * now read it. */
 static void move_after(struct net *n, int after)
 {
     int last = n->n_layers - 1, at = after + 1;
@@ -286,7 +288,7 @@ int net_set_input(struct net *n, const struct net_input *in, struct error *err)
         for (int c = 0; c < 3; c++)
             n->layers[at].weights[0].values[(2 - c) * 3 + c] = 1;
     }
-    if (!equal) { /* mean and std are those of the channels in the order that the network takes them */
+    if (!equal) { /* mean and std are in the network's order of channels */
         if ((at = insert(n, LAYER_SCALE, "input_scale", at, err)) < 0) return -1;
         for (int c = 0; c < 3; c++) {
             n->layers[at].weights[0].values[c] = (float)(1 / in->std[c]);

@@ -1,8 +1,8 @@
 /*
- * net_shapes.c: computes output shapes from input shapes, and which weights a layer of given shape must
- * have. The rules of each kind of layer are only here, so that readers, builders, writers and the planner
- * agree. A dimension of -1 is unknown (a fully convolutional file without a fixed input size), and stays
- * unknown until a size is given.
+ * net_shapes.c: computes output shapes from input shapes, and the weights that a layer must have. The rules
+ * of each kind of layer are only here, so that readers, builders, writers and the planner agree. A dimension
+ * of -1 is unknown (a fully convolutional file without a fixed input size), and stays unknown until a size is
+ * given.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -275,7 +275,7 @@ static int reshape_shape(const struct net_layer *layer, const struct net_shape *
         if (out->dim[i] < 0)
             open = i;
         else
-            fixed *= (size_t)out->dim[i];       /* may wrap: then the counts below differ */
+            fixed *= (size_t)out->dim[i];       /* may wrap around; then the counts below differ */
     if (!net_shape_count(in, &count)) return 0; /* unknown size: cannot be checked yet */
     if (open >= 0 && fixed > 0 && count % fixed == 0) out->dim[open] = (int)(count / fixed);
     size_t got;

@@ -1,6 +1,6 @@
 /*
- * net_sources.c: values from an HDF5 file into a network, by the place that the file's layout gives each
- * weight: .keras by path and number, .h5 by group and name. A file's order is never trusted.
+ * net_sources.c: copies values from an HDF5 file to a network. Weights are found by path and number in a
+ * .keras, and by group and name in a .h5, never by their order in the file.
  */
 #include "net/net_sources.h"
 
@@ -106,7 +106,7 @@ struct net_weight *net_sources_find(const struct net_sources *s, struct net *n, 
     return n_best == 1 ? found : NULL;
 }
 
-/* --- which record is which weight's --- */
+/* --- which record belongs to which weight --- */
 
 struct keyed {
     const char *layer;
@@ -143,7 +143,7 @@ static size_t first_of(const struct taking *t, const char *layer)
     return low;
 }
 
-/* The record for weight j of layer i: its place in f->weights, or -1; -2: the names fit several. */
+/* The index in f->weights of the record for weight j of layer i, or -1; -2: several match. */
 static long record_of(const struct taking *t, int i, int j)
 {
     const struct net_source *s = &t->s->items[i];
@@ -159,7 +159,7 @@ static long record_of(const struct taking *t, int i, int j)
             if (parse_digits(name, strlen(name), &number) && number == (uint64_t)s->slot[j]) return (long)at;
             continue;
         }
-        /* A group that is one layer's: whatever the layer was called when its weights were made. */
+        /* A group of a single layer matches whatever name the layer had when the weights were created. */
         int fit = s->model ? layer_fits(s, &t->parts[at]) : 1;
         if (fit < best || !fit || !leaf_fits(&t->n->layers[i], s->leaf[j], t->parts[at].leaf)) continue;
         found = fit > best ? (long)at : -2;
@@ -181,7 +181,7 @@ static int shape_wrong(const struct net_layer *l, const struct h5_weight *from, 
                      net_shape_text(a, &from->shape), net_shape_text(b, want));
 }
 
-/* The shape that the weight has in winnow: another wording of the same values. */
+/* The shape that the weight has in winnow, which describes the same values in another way. */
 static int reshaped(const struct net_source *s, const struct h5_weight *from, struct net_shape *shape,
                     struct error *err)
 {
@@ -246,7 +246,7 @@ static void finish_normalization(struct net_layer *l, bool inverse)
 
 /* --- all of them --- */
 
-/* What Keras keeps besides what a layer computes with. */
+/* Whether this is a dataset of Keras that is not needed for computing the layer. */
 static bool may_be_left(const char *leaf, bool legacy)
 {
     return legacy && (strcmp(leaf, "count") == 0 || strncmp(leaf, "seed_generator", 14) == 0);
@@ -263,7 +263,7 @@ static int name_left_record(const struct taking *t, size_t at, struct error *err
     for (size_t i = 0; i < t->s->n && !same; i++) {
         const char *key = t->legacy ? t->s->items[i].top : t->s->items[i].path;
         if (!key || strcmp(key, w->layer) != 0) continue;
-        /* Normalization's count of what it saw */
+        /* the number of samples that a Normalization has counted */
         if (t->s->items[i].kind == SOURCE_NORMALIZATION ||
             t->s->items[i].kind == SOURCE_INVERSE_NORMALIZATION)
             return 0;

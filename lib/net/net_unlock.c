@@ -1,5 +1,5 @@
-/* net_unlock.c: finds where fine-tuning begins, from what a person says: a layer, a block of layers,
- * or a share of the convolutions. */
+/* net_unlock.c: finds where fine-tuning begins, from the name of a layer, a block of layers, or a share of
+ * the convolutions. */
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static bool is_conv(const struct net_layer *l)
     return l->kind == LAYER_CONV2D || l->kind == LAYER_DEPTHWISE_CONV2D;
 }
 
-/* Whether what lies from this place on reads a single layer of what lies before it. */
+/* Whether the layers from this place on read only one of the layers before it. */
 static bool is_narrow(const struct net *n, int place)
 {
     int read = -1;
@@ -47,7 +47,8 @@ static bool is_narrow(const struct net *n, int place)
     return true;
 }
 
-/* Files of other programs call their blocks anything: the last narrow place before is the start of one. */
+/* Other programs name their blocks in many ways, so the last narrow place before the layer is taken as the
+ * start of its block. */
 static const char *narrow_place(const struct net *n, int at)
 {
     while (at > 0 && !is_narrow(n, at))

@@ -239,7 +239,8 @@ static int check_sizes(const struct shards *s, const struct tensor *tensors, int
         need += tensors[i].weight->n_values * tensor_encoded_bytes(&tensors[i].encoding);
         if (need > have && !first_missing) first_missing = tensors[i].weight->name;
     }
-    for (int i = 0; have != need && i < s->n; i++) { /* a pointer or an error page in place of a shard? */
+    /* is a shard in fact a Git LFS pointer or an error page? */
+    for (int i = 0; have != need && i < s->n; i++) {
         char first[FILE_KIND_BYTES];
         ssize_t got = pread(s->fds[i], first, sizeof first, 0);
         if (got > 0 && file_kind_refuse(s->paths[i], first, (size_t)got, err)) return -1;

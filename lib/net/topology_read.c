@@ -1,7 +1,7 @@
 /*
- * topology_read.c: the settings of Keras' layers, as TFJS model.json, .h5 and .keras hold them. Keras 2.x,
- * tf.keras and Keras 3 wordings are taken (batch_input_shape, batch_shape; initializers and regularizers by
- * name or as objects). What the product cannot compute exactly is an error, never a guess.
+ * topology_read.c: the settings of Keras' layers, as TFJS model.json, .h5 and .keras hold them. The spellings
+ * of Keras 2.x, tf.keras and Keras 3 are accepted (batch_input_shape, batch_shape; initializers and
+ * regularizers by name or as objects). What winnow cannot compute exactly is an error, never a guess.
  */
 #include <math.h>
 #include <stdio.h>
@@ -109,7 +109,8 @@ const char *config_activation(const cJSON *config, const cJSON **object)
     return NULL;
 }
 
-/* One that the layer cannot have is left linear here: keras_layers.c puts a layer after it. */
+/* An activation that the layer cannot have is set to linear here; keras_layers.c adds it as a separate
+ * layer. */
 static int get_activation(const cJSON *config, struct net_layer *l, bool keras3, struct error *err)
 {
     const cJSON *object;
@@ -174,8 +175,8 @@ static void get_initializer(const cJSON *config, const char *key, char out[24])
         snprintf(out, 24, "lecun_%s", uniform ? "uniform" : "normal");
 }
 
-/* Regularizers mean something to training only: L2 of the kernel is trained with, others keep the layer from
- * learning. */
+/* Regularizers matter for training only. L2 of the kernel is supported; a layer with another one cannot be
+ * trained. */
 static int get_l2(const cJSON *config, struct net_layer *l, struct error *err)
 {
     static const char *const others[] = {"bias_regularizer", "activity_regularizer", "depthwise_regularizer",

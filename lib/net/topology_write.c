@@ -91,12 +91,12 @@ static void add_float(cJSON *c, const char *key, float value)
     cJSON_AddNumberToObject(c, key, v);
 }
 
-/* LeakyReLU and ELU are layers of their own when no name stands for their alpha. */
+/* LeakyReLU and ELU are written as separate layers when there is no name for their alpha. */
 const char *net_layer_class(const struct net_layer *l)
 {
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_LEAKY_RELU) return "LeakyReLU";
     if (l->kind == LAYER_ACTIVATION && l->activation == ACTIVATION_ELU && l->alpha != 1) return "ELU";
-    /* A pool that pads as ONNX does is another layer to every other reader. */
+    /* A pool with the padding of ONNX gets another class, so that other readers refuse it. */
     if (l->kind == LAYER_ZERO_PADDING && net_is_cropping(l)) return "Cropping2D";
     if (net_is_padded_pool(l))
         return l->kind == LAYER_MAX_POOL ? "winnow>MaxPooling2D" : "winnow>AveragePooling2D";

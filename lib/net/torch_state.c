@@ -251,7 +251,7 @@ static int call(struct reader *r)
     return push(r, (struct value){DICT, r->n_containers++, 0});
 }
 
-/* An attribute of the dict (_metadata, versions of modules): not needed, so left away. */
+/* An attribute of the dict (_metadata, versions of modules), which is not needed and is dropped. */
 static int build(struct reader *r)
 {
     struct value state;

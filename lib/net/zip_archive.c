@@ -92,7 +92,7 @@ static int by_offset(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Members that share bytes are a small file that unpacks to a huge one. */
+/* Refuses members that share bytes, with which a small file could unpack to a huge one. */
 static int check_members(struct zip_archive *z, struct error *err)
 {
     if (z->n_members > 1) qsort(z->members, z->n_members, sizeof *z->members, by_offset);
@@ -176,7 +176,7 @@ static int pour(struct sink *s, const unsigned char *from, size_t n, struct erro
     return 0;
 }
 
-/* The member's header says the same as the directory. *at: where its bytes begin. */
+/* Checks that the header of the member agrees with the directory. *at: the offset of its bytes. */
 static int check_header(const struct zip_archive *z, const struct zip_member *m, uint64_t *at,
                         struct error *err)
 {
@@ -235,7 +235,7 @@ static int inflate_to(const struct zip_archive *z, const struct zip_member *m, u
     }
     if (s->done != m->bytes || (m->method == 8 && (status != Z_STREAM_END || left || stream.avail_in)))
         error_set(err, EX_DATAERR, "is cut off or damaged");
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION /* which no damaged member would pass */
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION /* a fuzzer cannot produce the right CRC */
     else if (s->crc != m->crc)
         error_set(err, EX_DATAERR, "is damaged (its checksum differs)");
 #endif

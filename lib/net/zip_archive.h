@@ -1,6 +1,6 @@
 /*
- * zip_archive.h: members of a stranger's zip archive, one at a time: what a .keras file is. Stored and
- * deflated members below 4 GiB; nothing is unpacked to a path.
+ * zip_archive.h: reads single members of an untrusted zip archive, such as a .keras file, into memory.
+ * Supports stored and deflated members below 4 GiB.
  */
 #ifndef WINNOW_NET_ZIP_ARCHIVE_H
 #define WINNOW_NET_ZIP_ARCHIVE_H
@@ -29,8 +29,9 @@ struct zip_archive {
 #define ZIP_ARCHIVE_EMPTY ((struct zip_archive){.fd = -1})
 
 /*
- * Reads the directory. EX_DATAERR, without the path: not a zip, cut off, names that come twice or leave the
- * archive, members over each other, ZIP64. The caller closes it in any case.
+ * Reads the directory. EX_DATAERR, without the path in the message: the file is not a zip, is truncated, has
+ * duplicate names, names that lead out of the archive, overlapping members, or ZIP64. The caller closes the
+ * archive also after an error.
  */
 int zip_open(struct zip_archive *z, const char *path, struct error *err);
 void zip_close(struct zip_archive *z);

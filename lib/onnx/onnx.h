@@ -1,6 +1,6 @@
 /*
- * onnx.h: a network as an ONNX file (opset 13), for onnxruntime and everything else that reads it; and the
- * files of others (opset 7 to 26) as networks.
+ * onnx.h: writes a network as an ONNX file (opset 13), and reads ONNX files of other programs (opset 7 to
+ * 26).
  */
 #ifndef WINNOW_ONNX_ONNX_H
 #define WINNOW_ONNX_ONNX_H
@@ -14,7 +14,8 @@ bool onnx_available(void); /* false in a build without protobuf-c or onnx.proto 
 struct onnx_form {
     bool nchw; /* the input's order of axes: [N,3,H,W] instead of [N,H,W,3] */
     bool int8; /* the int8 form of n (net_int8.h) as QuantizeLinear and DequantizeLinear around its layers */
-    bool logits; /* what the last softmax takes instead of what it gives; the network has to end in one */
+    /* output the input of the last softmax instead of its output; the network must end in a softmax */
+    bool logits;
     const char *input_name, *output_name;
 };
 #define ONNX_FORM_DEFAULTS                                                                                   \
@@ -24,8 +25,9 @@ struct onnx_form {
 
 /*
  * Input: float32, RGB, already x = byte * scale + offset as the metadata says; output: [N,classes]. N is
- * symbolic. A network that was read from ONNX keeps that file's names. Weights keep their float32 bits, batch
- * norms stay. The shapes of n must be known. Written atomically. EX_UNAVAILABLE in a build without ONNX.
+ * symbolic. A network that was read from ONNX keeps that file's names. Weights keep their float32 bits, and
+ * batch norms are not folded. The shapes of n must be known. Written atomically. EX_UNAVAILABLE in a build
+ * without ONNX.
  */
 int onnx_write(const struct net *n, const char *path, const struct onnx_form *form, struct error *err);
 
@@ -33,22 +35,24 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 bool onnx_was_nchw(const struct net *n);
 
 struct onnx_read_options {
-    int height, width; /* where the file leaves them open; 0: not known */
-    bool any_input;    /* also maps of any number of channels, and vectors: the cases of single operators */
+    int height, width; /* used if the file leaves them open; 0: not known */
+    /* also accept maps with any number of channels, and vectors; for tests of single operators */
+    bool any_input;
 };
 
 /*
- * A classifier or the part of one before its head. Layouts are planned away, constants computed, activations
- * that are spelled out put together again; what the file calls its parts is kept in the metadata, so that
- * onnx_write calls them the same. External data must lie in the file's folder. What cannot be computed
- * exactly is EX_DATAERR with the file, the node, its operator and the operator set. EX_UNAVAILABLE in a build
- * without ONNX.
+ * Reads a classifier, or a classifier without its head. Transposes are removed, constant expressions
+ * computed, and activations that consist of several operators recognised. The names in the file are kept in
+ * the metadata, so that onnx_write can use them again. External data must be in the folder of the file.
+ * Whatever cannot be computed exactly is EX_DATAERR, with the file, the node, its operator and the operator
+ * set. EX_UNAVAILABLE in a build without ONNX.
  */
 int onnx_read(struct net *n, const char *path, const struct onnx_read_options *options, struct error *err);
 
-/* By its name, which ends in .onnx, or its first bytes. */
+/* Decides by the name, which ends in .onnx, or by the first bytes. */
 bool onnx_is_file(const char *path);
-/* An ONNX file, or whatever net_open knows. side_px: where the file leaves it open; 0: not known. */
+/* Opens an ONNX file, or any other model that net_open can read. side_px: used if the file leaves the size
+ * open; 0: not known. */
 int onnx_open_model(struct net *n, const char *path, int side_px, struct error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * onnx_arithmetic.c: activations, sums, products and scales. Exporters spell some activations as several
- * operators; x * Sigmoid(x) and x * HardSigmoid(x) are put together again here.
+ * onnx_arithmetic.c: reads activations, sums, products and scales. Exporters write some activations as
+ * several operators; x * Sigmoid(x) and x * HardSigmoid(x) are recognised here.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_arithmetic_is_left_out;
@@ -17,7 +17,7 @@ static struct net_layer *layer_of(struct reader *r, const struct value *v)
     return &r->net->layers[v->layer];
 }
 
-/* A layer that takes values one by one: it sees a map, or a vector, in whatever order. */
+/* Adds an elementwise layer, for which the layout of a map or vector does not matter. */
 static struct net_layer *one_by_one(struct reader *r, enum layer_kind kind, const char *weight,
                                     const struct value *v)
 {
@@ -36,8 +36,8 @@ static int finished(struct reader *r, int rank, int c_axis, bool chw)
 /* --- activations --- */
 
 /*
- * In winnow's own files a layer with an activation of its own is "conv1/linear" and then "conv1": back into
- * the layer. 1 done, 0 it is not so.
+ * In winnow's own files a layer with an activation is written as "conv1/linear" followed by "conv1". Puts the
+ * activation back into the layer. 1: done; 0: this is another case.
  */
 static int taken_back(struct reader *r, struct value *v, enum activation_kind kind)
 {
@@ -105,7 +105,7 @@ static int clipped(struct reader *r, struct value *v, double low, double high)
     return finished(r, rank, c_axis, chw);
 }
 
-/* A constant of one number. */
+/* Reads a constant that is a single number. */
 static int number_of(struct reader *r, struct value *v, double *out)
 {
     const struct constant *c = value_constant(r, v);
@@ -127,7 +127,7 @@ static int read_clip(struct reader *r)
     return done < 0 ? -1 : done ? 0 : clipped(r, node_input(r, 0), bound[0], bound[1]);
 }
 
-/* Of a layer and a number. */
+/* Reads Min or Max of a layer and a number. */
 static int read_bound(struct reader *r)
 {
     struct value *a = node_input(r, 0), *b = node_input(r, 1);
@@ -201,8 +201,8 @@ static int spread_of(struct reader *r, const struct value *v, const struct const
 }
 
 /*
- * x * c or x + c (power -1: x / c; sign -1: x - c, and negated: c - x). A scalar is a fixed number; anything
- * that has a dimension is a weight, as exporters write them.
+ * x * c or x + c (power -1: x / c; sign -1: x - c, and negated: c - x). A scalar becomes a fixed number of
+ * the layer; a constant with dimensions becomes a weight.
  */
 static int read_scale(struct reader *r, struct value *v, struct value *constant, bool product, bool inverse,
                       bool negated)
@@ -246,7 +246,8 @@ static int read_scale(struct reader *r, struct value *v, struct value *constant,
     return 0;
 }
 
-/* The bias of a convolution or dense layer that nobody else reads: 1 done, 0 not one, -1. */
+/* Recognises the bias of a convolution or dense layer that nothing else reads: 1 done, 0 not a bias, -1
+ * error. */
 static int read_bias(struct reader *r, struct value *v, struct value *constant)
 {
     struct net_layer *l = layer_of(r, v);
@@ -317,7 +318,7 @@ static int join_layers(struct reader *r, enum layer_kind kind)
     return l ? finished(r, rank, c_axis, chw) : -1;
 }
 
-/* x * gate(x): 1 done, 0 it is another product. */
+/* Recognises x * gate(x): 1 done, 0 another product. */
 static int read_gated(struct reader *r, struct value *x, struct value *gate)
 {
     struct net_layer *g = layer_of(r, gate);

@@ -1,6 +1,6 @@
 /*
- * onnx_external.c: tensors whose bytes lie in another file, as PyTorch writes them for large models. The file
- * has to be in the model's folder: a path or a link that leads out of it is refused.
+ * onnx_external.c: reads tensors whose bytes are in another file, as PyTorch writes them for large models.
+ * The file must be in the folder of the model; a path or link that leads out of it is refused.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_external_is_left_out;
@@ -30,7 +30,7 @@ static int open_beneath(struct reader *r, const char *location)
     text_for_people(shown, sizeof shown, location);
     if (dir < 0) return error_errno(r->err, EX_NOINPUT, "cannot open the model's folder");
     fd = (int)syscall(SYS_openat2, dir, location, &how, sizeof how);
-    if (fd < 0 && errno == ENOSYS) { /* before Linux 5.6: no links at all, then */
+    if (fd < 0 && errno == ENOSYS) { /* before Linux 5.6: refuse all links */
         how.flags |= O_NOFOLLOW;
         fd = strchr(location, '/') ? -1 : openat(dir, location, (int)how.flags);
     }

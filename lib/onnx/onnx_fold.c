@@ -1,7 +1,7 @@
 /*
- * onnx_fold.c: what follows from constants: shape arithmetic, weights that an exporter leaves transposed or
- * in pieces. The number of pictures is a number of its own (SIZE_BATCH) that can be moved about and compared
- * with nothing.
+ * onnx_fold.c: computes nodes that depend on constants only: shape arithmetic, and weights that an exporter
+ * leaves transposed or in pieces. The number of pictures is unknown; a special value (SIZE_BATCH), which can
+ * only be copied, represents it.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_fold_is_left_out;
@@ -17,7 +17,7 @@ static int64_t *integers_in(const struct constant *c) { return (int64_t *)(uintp
 
 static bool is_open(int64_t v) { return v == SIZE_BATCH || v == SIZE_UNKNOWN; }
 
-/* Row-major steps of each dimension, 0 where it is spread. */
+/* Row-major strides of each dimension; 0 for a dimension that is broadcast. */
 static void steps_of(const struct constant *c, int rank, const int64_t *dim, size_t *step)
 {
     size_t s = 1;
@@ -139,7 +139,7 @@ static struct constant *fold_unary(struct reader *r, const char *op, const struc
     return out;
 }
 
-/* The same numbers, other dimensions. */
+/* The same numbers with other dimensions. */
 static struct constant *viewed(struct reader *r, const struct constant *a, int rank, const int64_t *dim)
 {
     struct constant *out = arena_alloc(&r->arena, sizeof *out, r->err);
@@ -173,7 +173,7 @@ static struct constant *fold_reshape(struct reader *r, const struct constant *a)
     return viewed(r, a, rank, dim);
 }
 
-static int normal_axis(int64_t axis, int rank) /* -1: not one */
+static int normal_axis(int64_t axis, int rank) /* -1: invalid axis */
 {
     if (axis < 0) axis += rank;
     return axis < 0 || axis >= rank ? -1 : (int)axis;

@@ -1,7 +1,7 @@
 /*
  * onnx_graph.h: the parts of an ONNX graph that is being written. Nodes, tensors and strings live in the
  * graph's arena; the arrays `nodes` and `tensors` are on the heap, and the caller frees them. A failure is
- * remembered (failed, err), so that callers check once.
+ * recorded (failed, err), so that callers need to check only once.
  */
 #ifndef WINNOW_ONNX_ONNX_GRAPH_H
 #define WINNOW_ONNX_ONNX_GRAPH_H
@@ -29,7 +29,7 @@ struct graph {
 
 void *graph_take(struct graph *g, size_t bytes); /* zeroed */
 char *graph_name(struct graph *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* `wanted`, or wanted_1 and so on when a layer other than the input has that name. */
+/* Returns `wanted`, or wanted_1 and so on if a layer other than the input has that name. */
 const char *graph_free_name(struct graph *g, const char *wanted);
 
 /* Adds a node with one output. NULL after a failure; the other functions accept that NULL. */

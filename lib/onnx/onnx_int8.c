@@ -1,7 +1,7 @@
 /*
- * onnx_int8.c: the int8 form of a network as runtimes expect it: values in floats that are quantised and
- * dequantised where the form has bytes (QDQ). A runtime that knows the pattern joins each convolution with
- * what is around it, and then computes the same whole numbers as winnow; one that does not gets floats that
+ * onnx_int8.c: writes a quantised network in the QDQ format: values are floats, with QuantizeLinear and
+ * DequantizeLinear nodes wherever winnow uses bytes. A runtime that recognises the pattern fuses each
+ * convolution with the nodes around it, and computes the same integers as winnow. Others compute floats that
  * are rounded at the same places.
  */
 #ifdef WINNOW_WITHOUT_ONNX
@@ -87,7 +87,7 @@ void graph_int8_weights(struct graph *g, Onnx__NodeProto *node, int layer)
                     size_t out = depthwise ? i * b + o : o * a + i;
                     to[(out * kh + y) * kw + x] = (int8_t)w->values[((y * kw + x) * a + i) * b + o];
                 }
-    /* As the engine has them (norm_constants, int8_conv.c), so that the sums are the same. */
+    /* Computed as in the engine (norm_constants, int8_conv.c), so that the sums are the same. */
     for (size_t c = 0; c < n_c; c++) {
         double s = (gamma ? (double)gamma->values[c] : 1) / sqrt((double)variance->values[c] + norm->epsilon);
         double shift = (beta ? (double)beta->values[c] : 0) - (double)mean->values[c] * s;

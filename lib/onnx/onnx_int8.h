@@ -6,9 +6,10 @@
 
 /* Whether this layer is a convolution that runs on bytes. Then its batch norm is part of it. */
 bool graph_int8_is_kernel(const struct graph *g, int layer);
-/* Adds weights and bias, as whole numbers with their factors, to its node. */
+/* Adds weights and bias to its node, as integers with their scales. */
 void graph_int8_weights(struct graph *g, Onnx__NodeProto *node, int layer);
-/* The layer's value through bytes, or as it is. */
+/* Returns the value of the layer after quantising and dequantising it, or the value itself if it is not
+ * quantised. */
 const char *graph_int8_value(struct graph *g, int layer, const char *value);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * onnx_layers.c: operators as layers: convolutions, pools, norms, dense layers, joins. ONNX computes in NCHW
- * and pads as each node says; Keras' layers compute in NHWC, and pad as TensorFlow's rule says or after a
- * ZeroPadding2D.
+ * onnx_layers.c: reads convolutions, pools, norms, dense layers and concatenations. ONNX computes in NCHW
+ * with explicit padding in each node. Keras' layers compute in NHWC; their padding follows TensorFlow's rule,
+ * or comes from a ZeroPadding2D.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_layers_is_left_out;
@@ -105,7 +105,7 @@ int layer_output(struct reader *r, int layer, int rank, int c_axis)
 
 /* --- other views --- */
 
-/* A layer that shows another's output with other dimensions; made once for each. */
+/* Adds a layer that gives the output of another layer other dimensions; at most one for each layer. */
 static int shown_as(struct reader *r, int layer, enum layer_kind kind, int **list)
 {
     char name[NET_MAX_NAME_BYTES + 1];
@@ -193,7 +193,8 @@ static int read_pair(struct reader *r, const char *key, int missing, int out[2],
     return 0;
 }
 
-/* Fills strides, dilations and pads for an input of in[2] pixels; ceil: a last window may stick out. */
+/* Reads strides, dilations and pads for an input of in[2] pixels. ceil: the last window may exceed the
+ * picture. */
 static int read_window(struct reader *r, struct window *w, const int in[2], bool ceil)
 {
     int64_t pads[4] = {0};
@@ -219,7 +220,7 @@ static int read_window(struct reader *r, struct window *w, const int in[2], bool
         }
         if (ceil && !upper && !lower && in[i] >= 0) {
             int room = in[i] + w->before[i] + w->after[i] - span, rest = room >= 0 ? room % w->stride[i] : 0;
-            /* a window that would begin past the picture and its padding before is left out */
+            /* a window that would begin after the picture and its first padding is omitted */
             int extra = rest ? w->stride[i] - rest : 0;
             if (extra && room / w->stride[i] * w->stride[i] + w->stride[i] < in[i] + w->before[i])
                 w->after[i] += extra;
@@ -228,7 +229,7 @@ static int read_window(struct reader *r, struct window *w, const int in[2], bool
     return 0;
 }
 
-/* Whether these pads are what TensorFlow's "same" comes to. */
+/* Whether these pads are those of TensorFlow's "same". */
 static bool is_same(const struct window *w, const int in[2])
 {
     for (int i = 0; i < 2; i++) {
@@ -264,7 +265,8 @@ static void set_window(struct net_layer *l, const struct window *w)
     l->dilation_w = w->dilation[1];
 }
 
-/* A ZeroPadding2D for the layer that comes next; the writer takes "<its name>_pads" back into it. */
+/* Adds a ZeroPadding2D before the next layer. Its name ends in _pads, by which the writer merges it into
+ * that layer again. */
 static int padded(struct reader *r, int map, const struct window *w, const char *weight)
 {
     struct net_layer *l = layer_new(r, LAYER_ZERO_PADDING, weight, &map, 1);
@@ -371,7 +373,7 @@ static int read_pool(struct reader *r)
         return reader_fail(r, "ceil_mode with count_include_pad is not supported");
     if (counts && ceil && read_window(r, &w, size, true)) return -1;
     bool same = is_same(&w, size);
-    if (counts && !ceil && has_pads(&w)) { /* zeros that count: then they are pixels */
+    if (counts && !ceil && has_pads(&w)) { /* padding that counts as values: add it as pixels */
         if ((map = padded(r, map, &w, NULL)) < 0) return -1;
         memset(w.before, 0, sizeof w.before);
         memset(w.after, 0, sizeof w.after);
@@ -386,7 +388,7 @@ static int read_pool(struct reader *r)
     return layer_finish(r, at) ? -1 : layer_output(r, at, 4, 1);
 }
 
-/* The mean over a map's pixels: GlobalAveragePool, or ReduceMean over just these axes. */
+/* The mean over the pixels of a map: GlobalAveragePool, or ReduceMean over exactly these axes. */
 static int global_average(struct reader *r, struct value *v, bool keep)
 {
     int map = layer_as_map(r, v), c_axis = v->c_axis;
@@ -494,7 +496,7 @@ static int read_pad(struct reader *r)
         return reader_fail(r, "pads other than of pixels are not supported");
     int map = layer_as_map(r, v), c_axis = v->c_axis;
     if (map < 0) return -1;
-    for (int pass = 0; pass < 2; pass++) { /* what is cut off, then what is added */
+    for (int pass = 0; pass < 2; pass++) { /* first cropping, then padding */
         struct window w = {{0}, {0}, {0}, {0}, {0}};
         for (int i = 0; i < 2; i++) {
             int before = (int)all[h + i], after = (int)all[h + i + 4];
@@ -517,7 +519,8 @@ static int read_pad(struct reader *r)
     return 0;
 }
 
-/* w [in,out], or [out,in] where transposed. A map flattened in NCHW's order gets its rows in NHWC's. */
+/* w is [in,out], or [out,in] if transposed. If the input is a map that was flattened in NCHW order, the
+ * rows are reordered to NHWC. */
 static void give_dense(float *to, const struct constant *w, bool transposed, const struct net_shape *chw)
 {
     size_t ins = (size_t)w->dim[transposed], outs = (size_t)w->dim[!transposed];
@@ -599,7 +602,7 @@ static int read_concat(struct reader *r)
         if ((list[i] = rank == 4 ? layer_as_map(r, v) : layer_as_vector(r, v)) < 0) return -1;
     }
     if (n == 1) return layer_output(r, first->layer, rank, c_axis);
-    while (n > 1) { /* the engine takes eight at once */
+    while (n > 1) { /* the engine supports eight inputs at once */
         int some = n < 8 ? n : 8;
         struct net_layer *l = layer_new(r, LAYER_CONCATENATE, NULL, list, some);
         if (!l) return -1;

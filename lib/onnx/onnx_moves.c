@@ -1,6 +1,6 @@
 /*
- * onnx_moves.c: operators that take numbers from other places: parts of the channels or of the picture
- * (Split, Slice, Gather), channels in another order, another size (Resize, Upsample).
+ * onnx_moves.c: reads operators that select or move values: parts of the channels or of the picture (Split,
+ * Slice, Gather), channels in another order, and another size (Resize, Upsample).
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_moves_is_left_out;
@@ -24,7 +24,8 @@ static int same_layer(struct reader *r, size_t output, const struct value *from)
 
 /* --- channels --- */
 
-/* Channel c is that at first + c / groups * step + c % groups * span: the layer, -1 with err set. */
+/* Adds a layer whose channel c is the channel first + c / groups * step + c % groups * span of its input.
+ * Returns the layer, or -1 with err set. */
 static int picked(struct reader *r, int from, int count, int64_t first, int64_t step, int64_t groups,
                   int64_t span)
 {
@@ -205,7 +206,7 @@ static int read_slice(struct reader *r)
 
 /* --- sizes --- */
 
-/* What each side becomes, from the sizes or the factors. */
+/* Computes the new sides, from the sizes or the factors. */
 static int new_sides(struct reader *r, const struct value *v, const int in[2], int out[2])
 {
     bool upsample = r->node->op_type[0] == 'U', early = upsample || r->opset < 11;

@@ -1,7 +1,7 @@
 /*
- * onnx_names.c: what a file calls the parts of the layers it became, kept in the metadata (key "onnx") so
- * that an export calls them the same again: for each layer "node", "output" and, for each weight, its name,
- * with the dimensions of a vector that is not plain and "transposed" for a matrix that is.
+ * onnx_names.c: records the names in an ONNX file in the metadata (key "onnx"), so that an export can use the
+ * same names: for each layer "node", "output", and the name of each weight, with the dimensions of a vector
+ * that has more than one, and "transposed" for a transposed matrix.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_names_is_left_out;

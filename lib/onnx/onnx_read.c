@@ -1,6 +1,6 @@
 /*
- * onnx_read.c: an ONNX file as a network. One input (a picture), one output; the nodes that the output needs
- * are read in the file's order, all others are left alone. Nothing of the file is run.
+ * onnx_read.c: reads an ONNX file with one input (a picture) and one output as a network. Nodes that the
+ * output needs are read in the order of the file; all others are ignored.
  */
 #include "onnx/onnx.h"
 
@@ -51,7 +51,8 @@ static int check_model(struct reader *r)
         r->opset = (int)o->version;
     }
     if (m->n_opset_import == 0) return reader_fail(r, "it names no operator set");
-    if (!r->opset) r->opset = ONNX_MIN_OPSET; /* all operators are of other sets, and refused as such */
+    /* all operators belong to other operator sets, and are refused later */
+    if (!r->opset) r->opset = ONNX_MIN_OPSET;
     if (m->graph->n_node > MAX_NODES) return reader_fail(r, "more than %d nodes", MAX_NODES);
     for (size_t i = 0; i < m->graph->n_node; i++) {
         r->node = m->graph->node[i];
@@ -99,7 +100,7 @@ static int64_t dim_of(const Onnx__TensorShapeProto *s, size_t i)
     return d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? d->dim_value : -1;
 }
 
-/* The height or width: what the file says, else what the caller wants. */
+/* The height or width from the file, or else the one that the caller wants. */
 static int side_of(struct reader *r, int64_t own, int wanted, int *out)
 {
     if (own > NET_MAX_DIM || own == 0) return reader_fail(r, "its input has a side of %lld", (long long)own);
@@ -175,7 +176,7 @@ static int add_input(struct reader *r)
     return 0;
 }
 
-/* The one output, or of several the only one that is a list for each picture. */
+/* Returns the output. If there are several, it is the only one that is a vector for each picture. */
 static const char *find_output(struct reader *r)
 {
     const Onnx__GraphProto *g = r->model->graph;
@@ -238,7 +239,8 @@ static int read_one(struct reader *r)
 static int read_nodes(struct reader *r, const bool *needed)
 {
     const Onnx__GraphProto *g = r->model->graph;
-    for (size_t i = 0; i < g->n_node; i++) { /* what cannot be done is said before what it leads to */
+    /* report unsupported operators before errors that follow from them */
+    for (size_t i = 0; i < g->n_node; i++) {
         r->node = g->node[i];
         if (needed[i] && check_operator(r)) return -1;
     }
@@ -277,7 +279,7 @@ static const char *property_of(const struct reader *r, const char *key)
     return NULL;
 }
 
-/* What winnow's own writer says; its form is that of a model folder's metadata. */
+/* Reads the metadata of winnow's own writer, which have the form of a model folder's metadata. */
 static int own_metadata(struct reader *r)
 {
     static const char *const numbers[] = {"scale", "offset"};

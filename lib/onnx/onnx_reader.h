@@ -1,8 +1,8 @@
 /*
- * onnx_reader.h: what the files that read ONNX share. A stranger's graph is walked once, node by node, in the
- * file's order: what depends on constants only is computed on the spot (onnx_fold.c), the rest becomes layers
- * (onnx_layers.c, onnx_arithmetic.c). Layouts are a way of looking at a layer's output, so that a Transpose
- * costs nothing.
+ * onnx_reader.h: shared by the files that read ONNX. The graph is read once, node by node, in the order of
+ * the file. A node that depends on constants only is computed at once (onnx_fold.c); any other becomes layers
+ * (onnx_layers.c, onnx_arithmetic.c). The layout is recorded with each value, so that a Transpose needs no
+ * layer.
  */
 #ifndef WINNOW_ONNX_ONNX_READER_H
 #define WINNOW_ONNX_ONNX_READER_H
@@ -16,9 +16,10 @@
 #include "onnx/onnx.h"
 
 #define ONNX_MAX_RANK 8
-/* Numbers that are computed or converted in all: VGG19, the largest of the usual ones, has 144 million. */
+/* Limit on the numbers that are computed or converted in total. VGG19, the largest of the usual networks,
+ * has 144 million. */
 #define ONNX_MAX_FOLDED ((size_t)1 << 28)
-/* The newest that was read for this: operators get new attributes, and rarely a new meaning. */
+/* The newest opset that is supported: later ones may add attributes or change meanings. */
 #define ONNX_MIN_OPSET 7
 #define ONNX_MAX_OPSET 26
 
@@ -33,7 +34,7 @@ struct constant {
     int rank;
     int64_t dim[ONNX_MAX_RANK];
     size_t n;
-    /* one of both; f may be the file's own bytes */
+    /* one of the two is set; f may point into the file */
     const float *f;
     const int64_t *i;
 };
@@ -61,9 +62,9 @@ struct reader {
     const char *path;
     const struct onnx_read_options *options;
     Onnx__ModelProto *model;
-    const Onnx__NodeProto *node; /* at work; NULL outside */
+    const Onnx__NodeProto *node; /* the current node; NULL outside of nodes */
     int opset;
-    int64_t batch; /* that the file was made for, SIZE_BATCH for any */
+    int64_t batch; /* batch size for which the file was made; SIZE_BATCH for any */
     struct net *net;
     struct arena arena;
     struct value *values;
@@ -95,22 +96,23 @@ static inline bool value_is_layer(const struct value *v) { return v && v->known 
 /* dim[0..rank) of a layer's value. */
 void value_dims(const struct reader *r, const struct value *v, int64_t dim[VALUE_MAX_RANK]);
 int value_channels(const struct reader *r, const struct value *v);
-/* Whether a picture of it is nothing but its channels. */
+/* Whether the value of a picture has only the dimension of channels. */
 bool value_is_vector(const struct reader *r, const struct value *v);
 
 const Onnx__AttributeProto *attribute_of(const struct reader *r, const char *name);
 int64_t attribute_int(const struct reader *r, const char *name, int64_t missing);
 double attribute_float(const struct reader *r, const char *name, double missing);
-/* Into out, at most `room`; how many, or -1 where it is missing or too long. */
+/* Copies at most `room` values to out. Returns their number, or -1 if the attribute is missing or too
+ * long. */
 int attribute_ints(const struct reader *r, const char *name, int64_t *out, int room);
 bool attribute_is(const struct reader *r, const char *name, const char *text, bool missing);
-/* An input of integers or, where there is none, the attribute: how many, -1 where neither is there, -2 with
- * err set. */
+/* Reads an input of integers or, without it, the attribute. Returns their number, -1 if neither exists, or
+ * -2 with err set. */
 int integers_of(struct reader *r, size_t input, const char *attribute, int64_t *out, int room);
 
 /* --- onnx_external.c --- */
 
-/* The bytes of a tensor that lie in another file of the model's folder, in the arena. NULL with err set. */
+/* Reads the bytes of a tensor from another file in the model's folder into the arena. NULL with err set. */
 const void *external_bytes(struct reader *r, const Onnx__TensorProto *t, size_t n_bytes);
 
 /* --- onnx_fold.c --- */
@@ -121,25 +123,27 @@ bool fold_knows(const Onnx__NodeProto *n);
 
 /* --- onnx_layers.c, onnx_arithmetic.c, onnx_views.c --- */
 
-/* -1 with err set for an operator that nothing is known of. */
+/* -1 with err set for an unknown operator. */
 int check_operator(struct reader *r);
-/* The node becomes layers, or another view of what is there. */
+/* Turns the node into layers, or into another view of an existing value. */
 int read_node(struct reader *r);
 typedef int (*read_function)(struct reader *r);
 read_function arithmetic_of(const char *op, const char **attributes); /* NULL: not one of these */
 read_function view_of_kind(const char *op, const char **attributes);
 read_function move_of_kind(const char *op, const char **attributes); /* onnx_moves.c */
-/* The channels of a map in `groups` change places with their groups: the layer, -1 with err set. */
+/* Adds a channel shuffle of a map whose channels are in `groups` groups. Returns the layer, or -1 with err
+ * set. */
 int channels_shuffled(struct reader *r, int layer, int groups);
 
 /* A layer that reads `inputs`, named after the node (or after the weight, PyTorch's "features.0.weight"). */
 struct net_layer *layer_new(struct reader *r, enum layer_kind kind, const char *weight, const int *inputs,
                             int n_inputs);
-/* Its weights' entries and its output's shape, once its fields are set. */
+/* Makes the entries of its weights, and computes the shape of its output. Its fields must be set. */
 int layer_finish(struct reader *r, int layer);
-/* Gives it a weight in its own order; `name` is what the file calls it (NULL: nothing). */
+/* Adds a weight; the caller fills the values in the order of the layer. `name` is its name in the file, or
+ * NULL. */
 float *layer_weight(struct reader *r, int layer, enum weight_role role, const char *name);
-/* The node's output: a layer's, of this rank and channel axis. */
+/* Defines the output of the node as that of a layer, with this rank and channel axis. */
 int layer_output(struct reader *r, int layer, int rank, int c_axis);
 int layer_output_at(struct reader *r, size_t output, int layer, int rank, int c_axis);
 int layer_as_map(struct reader *r, const struct value *v);    /* -1 with err set */
@@ -153,7 +157,7 @@ int names_weight(struct reader *r, int layer, enum weight_role role, const char 
 
 /* --- onnx_scan.c --- */
 
-/* Depth and number of messages, before anything is unpacked. EX_DATAERR. */
+/* Checks depth and number of messages, before anything is unpacked. EX_DATAERR. */
 int onnx_scan(const unsigned char *bytes, size_t n_bytes, struct error *err);
 
 #endif

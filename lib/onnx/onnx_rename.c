@@ -1,7 +1,7 @@
 /*
- * onnx_rename.c: an export of a network that came from an ONNX file calls its parts what that file called
- * them (onnx_names.c has kept it), so that whoever knows the file finds tensors, nodes and weights again.
- * Parts that the file does not have get names that it does not use.
+ * onnx_rename.c: gives tensors, nodes and weights of an exported network the names that they had in the ONNX
+ * file from which it was read (recorded by onnx_names.c). Parts that the file does not have get names that it
+ * does not use.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_rename_is_left_out;
@@ -83,7 +83,7 @@ static const char *key_of(enum weight_role role)
     return keys[role];
 }
 
-/* The name of every tensor that is called otherwise in the file. */
+/* Collects the tensors that have another name in the file. */
 static int collect(struct renaming *r)
 {
     const struct net *n = r->g->net;
@@ -100,7 +100,7 @@ static int collect(struct renaming *r)
     return 0;
 }
 
-/* --- names that winnow gives and the file has given to something else --- */
+/* --- conflicts between winnow's names and those of the file --- */
 
 struct taken {
     const char **names;
@@ -192,7 +192,7 @@ static Onnx__TensorProto *tensor_called(struct graph *g, const char *name)
     return NULL;
 }
 
-/* A matrix as [out,in], and its Gemm told so. */
+/* Transposes a matrix to [out,in], and sets transB of its Gemm. */
 static void transpose(struct renaming *r, const char *weight)
 {
     struct graph *g = r->g;
@@ -277,7 +277,7 @@ static bool has_tensor(const struct graph *g, const char *name)
     return false;
 }
 
-/* The last node only gives the output its name: it goes where the layer before it has that name. */
+/* The last node only names the output. Removes it if the layer before it has that name. */
 static void drop_identity(struct renaming *r)
 {
     struct graph *g = r->g;

@@ -1,12 +1,12 @@
-/* onnx_rename.h: the names that a network's own file gave its parts; see onnx_rename.c. */
+/* onnx_rename.h: restores the names of the file from which a network was read; see onnx_rename.c. */
 #ifndef WINNOW_ONNX_ONNX_RENAME_H
 #define WINNOW_ONNX_ONNX_RENAME_H
 
 #include "onnx/onnx_graph.h"
 
-/* Renames what is in the graph, whose last node names the output. -1 with err set. */
+/* Renames the parts of the graph, whose last node names the output. -1 with err set. */
 int graph_rename(struct graph *g);
-/* What the file called its input, or `missing`. */
+/* The name of the input in the file, or `missing`. */
 const char *graph_input_name(struct graph *g, const char *missing);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * onnx_scan.c: a look at a stranger's file before protobuf-c unpacks it, which goes into nested messages
- * without a limit and takes some 200 bytes of memory for two bytes of an empty message.
+ * onnx_scan.c: checks an untrusted file before protobuf-c unpacks it. protobuf-c does not limit the nesting
+ * of messages, and takes about 200 bytes of memory for an empty message of two bytes.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_scan_is_left_out;
@@ -9,7 +9,7 @@ typedef int onnx_scan_is_left_out;
 #include "onnx/onnx_reader.h"
 
 #define MAX_DEPTH 16 /* model, graph, node, attribute, tensor: 5 in a graph without branches */
-/* Messages and strings: a network of 8,192 layers has some 300,000; each costs up to 200 bytes. */
+/* Limit on messages and strings. A network of 8,192 layers has about 300,000; each takes up to 200 bytes. */
 #define MAX_PARTS 4000000
 
 struct scan {

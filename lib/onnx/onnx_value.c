@@ -141,7 +141,7 @@ struct constant *constant_new(struct reader *r, int rank, const int64_t *dim, bo
         c->dim[i] = dim[i];
         if (dim[i] < 0 || !size_mul(n, (size_t)dim[i], &n)) n = SIZE_MAX;
     }
-    /* all that is ever computed, not each */
+    /* the limit applies to the sum over all constants */
     if (n > ONNX_MAX_FOLDED || !size_add(r->folded, n, &r->folded) || r->folded > ONNX_MAX_FOLDED ||
         !size_mul(n, floats ? sizeof(float) : sizeof(int64_t), &bytes)) {
         reader_fail(r, "its constants are too large");
@@ -245,7 +245,7 @@ static float float_at(const Onnx__TensorProto *t, const unsigned char *raw, size
     return t->data_type == T_FLOAT16 ? half(h) : brain(h);
 }
 
-/* How many numbers the typed field holds that the type is stored in. */
+/* The number of values in the typed field for this data type. */
 static size_t typed_values(const Onnx__TensorProto *t)
 {
     switch (t->data_type) {
@@ -296,7 +296,8 @@ static struct constant *read_tensor(struct reader *r, const Onnx__TensorProto *t
         return NULL;
     }
     struct constant *c;
-    if (t->data_type == T_FLOAT && raw && (uintptr_t)raw % sizeof(float) == 0) { /* as it lies there */
+    /* use the bytes of the file directly */
+    if (t->data_type == T_FLOAT && raw && (uintptr_t)raw % sizeof(float) == 0) {
         if (!(c = arena_alloc(&r->arena, sizeof *c, r->err))) return NULL;
         *c = (struct constant){.rank = (int)t->n_dims, .n = n, .f = (const float *)(const void *)raw};
         if (t->n_dims) memcpy(c->dim, t->dims, t->n_dims * sizeof *t->dims);

@@ -1,6 +1,6 @@
 /*
- * onnx_views.c: operators that only show numbers with other dimensions: none of them becomes an operation
- * unless somebody needs the numbers in another order.
+ * onnx_views.c: reads operators that only change the dimensions of a value. They become a layer only if
+ * another order of the values is needed.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_views_is_left_out;
@@ -35,7 +35,7 @@ static int grouped(struct reader *r, int layer, int c_axis, int groups)
     return 0;
 }
 
-/* Both dimensions of the channels change places: how ShuffleNet mixes them. */
+/* Transposes the two dimensions of the channels, which is ShuffleNet's channel shuffle. */
 static int transposed_groups(struct reader *r, const struct value *v, const int64_t *perm, int n)
 {
     int a = v->c_axis, groups = v->groups;
@@ -72,7 +72,7 @@ static int read_transpose(struct reader *r)
     return same_value(r, v, v->rank, c_axis);
 }
 
-/* One vector for each picture, in the order the file sees. */
+/* One vector for each picture, in the order of the file's layout. */
 static int flattened(struct reader *r, const struct value *v)
 {
     bool chw = v->c_axis == 1 && v->rank == 4 && !value_is_vector(r, v);
@@ -112,7 +112,7 @@ static int regrouped(struct reader *r, const struct value *v, int rank, const in
     return reader_fail(r, "rearranges a map, which is not supported");
 }
 
-/* A vector among 1s, or the dimensions it had. */
+/* A vector with additional dimensions of 1, or the dimensions that it had before. */
 static int reshaped(struct reader *r, struct value *v, int rank, const int64_t *to)
 {
     int64_t from[VALUE_MAX_RANK], count = 1, made = 1;

@@ -50,8 +50,8 @@ static void same_pads(int in, int out, int kernel, int stride, int dilation, int
 }
 
 /*
- * A ZeroPadding2D that onnx_read made of a convolution's own padding: called after the convolution, which
- * comes next. The layer, or NULL.
+ * Returns a ZeroPadding2D that onnx_read made from the padding of a convolution, or NULL. It is recognised by
+ * its name, and the convolution is the next layer.
  */
 static const struct net_layer *taken_pads(const struct net *n, int layer)
 {
@@ -153,9 +153,9 @@ static const char *activated(struct graph *g, const char *from, const char *to, 
 }
 
 /*
- * Activations that take several operators of opset 13, or one with a number. steps are in order. An operand
- * is the input of the layer ('x'), the result of an earlier step ('1', '2' and so on), or the number ('n');
- * when there is an attribute, the number is its value.
+ * Activations that need several operators of opset 13, or one with a parameter. steps are in order. An
+ * operand is the input of the layer ('x'), the result of an earlier step ('1', '2' and so on), or the number
+ * ('n'); when there is an attribute, the number is its value.
  */
 struct step {
     const char *op, *operands, *attribute;
@@ -385,7 +385,7 @@ static const char *reshaped(struct graph *g, const struct net_layer *l, const ch
     return out->rank == 3 ? graph_transposed(g, to, l->name, true) : l->name;
 }
 
-/* The sizes would have to say how many pictures there are, so it is done by factors. */
+/* Factors are used, because sizes would have to include the number of pictures. */
 static float resize_factor(int in, int out)
 {
     float factor = (float)out / (float)in;
@@ -457,7 +457,7 @@ static const char *layer(struct graph *g, const struct net_layer *l)
                              : graph_transposed(g, g->image, graph_name(g, "%s/nchw", l->name), true);
     case LAYER_CONV2D: return convolution(g, l, from, false);
     case LAYER_DEPTHWISE_CONV2D: return convolution(g, l, from, true);
-    case LAYER_BATCH_NORM: /* a convolution in bytes has taken its norm in */
+    case LAYER_BATCH_NORM: /* the norm of a quantised convolution is part of it */
         return graph_int8_is_kernel(g, l->inputs[0]) ? from : batch_norm(g, l, from);
     case LAYER_ACTIVATION:
     case LAYER_RELU: return activation_layer(g, l, from);

@@ -23,7 +23,7 @@ int cuda_check(struct error *err, const char *subject, const char *call, cudaErr
 {
     char why[300];
     if (status == cudaSuccess) return 0;
-    cudaGetLastError(); /* else the next library would take it for its own */
+    cudaGetLastError(); /* clear the error, or the next library would report it as its own */
     snprintf(why, sizeof why, " (%s)", cudaGetErrorString(status));
     return failed(err, subject, call, cudaGetErrorName(status), why);
 }
@@ -110,7 +110,8 @@ static int gpu_open(struct gpu *g, int device, size_t blas_room, struct error *e
             return -1;
     if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) ||
         BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)) ||
-        CUDA(NULL, cudaMalloc(&g->blas_room, blas_room)) || /* else cuBLAS takes some in a recording */
+        /* otherwise cuBLAS would allocate memory during a recording */
+        CUDA(NULL, cudaMalloc(&g->blas_room, blas_room)) ||
         BLAS(NULL, cublasSetWorkspace(g->blas, g->blas_room, blas_room)))
         return -1;
     return constant_vectors(g, err);
@@ -150,7 +151,7 @@ static void gpu_close(struct gpu *g)
 
 /* --- opening --- */
 
-/* A conversion of eight ones, zeros or bytes, times alpha, which leaves what is there as it was. */
+/* Tries a conversion of eight values, times alpha. It must not change the values that are already there. */
 static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cudnnDataType_t to, void *y,
                           const float *alpha, struct error *err)
 {
@@ -193,7 +194,7 @@ static void describe(struct backend *b)
     int runtime = 0, clock_khz = b->options.card.clock_khz;
     size_t version = cudnnGetVersion();
     cudaRuntimeGetVersion(&runtime);
-    /* both only for people: 0 where unknown */
+    /* both are only displayed; 0 if unknown */
     if (!b->described) cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, b->gpu[0].device);
     cudaGetLastError();
     if (b->options.precision == PRECISION_TF32 && b->properties.major < 8)
@@ -221,7 +222,7 @@ static void cuda_close(struct backend *b)
     free(b);
 }
 
-/* A card that is only described: cuDNN plans for it, and that is all. */
+/* Opens a card that is only described: cuDNN can make plans for it, but nothing can be run. */
 static int open_described(struct backend *b, const struct card_numbers *card, struct error *err)
 {
     b->properties.major = card->capability / 10;
@@ -252,7 +253,7 @@ static int cuda_open(struct backend **out, const struct backend_options *options
     *out = NULL;
     cudaError_t status = options->described ? cudaSuccess : cudaGetDeviceCount(&n_there);
     if (!options->described && (status != cudaSuccess || n_there < 1)) {
-        cudaGetLastError(); /* it would be handed to the next call */
+        cudaGetLastError(); /* clear the error, or the next call would return it */
         int driver = -1;
         cudaDriverGetVersion(&driver);
         return error_set(err, EX_NODEVICE, "cuda: no GPU here: %s",
@@ -352,7 +353,7 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
     for (int i = 0; i < b->n_gpus; i++) {
         struct gpu *g = &b->gpu[i];
         if (gpu_use(g, err)) goto fail;
-        if (g->search) { /* plans are made by now: its memory is wanted here */
+        if (g->search) { /* all plans have been made, and their memory is needed now */
             if (CUDA(NULL, cudaStreamSynchronize(g->compute))) goto fail;
             cudaFree(g->search);
             g->search = NULL;
@@ -362,7 +363,7 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
         if (status == cudaErrorMemoryAllocation) {
             size_t available = 0, total = 0;
             cudaMemGetInfo(&available, &total);
-            cudaGetLastError(); /* else the next library would take it for its own */
+            cudaGetLastError(); /* clear the error, or the next library would report it as its own */
             error_set(err, EX_OSERR, "cuda: cudaMalloc: GPU %d has no %zu MiB left (%zu of %zu MiB free)",
                       g->device, buffer->bytes >> 20, available >> 20, total >> 20);
             goto fail;
@@ -413,7 +414,7 @@ static struct backend_table table = {
     .sync = cuda_sync,
     .tensor_bytes = cuda_tensor_bytes,
     .reshape_is_free = cuda_reshape_is_free,
-    /* A GPU needs much work at a time and no locality; and chunks would have to divide among several. */
+    /* A GPU needs much work at a time, and chunks would have to be divided among several GPUs. */
     .whole_batches = true,
     .gradients_from_zero = true,
     .joins_norms = true,

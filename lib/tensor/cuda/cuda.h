@@ -25,15 +25,15 @@
 #define CUDA_MAX_GPUS BACKEND_MAX_DEVICES
 #define CUDA_MAX_CHANNELS 16384      /* the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
 #define CUDA_PIECE ((size_t)1 << 30) /* cuBLAS counts in int */
-#define CUDA_ADAM_CHUNK ((size_t)3 << 20) /* values a piece of an Adam step: four buffers of 12 MiB */
+#define CUDA_ADAM_CHUNK ((size_t)3 << 20) /* values in a piece of an Adam step: four buffers of 12 MiB */
 #define STEP_MAX_KEY 8
 
-struct staging { /* one of two ways for a batch onto the GPU */
+struct staging { /* one of two sets of buffers for sending a batch to the GPU */
     void *pinned, *device;
     size_t bytes, device_bytes;
 };
 
-struct step_results { /* on their way to the host, or there */
+struct step_results { /* results that are being copied to the host, or have arrived */
     void *pinned;     /* STEP_MAX_NORMS floats, the norms, then the logits */
     size_t bytes, part, n_norms;
 };
@@ -48,7 +48,7 @@ struct gpu {
     size_t download_bytes, convert_bytes;
     float *ones, *zeros; /* CUDA_MAX_CHANNELS each; zeros are zeros in 16 bits, too */
     void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
-    void *search; /* memory to time plans in, given back when they are made */
+    void *search; /* memory for timing plans, freed when all plans are made */
     size_t search_bytes;
     union {
         cudaEvent_t events[12];
@@ -59,14 +59,14 @@ struct gpu {
             cudaEvent_t small_left[2], there[2] /* of results */, written, summed;
         };
     };
-    void *small;                              /* two halves of pinned memory for what is small */
-    size_t small_at, small_bytes, small_half; /* where the next goes */
+    void *small;                              /* pinned memory for small uploads, in two halves */
+    size_t small_at, small_bytes, small_half; /* position of the next upload */
     void *loss;                               /* of a step: factors of the rows, probabilities */
     size_t loss_bytes;
     float *norms; /* STEP_MAX_NORMS, and the factor that clips */
     float *minus_rate, sent_rate;
     void *blas_room;
-    bool recording; /* a step: nothing may be sent, grown or waited for */
+    bool recording; /* a step is being recorded: nothing may be sent, allocated or waited for */
     struct step_results results[2];
     void *comm;       /* ncclComm_t, with several GPUs */
     cudaStream_t sum; /* where gradients are summed */
@@ -104,12 +104,14 @@ struct backend_buffer {
      * summed yet, statistics not averaged. */
     size_t partial_begin, partial_end;
     size_t flying_begin, flying_end; /* bytes that are being summed already */
-    bool average;                    /* what makes them one again: the mean, not the sum */
+    bool average;                    /* combine them by the mean, not by the sum */
     /* A copy of it in 16 bits, for the weights of convolutions: made anew after the buffer has changed. */
     void *narrow[CUDA_MAX_GPUS];
-    unsigned narrow_made[CUDA_MAX_GPUS]; /* when backend.arenas was so */
-    bool gathered;  /* gradients: the copy holds what is to be added to the buffer, zeros elsewhere */
-    bool unordered; /* not written from the end to the beginning: nothing is summed before all is there */
+    unsigned narrow_made[CUDA_MAX_GPUS]; /* value of backend.arenas when the copy was made */
+    /* gradients: the copy holds values that must still be added to the buffer, and zeros elsewhere */
+    bool gathered;
+    /* not written from the end to the beginning: summing must wait until everything is written */
+    bool unordered;
 };
 
 /*
@@ -120,7 +122,7 @@ struct backend_buffer {
 struct operand {
     struct tensor_shape shape; /* pictures of one GPU */
     cudnnDataType_t type, stored_type;
-    cudnnTensorDescriptor_t stored, inner, full; /* inner: where the values lie within a padded full */
+    cudnnTensorDescriptor_t stored, inner, full; /* inner: the part of a padded full that holds the values */
     /* bytes: of the slice within its parent, of inner within full */
     size_t first_offset, inner_offset;
     size_t scratch, full_bytes; /* offset in the workspace; valid when staged */
@@ -146,7 +148,8 @@ struct backend_op {
     bool persistent, fused_norm;                /* batch norm by the Ex calls; ReLU in them */
     cudnnBatchNormOps_t norm_ops;
     size_t norm_reserve;
-    /* further scratch: capped ReLU, a bias or gradient in another type, a gradient nobody wants */
+    /* further scratch: for a capped ReLU, a bias or gradient in another type, or a gradient that is not
+     * needed */
     size_t extra, extra_bytes, extra2;
     size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
     size_t weight_bytes, constant_bytes;
@@ -200,7 +203,7 @@ int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnn
  * type, with pads {top, bottom, left, right} of zeros around it (NULL: none). It is staged when the stored
  * form cannot be used, and when how says so. operand_place gives it its scratch memory later.
  */
-enum operand_staging { STAGE_SLICES, STAGE_ALWAYS, STAGE_OTHER_TYPES /* a slice is taken as it lies */ };
+enum operand_staging { STAGE_SLICES, STAGE_ALWAYS, STAGE_OTHER_TYPES /* a slice is used in place */ };
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
                  cudnnDataType_t type, const int pads[4], enum operand_staging how, struct error *err);
 /* If it is staged: takes its scratch memory from the workspace. */
@@ -211,8 +214,8 @@ void operand_release(struct operand *o);
  * fill: the value for the padding. */
 int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
                float fill, const void **out, struct error *err);
-/* The address for a result. operand_out_done then brings the result into the slot;
- * with accumulate it is added there. */
+/* The address for a result. operand_out_done then copies the result to the slot, or adds it with
+ * accumulate. */
 void *operand_out(const struct operand *o, char *slot, char *workspace);
 int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
                      bool accumulate, struct error *err);
@@ -227,13 +230,13 @@ int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, c
 
 /* --- operations --- */
 
-/* What each file has for the backend's table. */
+/* Sets the functions of each file in the backend's table. */
 void op_functions(struct backend_table *t);
 void transfer_functions(struct backend_table *t);
 void arena_functions(struct backend_table *t);
 void step_functions(struct backend_table *t);
 
-/* What one GPU needs to run an operation: addresses on that GPU. */
+/* The addresses that one GPU needs to run an operation. */
 struct run {
     struct backend *b;
     struct backend_op *op;
@@ -251,7 +254,8 @@ int op_activation_backward(const struct run *r, struct error *err); /* dy *= act
 int conv_make(struct backend *b, struct backend_op *op, struct error *err);
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err);
-/* n floats to their place on GPU g, in the operation's type; wide and narrow describe them in both. */
+/* Uploads n floats to GPU g in the type of the operation. wide and narrow describe them as floats and in
+ * that type. */
 int op_constant(struct gpu *g, const struct backend_op *op, const float *values, size_t n,
                 cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err);
 int conv_forward(const struct run *r, struct error *err);
@@ -294,20 +298,22 @@ int images_per_gpu(const struct backend *b, int n);
 /* --- steps that are not waited for (cuda_step.c) --- */
 
 void step_forget(struct backend *b); /* the recorded one */
-/* minus_rate of each GPU; sent when it is another one. */
+/* Sets minus_rate on each GPU, if it has changed. */
 int card_rate(struct backend *b, float rate, struct error *err);
 
 /* --- flat arenas (cuda_optimizer.c) --- */
 
 /* The bytes of s in its buffer's copy in 16 bits on that GPU; queued. */
 int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **out, struct error *err);
-/* Where a convolution puts its dw on the only GPU. */
+/* Returns the address at which a convolution stores its dw when there is only one GPU. */
 int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);
 /* Calls multi_gpu_settle, and adds what was gathered. Called before anything
  * else reads or writes the buffer. */
 int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
-void arena_changed(struct backend_buffer *buffer); /* by anything but the operations themselves */
-static inline void arenas_changed(struct backend *b) { b->arenas++; } /* all of them, or nobody knows */
+/* called after changes called after changes by anything but the operations themselves */
+void arena_changed(struct backend_buffer *buffer);
+/* when all copies, or an unknown one, are outdated */
+static inline void arenas_changed(struct backend *b) { b->arenas++; }
 /* cuBLAS over n values: a = |x|, y *= a, y += a x, with a on the host or, without waiting, on the card. */
 enum arena_call { ARENA_NORM, ARENA_SCALE, ARENA_AXPY };
 int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, float *a, const float *x,
@@ -317,8 +323,8 @@ int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, floa
 
 int multi_gpu_open(struct backend *b, struct error *err);
 void multi_gpu_close(struct backend *b);
-/* Called before [s, s+bytes) is written: waits for a sum over it that is under way. This and
- * the next do nothing with one GPU. */
+/* Called before [s, s+bytes) is written: waits for a sum over it that is in progress. This and the next
+ * function do nothing with one GPU. */
 int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err);
 /* Called afterwards: marks it as different on each GPU, and may begin to sum what is complete. */
 int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err);

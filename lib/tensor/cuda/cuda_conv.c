@@ -48,7 +48,8 @@ static int choose_plans(struct backend *b, struct backend_op *op, struct error *
     filter.pass = PASS_FILTER;
     g->relu = d->activation == OP_RELU;
     g->add = d->n_x > 1;
-    g->bias = d->has_bias || g->relu || g->add; /* there is no plan for these without a bias: zeros do */
+    /* these have no plan without a bias, so zeros are used as bias */
+    g->bias = d->has_bias || g->relu || g->add;
     int rc = g->bias ? plan_choose(b, g, op->name, &op->forward, err) : 1;
     if (rc == 1) {
         g->bias = g->relu = g->add = 0;

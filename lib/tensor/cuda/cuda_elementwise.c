@@ -29,7 +29,7 @@ int elementwise_make(struct backend *b, struct backend_op *op, struct error *err
             return -1;
     }
     if (d->kind == OP_ZERO_PAD) {
-        /* y's descriptors: stored, the whole; inner, where x lies in it. */
+        /* The descriptors of y: stored is the whole, inner the part of it that x becomes. */
         struct tensor_shape xs = op->x[0].shape;
         int pads[4] = {d->pad_top, d->pad_bottom, d->pad_left, d->pad_right};
         if (operand_make(&op->y, op->name, &xs, op->type, op->type, pads, STAGE_SLICES, err)) return -1;
@@ -50,7 +50,8 @@ static int concat(const struct run *r, bool forward, struct error *err)
 {
     struct backend_op *op = r->op;
     for (int i = 0; i < op->d.n_x; i++) {
-        const struct operand *o = &op->x[i]; /* the slice; x and dx lie where its copy without gaps would */
+        /* the slice; x and dx are at the place of its copy without gaps */
+        const struct operand *o = &op->x[i];
         char *x = at(forward ? &r->io->x[i] : &r->io->dx[i], r->gpu);
         const void *ignored;
         if (x && (forward ? operand_out_done(o, r->g, op->name, at(&r->io->y, r->gpu), x, false, err)

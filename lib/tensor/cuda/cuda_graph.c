@@ -1,11 +1,12 @@
 /*
- * cuda_graph.c: a convolution becomes a cuDNN operation graph, cuDNN's heuristics offer engines for it, and
- * those that suit become execution plans.
+ * cuda_graph.c: turns a convolution into a cuDNN operation graph, gets engines for it from cuDNN's
+ * heuristics, and makes execution plans of the suitable ones.
  *
  * cuDNN's descriptors are set attribute by attribute, and any of these calls may fail: `struct making` keeps
- * the first failure, after which the others do nothing. What is known of the interface and is not in its
- * documentation: heuristics asked without a device succeed with no results; a bias in another type than the
- * maps leaves run-time compiled engines only; conv + ReLU has precompiled engines only with a bias between.
+ * the first failure, after which the others do nothing. Three facts are not in the documentation: without a
+ * device, heuristics succeed but return no results; a bias of another type than the maps excludes all engines
+ * but those that are compiled at run time; and conv + ReLU has precompiled engines only with a bias between
+ * the two.
  */
 #include "tensor/cuda/cuda_graph.h"
 
@@ -175,7 +176,7 @@ static cudnnBackendDescriptor_t graph(struct making *m, const struct conv_graph 
 
 /* --- devices --- */
 
-#if CUDNN_VERSION < 90800 /* it has no name for these yet, and never looks at them */
+#if CUDNN_VERSION < 90800 /* older versions have no names for these, and ignore them */
 #define CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR (cudnnBackendDescriptorType_t)0
 #define CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION (cudnnBackendAttributeName_t)0
 #define CUDNN_ATTR_DEVICEPROP_HANDLE (cudnnBackendAttributeName_t)0
@@ -260,7 +261,8 @@ static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish
         p->repeatable &= notes[i] != CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
     }
     ok = ok && (wish->tensor_core || !p->tensor_core) && (!wish->repeatable || p->repeatable);
-    for (int64_t i = 0; ok && i < n_behaviour; i++) /* no compiler is asked for on the user's machine */
+    /* skip engines that need a compiler on the user's machine */
+    for (int64_t i = 0; ok && i < n_behaviour; i++)
         ok = behaviour[i] != CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
     for (int i = 0; ok && i < GRAPH_MAX_KNOBS; i++)
         ok = !cudnnBackendCreateDescriptor(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, &knobs[i]);
@@ -282,7 +284,7 @@ static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish
 }
 
 /* Makes the plan of a configuration. False when this engine does not accept the graph after all, or needs
- * more space than there is. That is not an error: the next engine is tried. */
+ * more memory than is available. This is not an error: the next engine is tried. */
 static bool plan_of(cudnnBackendDescriptor_t config, const struct graph_device *d,
                     const struct graph_wish *wish, struct graph_plan *p)
 {
@@ -316,7 +318,7 @@ static int offers(struct making *m, cudnnBackendDescriptor_t of, const struct gr
     set(m, heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
     if (!d->handle) set_part(m, heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, d->properties);
     if (m->failed) return -1;
-    /* A mode that knows nothing of a graph may say so here, or later with no results. */
+    /* A mode that does not support a graph may fail here, or later return no results. */
     cudnnStatus_t status = cudnnBackendFinalize(heuristics);
     if (status / 1000 == CUDNN_STATUS_NOT_SUPPORTED / 1000) return 0;
     fine(m, "cudnnBackendFinalize", status);
@@ -382,7 +384,7 @@ int graph_plan_again(const struct conv_graph *g, const struct graph_device *d, c
     set(&m, engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &choice->engine);
     if (!d->handle) set_part(&m, engine, CUDNN_ATTR_ENGINE_DEVICEPROP, d->properties);
     if (m.failed) goto fail;
-    /* From here on a refusal is not an error: the choice may come from another version. */
+    /* From here on a failure is not an error: the choice may come from another version. */
     if (cudnnBackendFinalize(engine)) goto refused;
     for (int i = 0; i < choice->n_knobs; i++) {
         cudnnBackendKnobType_t type = (cudnnBackendKnobType_t)choice->knob[i];

@@ -1,9 +1,9 @@
 /*
  * cuda_graph.h: one convolution as a cuDNN operation graph, and the execution plans for it.
  *
- * A graph is asked of a device: a card that is there (its handle), or one that is only described by the JSON
- * text that cuDNN 9.8 and later read. The second kind can be planned, not run, and needs neither card nor
- * driver: so the same code plans for a card and answers which plans another card would get.
+ * A device is a real card (its handle), or one that is only described by the JSON text that cuDNN 9.8 and
+ * later read. For the second kind, plans can be made but not run, without a card or a driver. The same code
+ * therefore plans for the card in the machine and predicts the plans for another card.
  */
 #ifndef WINNOW_TENSOR_CUDA_GRAPH_H
 #define WINNOW_TENSOR_CUDA_GRAPH_H
@@ -16,14 +16,15 @@
 #define GRAPH_MAX_DESCRIPTORS 40
 
 struct graph_device {
-    cudnnHandle_t handle;                /* of a card that is there, or NULL: then */
+    cudnnHandle_t handle;                /* of a real card, or NULL: then */
     cudnnBackendDescriptor_t properties; /* of a described one (graph_device_describe) */
 };
 
 struct graph_plan {
     struct conv_graph graph;
     cudnnBackendDescriptor_t plan;
-    cudnnBackendDescriptor_t parts[GRAPH_MAX_DESCRIPTORS]; /* what it was made of: lives as long as it */
+    /* the descriptors of its parts, which live as long as the plan */
+    cudnnBackendDescriptor_t parts[GRAPH_MAX_DESCRIPTORS];
     int n_parts;
     struct graph_choice choice;
     size_t workspace; /* bytes */
@@ -46,13 +47,13 @@ int graph_device_describe(cudnnBackendDescriptor_t *out, const char *json, cudnn
 int graph_device_text(cudnnHandle_t handle, char *json, size_t bytes, struct error *err);
 
 /*
- * Plans for g that keep to the wish, in the order of cuDNN's heuristics (mode A, then the fallback): at most
- * max of them, *n are found. 0 with *n = 0: cuDNN has none. Each is released with graph_plan_release.
+ * Makes plans for g that fulfil the wish, in the order of cuDNN's heuristics (mode A, then the fallback): at
+ * most max, and *n in all. 0 with *n = 0: cuDNN has none. Release each with graph_plan_release.
  */
 int graph_plans(const struct conv_graph *g, const struct graph_device *d, const struct graph_wish *wish,
                 const char *subject, struct graph_plan *out, int max, int *n, struct error *err);
-/* Makes the plan of an earlier choice. 1 (err not changed): cuDNN does not accept it
- * now, or the wish contradicts it. */
+/* Makes the plan of an earlier choice. 1 (err not changed): cuDNN no longer accepts it, or it does not
+ * fulfil the wish. */
 int graph_plan_again(const struct conv_graph *g, const struct graph_device *d, const struct graph_wish *wish,
                      const char *subject, const struct graph_choice *choice, struct graph_plan *out,
                      struct error *err);

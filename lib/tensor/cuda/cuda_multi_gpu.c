@@ -1,8 +1,9 @@
 /*
- * cuda_multi_gpu.c: makes several GPUs look like one. Each works on its part of every batch. Afterwards two
- * things differ between them: the gradients, which have to be summed (the gradient of the loss is already
- * divided by the whole batch), and the moving statistics, which have to be averaged. They are marked when
- * they are written, and combined by one flat ncclAllReduce before anything else reads their buffer.
+ * cuda_multi_gpu.c: lets several GPUs work like a single one. Each works on its part of every batch.
+ * Afterwards two things differ between them: the gradients, which have to be summed (the gradient of the loss
+ * is already divided by the whole batch), and the moving statistics, which have to be averaged. They are
+ * marked when they are written, and combined by one flat ncclAllReduce before anything else reads their
+ * buffer.
  *
  * The backward pass writes gradients from the end of their arena to its beginning. While it keeps to that
  * order, every part that has reached the size of a bucket (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a
@@ -119,9 +120,8 @@ int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes
 }
 
 /*
- * In the marked part everything is complete as long as each piece ended where the last one began (except for
- * the gaps of alignment). A bucket that is full can then be summed while the backward pass continues below
- * it.
+ * The marked part is complete as long as each piece ends where the previous one began (except for alignment
+ * gaps). A full bucket can then be summed while the backward pass continues below it.
  */
 int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err)
 {

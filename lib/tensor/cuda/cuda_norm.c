@@ -1,6 +1,6 @@
 /*
  * cuda_norm.c: batch norm with the batch's statistics, with the moving ones, and as a constant scale and
- * shift. Its vectors are float32 in every precision, as cuDNN has it.
+ * shift. Its vectors are float32 in every precision, as cuDNN requires.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -49,7 +49,7 @@ int norm_make(struct backend *b, struct backend_op *op, struct error *err)
     if (d->kind == OP_BATCH_NORM && d->training) {
         /* The gradients of a gamma and a beta that do not exist. */
         op->extra_bytes = 2 * round_up(op->weight_bytes);
-        if (!d->needs_dx) op->extra_bytes += round_up(op->x[0].full_bytes); /* cuDNN makes dx all the same */
+        if (!d->needs_dx) op->extra_bytes += round_up(op->x[0].full_bytes); /* cuDNN computes dx anyway */
     }
     op->tail = op->workspace_bytes = used + op->extra_bytes;
     if (d->kind == OP_BATCH_NORM) try_persistent(b, op);

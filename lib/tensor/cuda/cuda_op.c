@@ -1,4 +1,4 @@
-/* cuda_op.c: plans and runs one operation: what all kinds share. An operation is described once
+/* cuda_op.c: plans and runs one operation; the part that all kinds share. An operation is described once
  * (descriptors, plans, where its scratch memory is in the workspace), and then run for each GPU. */
 #include <stdlib.h>
 
@@ -29,7 +29,7 @@ static bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
     switch (d->kind) {
     case OP_CONV:
     case OP_DEPTHWISE:
-    case OP_BATCH_NORM: /* with ReLU in its call and no gaps, and a copy then, it is quicker */
+    case OP_BATCH_NORM: /* faster with the ReLU fused and without gaps, even with the copy that this needs */
         if (d->training && (d->kind == OP_BATCH_NORM || d->activation != OP_LINEAR)) return false;
         /* fall through */
     case OP_AFFINE:
@@ -116,7 +116,7 @@ static int cuda_op_create(struct backend *b, const struct op_desc *d, struct bac
     if ((!b->described && gpu_use(&b->gpu[0], err)) || make_activation(op, err) ||
         calls_of(op)->make(b, op, err))
         goto fail;
-    /* What every kind may need beside its own: two buffers for the capped ReLU's gradient. */
+    /* Scratch that every kind may need: two buffers for the gradient of the capped ReLU. */
     if (d->training && d->activation == OP_RELU_CAPPED) {
         size_t bytes = round_up(shape_values(&op->y.shape) * type_bytes(stored_type(b, &op->y.shape)));
         op->extra2 = op->tail;
@@ -221,7 +221,7 @@ static int cuda_op_backward(struct backend *b, struct backend_op *op, const stru
     if (multi_gpu_before_write(b, &io->dbias, bias_bytes, err) ||
         multi_gpu_before_write(b, &io->dw, weight_bytes, err) || run_all(b, op, io, workspace, run, err))
         return -1;
-    /* In memory the bias comes after its kernel, and marks go from the last address to the first. */
+    /* In memory the bias follows its kernel, and marks must go from the last address to the first. */
     return (io->dbias.buffer && multi_gpu_mark(b, &io->dbias, bias_bytes, false, err)) ||
                    (io->dw.buffer && multi_gpu_mark(b, &io->dw, weight_bytes, false, err))
                ? -1
@@ -250,9 +250,9 @@ int op_activate(const struct run *r, void *full, struct error *err)
 }
 
 /*
- * Only y is kept. The slopes of ReLU and sigmoid follow from it, so that y is used in place of x. The capped
- * ReLU would need x at the cap, where y does not determine it. Its slope is 1 where both y > 0 and cap - y >
- * 0, which is the slope of two plain ReLUs, one of them of cap - y.
+ * Only y is kept. The derivatives of ReLU and sigmoid can be computed from y, which is passed in place of x.
+ * For the capped ReLU the derivative is 1 where y > 0 and cap - y > 0. It is computed as the derivatives of
+ * two plain ReLUs, one of y and one of cap - y.
  */
 int op_activation_backward(const struct run *r, struct error *err)
 {

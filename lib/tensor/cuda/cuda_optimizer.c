@@ -1,6 +1,6 @@
 /*
- * cuda_optimizer.c: arithmetic over whole arenas of parameters, in a handful of calls whatever the number of
- * layers, and the optimisers' steps made of it. cuBLAS counts in int: longer arenas go in pieces of 2^30.
+ * cuda_optimizer.c: arithmetic over whole arenas of parameters, in a few calls for all layers, and the steps
+ * of the optimisers. cuBLAS counts in int: longer arenas go in pieces of 2^30.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -183,8 +183,8 @@ int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error 
 
 /* --- Adam --- */
 
-/* Neither library can divide, but batch norm in inference mode does: scale * (x - mean) / sqrt(variance +
- * epsilon) + bias, element by element. */
+/* cuDNN and cuBLAS have no function for division, but batch norm in inference mode divides: scale * (x -
+ * mean) / sqrt(variance + epsilon) + bias, element by element. */
 struct adam_room {
     float *ones, *zeros, *root, *quotient;
 };

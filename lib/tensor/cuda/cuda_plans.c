@@ -3,9 +3,9 @@
  * once on the first GPU. The choice is kept in a small text file, so that each shape is timed once for each
  * card, cuDNN version and driver.
  *
- * The file is a choice_file; its lines are of one device, compute capability, cuDNN and driver version, and
- * have the convolution, the engine and its knobs. An engine that is refused now is passed over.
- * WINNOW_CUDA_CACHE names another file; "" none.
+ * The file is a choice_file; its prefix is the device, the compute capability, and the versions of cuDNN and
+ * the driver; a line has the convolution, the engine and its knobs. An engine that cuDNN no longer accepts is
+ * skipped. WINNOW_CUDA_CACHE names another file; "" means none.
  */
 #include "tensor/cuda/cuda.h"
 

@@ -1,8 +1,7 @@
 /*
- * cuda_pool.c: maximum and average over windows. cuDNN knows only the same padding on both sides; another one
- * ("same" with an even window or a stride) is made by padding x in scratch: with the lowest float for a
- * maximum, with zeros for an average, whose sums are then divided by the number of values that were really
- * there.
+ * cuda_pool.c: maximum and average over windows. cuDNN supports only equal padding on both sides. Otherwise
+ * ("same" with an even window or a stride) x is padded in scratch memory: with the lowest float for a
+ * maximum, and with zeros for an average, which is then corrected for the number of real values.
  *
  * Operand x[1] is dx and x[2] is dy: x, y, dx and dy may all be staged at once.
  */
@@ -96,7 +95,7 @@ int pool_backward(const struct run *r, struct error *err)
     if (!dx_slot) return 0;
     void *dx = operand_out(&op->x[DX], dx_slot, r->workspace);
     if (operand_in(&op->x[DY], r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err)) return -1;
-    x = dx; /* an average does not look at x and y, but wants addresses */
+    x = dx; /* an average does not read x and y, but needs addresses */
     y = dy;
     if (max &&
         (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, -FLT_MAX, &x, err) ||

@@ -1,10 +1,10 @@
 /*
- * cuda_step.c: a training step that the host does not wait for. The loss's gradient is made on the card, and
- * what the host wants to know of a step (logits, norms) comes to pinned memory while the next one is queued.
+ * cuda_step.c: a training step that the host does not wait for. The gradient of the loss is computed on the
+ * card. The results of a step (logits, norms) are copied to pinned memory while the next step is queued.
  *
- * On one GPU the second step with the same settings is recorded as a CUDA graph, and that is launched for
- * later ones. What differs from step to step is sent before it: pictures, masks, targets, the rate. A
- * recording has all addresses in it, so nothing that it uses may move: the first step has made everything.
+ * On one GPU the second step with the same settings is recorded as a CUDA graph, which is launched for later
+ * steps. Values that differ from step to step are sent before: pictures, masks, targets, the rate. The
+ * recording contains all addresses, so no buffer may move; the first step has allocated all of them.
  */
 #include "tensor/cuda/cuda.h"
 
@@ -55,7 +55,7 @@ static int cuda_run_step(struct backend *b, const double *key, size_t n_key,
         size_t used = strlen(b->description);
         snprintf(b->description + used, sizeof b->description - used, ", no CUDA graph (%s)", why.text);
         b->records = false;
-        arenas_changed(b); /* what was noted as done did not run */
+        arenas_changed(b); /* the copies that were marked as made were not made */
     }
     if (!b->graph) return body(context, err);
     int rc = CUDA("a step", cudaGraphLaunch(b->graph, b->gpu[0].compute));
@@ -80,7 +80,7 @@ int card_rate(struct backend *b, float rate, struct error *err)
     return 0;
 }
 
-/* Of a batch's vectors of s: how many bytes each GPU has. */
+/* The number of bytes that each GPU has of the batch's vectors of s. */
 static size_t part_bytes(const struct backend *b, const struct tensor_shape *s)
 {
     return (size_t)images_per_gpu(b, s->n) * (size_t)s->c * sizeof(float);
@@ -123,8 +123,9 @@ static int cuda_loss_gradient(struct backend *b, struct slot z, struct slot dz, 
 /* --- its norms --- */
 
 /*
- * x *= min(1, most / norm), all on the card. Batch norm divides: (sqrt(most) / sqrt(norm))^2, then a ReLU
- * capped at 1; a norm of 0 gives infinity, and so 1. The root comes first so that no square overflows.
+ * x *= min(1, most / norm), computed on the card. The division is a batch norm: (sqrt(most) / sqrt(norm))^2,
+ * followed by a ReLU capped at 1. A norm of 0 gives infinity, and therefore 1. The roots are taken first so
+ * that no square overflows.
  */
 static int clip_to(struct gpu *g, struct backend *b, float *x, size_t n, float most, struct error *err)
 {

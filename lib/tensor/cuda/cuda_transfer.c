@@ -55,8 +55,9 @@ static int staging_done(struct gpu *g, struct staging *s, struct error *err)
 }
 
 /*
- * What is small goes up on the compute stream, right to its place, out of one of two halves of pinned memory
- * that fill in turn: nothing waits unless a whole half was filled since it was last left.
+ * Small uploads are copied on the compute stream directly to their destination, from two halves of pinned
+ * memory that are filled in turn. The host waits only if it fills a half before the copies from it have
+ * finished.
  */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err)
 {
@@ -98,8 +99,8 @@ struct upload {
 
 /*
  * Converts rows of the staging buffer into their slot. Bytes arrive as value - 128 in a signed byte, which
- * cuDNN can convert. The offset, with 128 times the scale, is in the slot before, and the values are added
- * to it.
+ * cuDNN can convert. The slot is first filled with the offset plus 128 times the scale, and the scaled values
+ * are added.
  */
 static int place(struct backend *b, struct gpu *g, struct staging *st, char *to, const struct tensor_shape *s,
                  const struct upload *u, struct error *err)
@@ -119,7 +120,7 @@ static int place(struct backend *b, struct gpu *g, struct staging *st, char *to,
     return rc ? -1 : 0;
 }
 
-/* Pictures first.. of each GPU's part of an upload, part->n of them, through one staging buffer. */
+/* Uploads part->n pictures, from `first` on, of each GPU's part, through one staging buffer. */
 static int upload_part(struct backend *b, struct slot to, const struct tensor_shape *each, bool split,
                        int first, const struct tensor_shape *part, const struct upload *u, struct error *err)
 {
@@ -154,8 +155,8 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
     return 0;
 }
 
-/* In pieces of at most STAGING_BYTES, so that the memory on the card for an upload does not grow with the
- * batch, and the plan's figure stays right. */
+/* Uploads in pieces of at most STAGING_BYTES, so that the memory on the card does not grow with the batch
+ * and the estimate of the plan stays correct. */
 static int upload(struct backend *b, struct slot to, const struct tensor_shape *s, const struct upload *u,
                   struct error *err)
 {
