@@ -14,6 +14,8 @@
 
 #include "tensor/cpu/kernels.h"
 
+enum { TILE_PIXELS = 8 }; /* of a tile, at most */
+
 struct tile_run {
     ptrdiff_t at, n; /* in floats, from the beginning of a window */
 };
@@ -47,7 +49,8 @@ struct tile_kernels {
     /* Of weights in a pass. With AVX-512 four vectors a step are more than the second-level cache gives. */
     size_t pass_bytes;
     /* y[i] = min(high, max(low, sum of packed * window at x[i] + bias)) for n pixels. Each sum is in the
-     * order of the runs and does not depend on the other pixels. */
+     * order of the runs and does not depend on the other pixels. x has TILE_PIXELS - 1 more that can be
+     * read. */
     void (*pass)(struct tile_pass *p, const float *const *x, float *const *y, size_t n);
 };
 const struct tile_kernels *tiles_avx512(void); /* NULL where the processor or the build has none */

@@ -11,16 +11,16 @@
 #define AHEAD_LINES 2
 #include "tensor/cpu/conv_tile_body.h"
 
-TILE(4, 3)
-TILE(6, 2)
-TILE(8, 1)
+TILES(4, 3)
+TILES(6, 2)
+TILES(8, 1)
 
 static void pass(struct tile_pass *p, const float *const *x, float *const *y, size_t n)
 {
     switch (p->vectors) {
-    case 3: TILES(4, 3); break;
-    case 2: TILES(6, 2); break;
-    default: TILES(8, 1);
+    case 3: tiles_4x3(p, x, y, n); break;
+    case 2: tiles_6x2(p, x, y, n); break;
+    default: tiles_8x1(p, x, y, n);
     }
 }
 

@@ -1,4 +1,4 @@
-/* conv_tile_avx512.c: the loops of conv_tile.h: 24 sums of 16 floats stay in registers. */
+/* conv_tile_avx512.c: the loops of conv_tile.h: up to 24 sums of 16 floats stay in registers. */
 #include "tensor/cpu/conv_tile.h"
 
 #ifdef __x86_64__
@@ -10,18 +10,18 @@
 #define AHEAD_LINES 4
 #include "tensor/cpu/conv_tile_body.h"
 
-TILE(6, 4)
-TILE(8, 3)
-TILE(12, 2)
-TILE(24, 1)
+TILES(6, 4)
+TILES(8, 3)
+TILES(8, 2)
+TILES(8, 1)
 
 static void pass(struct tile_pass *p, const float *const *x, float *const *y, size_t n)
 {
     switch (p->vectors) {
-    case 4: TILES(6, 4); break;
-    case 3: TILES(8, 3); break;
-    case 2: TILES(12, 2); break;
-    default: TILES(24, 1);
+    case 4: tiles_6x4(p, x, y, n); break;
+    case 3: tiles_8x3(p, x, y, n); break;
+    case 2: tiles_8x2(p, x, y, n); break;
+    default: tiles_8x1(p, x, y, n);
     }
 }
 

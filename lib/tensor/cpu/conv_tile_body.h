@@ -4,15 +4,19 @@
  */
 #include <string.h>
 
+#define UNROLLED _Pragma("GCC unroll 8")
+
+/* With a constant I, the loops are unrolled and sums are in registers. */
 #define STEP(R, V, I)                                                                                        \
     do {                                                                                                     \
-        vec column[V];                                                                                       \
+        vec w[V];                                                                                            \
         for (int v = 0; v < V; v++)                                                                          \
-            column[v] = LOAD(b + ((I)*V + v) * WIDTH);                                                       \
-        for (int r = 0; r < R; r++) {                                                                        \
+            w[v] = LOAD(b + ((I)*V + v) * WIDTH);                                                            \
+        UNROLLED for (int r = 0; r < R; r++)                                                                 \
+        {                                                                                                    \
             vec value = SET1(row[r][at + (I)]);                                                              \
             for (int v = 0; v < V; v++)                                                                      \
-                sum[r][v] = FMA(value, column[v], sum[r][v]);                                                \
+                ACCUMULATE(sum[r][v], value, w[v]);                                                          \
         }                                                                                                    \
     } while (0)
 
@@ -38,66 +42,70 @@
                 __builtin_prefetch(ahead, 0, 2);                                                             \
     } while (0)
 
-/* R pixels by V vectors of up to n pixels. Where there are fewer than R the last is repeated, and not stored
- * again. */
-#define TILE(R, V)                                                                                           \
-    static void tile_##R##x##V(struct tile_pass *p, const float *const *x, const float *const *far,          \
-                               float *const *y, float *sums, size_t n)                                       \
+/*
+ * Tiles of R pixels by V vectors. Results for pixels beyond n are not stored. All tiles are in one function
+ * because gcc 12 gives registers to the sums only where the loops over them are within another loop.
+ */
+#define TILES(R, V)                                                                                          \
+    static void tiles_##R##x##V(struct tile_pass *p, const float *const *x, float *const *y, size_t n)       \
     {                                                                                                        \
-        vec sum[R][V];                                                                                       \
-        const float *row[R], *b = p->packed;                                                                 \
+        const vec low = SET1(p->low), high = SET1(p->high);                                                  \
         const char *ahead = p->ahead, *const ahead_end = p->ahead_end;                                       \
-        const float *const *next = n >= (size_t)2 * R ? x + R : x;                                           \
-        for (int r = 0; r < R; r++)                                                                          \
-            row[r] = x[(size_t)r < n ? (size_t)r : n - 1];                                                   \
-        if (p->resume)                                                                                       \
-            for (int i = 0; i < R * V; i++)                                                                  \
-                sum[i / V][i % V] = LOAD(sums + i * WIDTH);                                                  \
-        else                                                                                                 \
-            for (int i = 0; i < R * V; i++)                                                                  \
-                sum[i / V][i % V] = ZERO();                                                                  \
-        const struct tile_run *runs = p->runs, *const end = runs + p->n_runs;                                \
-        const struct tile_run *const far_from = runs + p->far_from, *const far_to = runs + p->far_to;        \
-        if (n < R) next = row;                                                                               \
-        if (p->short_runs)                                                                                   \
-            for (; runs < end; runs++, b += 8 * V * WIDTH) {                                                 \
-                const ptrdiff_t at = runs->at;                                                               \
-                FETCH(R);                                                                                    \
-                STEPS8(R, V);                                                                                \
+        const struct tile_run *const far_from = p->runs + p->far_from, *const far_to = p->runs + p->far_to;  \
+        const size_t step = p->vector_step, last = (size_t)p->last;                                          \
+        float *sums = p->sums;                                                                               \
+        for (size_t i = 0; i < n; i += R, x += R, y += R, sums += R * V * WIDTH) {                           \
+            vec sum[R][V];                                                                                   \
+            const size_t left = n - i;                                                                       \
+            const float *row[R], *b = p->packed;                                                             \
+            const float *const *next = left >= (size_t)2 * R ? x + R : x;                                    \
+            const float *const *far = i + R <= p->n_far ? p->far + i : x;                                    \
+            UNROLLED for (int r = 0; r < R; r++)                                                             \
+            {                                                                                                \
+                row[r] = x[r];                                                                               \
+                for (int v = 0; v < V; v++)                                                                  \
+                    sum[r][v] = ZERO();                                                                      \
             }                                                                                                \
-        else                                                                                                 \
-            for (; runs < end; runs++) {                                                                     \
-                ptrdiff_t at = runs->at;                                                                     \
-                const ptrdiff_t whole = at + runs->n / 8 * 8, to = at + runs->n;                             \
-                for (; at < whole; at += 8, b += 8 * V * WIDTH) {                                            \
+            if (p->resume) UNROLLED                                                                          \
+            for (int r = 0; r < R; r++)                                                                      \
+                for (int v = 0; v < V; v++)                                                                  \
+                    sum[r][v] = LOAD(sums + (r * V + v) * WIDTH);                                            \
+            const struct tile_run *runs = p->runs, *const end = runs + p->n_runs;                            \
+            if (p->short_runs)                                                                               \
+                for (; runs < end; runs++, b += 8 * V * WIDTH) {                                             \
+                    const ptrdiff_t at = runs->at;                                                           \
                     FETCH(R);                                                                                \
                     STEPS8(R, V);                                                                            \
                 }                                                                                            \
-                for (; at < to; at++, b += V * WIDTH)                                                        \
-                    STEP(R, V, 0);                                                                           \
+            else                                                                                             \
+                for (; runs < end; runs++) {                                                                 \
+                    ptrdiff_t at = runs->at;                                                                 \
+                    const ptrdiff_t whole = at + runs->n / 8 * 8, to = at + runs->n;                         \
+                    for (; at < whole; at += 8, b += 8 * V * WIDTH) {                                        \
+                        FETCH(R);                                                                            \
+                        STEPS8(R, V);                                                                        \
+                    }                                                                                        \
+                    for (; at < to; at++, b += V * WIDTH)                                                    \
+                        STEP(R, V, 0);                                                                       \
+                }                                                                                            \
+            if (p->more) {                                                                                   \
+                UNROLLED for (int r = 0; r < R; r++) for (int v = 0; v < V; v++)                             \
+                    STORE(sums + (r * V + v) * WIDTH, sum[r][v]);                                            \
+                continue;                                                                                    \
             }                                                                                                \
-        p->ahead = ahead;                                                                                    \
-        if (p->more) {                                                                                       \
-            for (int i = 0; i < R * V; i++)                                                                  \
-                STORE(sums + i * WIDTH, sum[i / V][i % V]);                                                  \
-            return;                                                                                          \
+            UNROLLED for (size_t r = 0; r < R; r++)                                                          \
+            {                                                                                                \
+                if (r >= left) break;                                                                        \
+                for (int v = 0; v < V; v++) {                                                                \
+                    float *to = y[r] + (size_t)v * step;                                                     \
+                    /* max and min give their second operand when one is NaN: so NaN stays */                \
+                    vec out = MIN(high, MAX(low, ADD(sum[r][v], LOAD(p->bias + v * WIDTH))));                \
+                    if (v == V - 1 && last < WIDTH)                                                          \
+                        memcpy(to, &out, last * sizeof *to);                                                 \
+                    else                                                                                     \
+                        STORE(to, out);                                                                      \
+                }                                                                                            \
+            }                                                                                                \
         }                                                                                                    \
-        const vec low = SET1(p->low), high = SET1(p->high);                                                  \
-        const size_t step = p->vector_step, last = (size_t)p->last;                                          \
-        vec bias[V];                                                                                         \
-        for (int v = 0; v < V; v++)                                                                          \
-            bias[v] = LOAD(p->bias + v * WIDTH);                                                             \
-        for (int r = 0; r < R && (size_t)r < n; r++)                                                         \
-            for (int v = 0; v < V; v++) {                                                                    \
-                float *to = y[r] + (size_t)v * step;                                                         \
-                /* max and min give their second operand when one is NaN: so NaN stays */                    \
-                vec out = MIN(high, MAX(low, ADD(sum[r][v], bias[v])));                                      \
-                if (v == V - 1 && last < WIDTH)                                                              \
-                    memcpy(to, &out, last * sizeof *to);                                                     \
-                else                                                                                         \
-                    STORE(to, out);                                                                          \
-            }                                                                                                \
+        p->ahead = ahead;                                                                                    \
     }
-#define TILES(R, V)                                                                                          \
-    for (size_t i = 0; i < n; i += R)                                                                        \
-    tile_##R##x##V(p, x + i, i + R <= p->n_far ? p->far + i : x, y + i, p->sums + i * V * WIDTH, n - i)

@@ -139,7 +139,7 @@ struct tiled {
 /* Pixels that are computed together: the addresses of their windows and of their outputs. */
 struct block {
     size_t n;
-    const float *x[PIXELS];
+    const float *x[PIXELS + TILE_PIXELS - 1]; /* the last is repeated */
     float *y[PIXELS];
 };
 
@@ -220,6 +220,8 @@ static void take_block(const struct tiled *t, struct walk *w, struct block *bloc
         w->y = 0;
         w->n++;
     }
+    for (size_t i = 0; block->n && i < TILE_PIXELS - 1; i++)
+        block->x[block->n + i] = block->x[block->n - 1];
 }
 
 /* Pixels first .. last of all pictures. */

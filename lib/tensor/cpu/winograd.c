@@ -105,12 +105,12 @@ static const struct winograd_kernels *suited_kernels(const struct backend *b)
     return k;
 }
 
+/* The last panels are equally wide, because one vector alone is slow. */
 static int panel_width(const struct winograd_kernels *k, int n_columns, int first)
 {
     int left = n_columns - first;
-    if (k->panel == 64 && left > 64 && left <= 80) /* the last 80 as 48 and 32: 16 alone are slow */
-        return 48;
-    return left < k->panel ? left : k->panel;
+    if (left <= k->panel) return left;
+    return left < 2 * k->panel ? (left / k->vector + 1) / 2 * k->vector : k->panel;
 }
 
 size_t winograd_packed_bytes(const struct op_desc *d)

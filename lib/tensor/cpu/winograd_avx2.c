@@ -12,14 +12,10 @@ PRODUCT(12, 1)
 
 static void product(const float *a, size_t n, const float *b, int n_k, int width, float *c)
 {
-    const char *ahead = (const char *)(b + (size_t)n_k * (size_t)width), *const ahead_end =
-                                                                             ahead + (size_t)n_k *
-                                                                                         (size_t)width *
-                                                                                         sizeof *b;
     if (width == 2 * WIDTH)
-        PRODUCT_ROWS(6, 2);
+        product_6x2(a, n, b, n_k, c);
     else
-        PRODUCT_ROWS(12, 1);
+        product_12x1(a, n, b, n_k, c);
 }
 
 static const struct winograd_kernels table = {WIDTH, 2 * WIDTH, input, output, gradient, pack, product};

@@ -1,5 +1,5 @@
-/* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: 24 sums
- * of 16 floats stay in registers. */
+/* winograd_avx512.c: the loops of winograd.h for x86-64 with AVX-512: up to 24
+ * sums of 16 floats stay in registers. */
 #include "tensor/cpu/winograd.h"
 
 #ifdef __x86_64__
@@ -9,20 +9,16 @@
 
 PRODUCT(6, 4)
 PRODUCT(8, 3)
-PRODUCT(12, 2)
-PRODUCT(24, 1)
+PRODUCT(8, 2)
+PRODUCT(8, 1)
 
 static void product(const float *a, size_t n, const float *b, int n_k, int width, float *c)
 {
-    const char *ahead = (const char *)(b + (size_t)n_k * (size_t)width), *const ahead_end =
-                                                                             ahead + (size_t)n_k *
-                                                                                         (size_t)width *
-                                                                                         sizeof *b;
     switch (width / WIDTH) {
-    case 4: PRODUCT_ROWS(6, 4); break;
-    case 3: PRODUCT_ROWS(8, 3); break;
-    case 2: PRODUCT_ROWS(12, 2); break;
-    default: PRODUCT_ROWS(24, 1);
+    case 4: product_6x4(a, n, b, n_k, c); break;
+    case 3: product_8x3(a, n, b, n_k, c); break;
+    case 2: product_8x2(a, n, b, n_k, c); break;
+    default: product_8x1(a, n, b, n_k, c);
     }
 }
 

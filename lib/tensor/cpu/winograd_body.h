@@ -347,42 +347,50 @@ static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap
  * n_k is a multiple of 16. Meanwhile it prefetches the part of a that the next tile reads into the
  * first-level cache, and the columns of the next point, which follow b, into the second: for each block of
  * tiles, 1 to 6 MB of weights come from the third-level cache.
+ * All tiles are in one function because gcc 12 gives registers to the sums only where the loops over them are
+ * within another loop.
  */
+#define UNROLLED _Pragma("GCC unroll 24")
 #define PRODUCT(R, C)                                                                                        \
-    static const char *product_##R##x##C(const float *a, size_t n_rows, const float *b, int n_k, float *c,   \
-                                         const char *ahead, const char *ahead_end)                           \
+    static void product_##R##x##C(const float *a, size_t n, const float *b, int n_k, float *c)               \
     {                                                                                                        \
-        vec sum[R][C];                                                                                       \
-        const float *row[R], *next = a + (n_rows > R ? (size_t)R * (size_t)n_k : 0);                         \
-        for (int r = 0; r < R; r++) {                                                                        \
-            row[r] = a + ((size_t)r < n_rows ? (size_t)r : n_rows - 1) * (size_t)n_k;                        \
-            for (int v = 0; v < C; v++)                                                                      \
-                sum[r][v] = ZERO();                                                                          \
-        }                                                                                                    \
-        for (int k = 0; k < n_k; k += 16, b += 16 * C * WIDTH) {                                             \
-            for (int r = 0; r < R; r++)                                                                      \
-                __builtin_prefetch(next + r * n_k + k);                                                      \
-            if (ahead < ahead_end)                                                                           \
-                for (int line = 0; line < C * WIDTH / 8; line++, ahead += 64)                                \
-                    __builtin_prefetch(ahead, 0, 2);                                                         \
-            UNROLLED for (int i = 0; i < 16; i++)                                                            \
+        const float *const following = b + (size_t)n_k * C * WIDTH;                                          \
+        const char *ahead = (const char *)following;                                                         \
+        const char *const ahead_end = ahead + (size_t)n_k * C * WIDTH * sizeof *b;                           \
+        const int lines = (int)((size_t)(C * WIDTH) / ((n + R - 1) / R)) + 1; /* in 16 of n_k */             \
+        for (size_t i = 0; i < n; i += R, a += R * n_k) {                                                    \
+            vec sum[R][C];                                                                                   \
+            const float *row[R], *column = b, *next = a + (n - i > R ? R * n_k : 0);                         \
+            UNROLLED for (size_t r = 0; r < R; r++)                                                          \
             {                                                                                                \
-                vec column[C];                                                                               \
+                row[r] = a + (r < n - i ? r : n - i - 1) * (size_t)n_k;                                      \
                 for (int v = 0; v < C; v++)                                                                  \
-                    column[v] = LOAD(b + (i * C + v) * WIDTH);                                               \
-                for (int r = 0; r < R; r++) {                                                                \
-                    vec value = SET1(row[r][k + i]);                                                         \
+                    sum[r][v] = ZERO();                                                                      \
+            }                                                                                                \
+            for (int k = 0; k < n_k; k += 16) {                                                              \
+                for (int r = 0; r < R; r++)                                                                  \
+                    __builtin_prefetch(next + r * n_k + k);                                                  \
+                if (ahead < ahead_end)                                                                       \
+                    for (int line = 0; line < lines; line++, ahead += 64)                                    \
+                        __builtin_prefetch(ahead, 0, 2);                                                     \
+                UNROLLED for (int j = 0; j < 16; j++, column += C * WIDTH)                                   \
+                {                                                                                            \
+                    vec w[C];                                                                                \
                     for (int v = 0; v < C; v++)                                                              \
-                        sum[r][v] = FMA(value, column[v], sum[r][v]);                                        \
+                        w[v] = LOAD(column + v * WIDTH);                                                     \
+                    UNROLLED for (int r = 0; r < R; r++)                                                     \
+                    {                                                                                        \
+                        vec value = SET1(row[r][k + j]);                                                     \
+                        for (int v = 0; v < C; v++)                                                          \
+                            ACCUMULATE(sum[r][v], value, w[v]);                                              \
+                    }                                                                                        \
                 }                                                                                            \
             }                                                                                                \
+            UNROLLED for (size_t r = 0; r < R; r++)                                                          \
+            {                                                                                                \
+                if (r >= n - i) break;                                                                       \
+                for (int v = 0; v < C; v++)                                                                  \
+                    STORE(c + (i + r) * C * WIDTH + v * WIDTH, sum[r][v]);                                   \
+            }                                                                                                \
         }                                                                                                    \
-        for (int r = 0; r < R && (size_t)r < n_rows; r++)                                                    \
-            for (int v = 0; v < C; v++)                                                                      \
-                STORE(c + (size_t)r * C * WIDTH + WIDTH * v, sum[r][v]);                                     \
-        return ahead;                                                                                        \
     }
-#define UNROLLED _Pragma("GCC unroll 16")
-#define PRODUCT_ROWS(R, C)                                                                                   \
-    for (size_t i = 0; i < n; i += R)                                                                        \
-    ahead = product_##R##x##C(a + i * (size_t)n_k, n - i, b, n_k, c + i * C * WIDTH, ahead, ahead_end)
