@@ -1,5 +1,5 @@
-/* augment.c: draws the random numbers of a variant and applies them. Every number is drawn whether it is
- * used or not, so that turning one kind of change on or off leaves the numbers of the others as they were. */
+/* augment.c: draws the random numbers of a variant and applies them. Every number is drawn even if it is
+ * not used, so that switching one kind of change on or off does not change the numbers of the others. */
 #include "image/augment.h"
 
 #include <math.h>
@@ -97,8 +97,8 @@ void augment_matrix(const struct augment_params *p, int height, int width, doubl
     struct affine crop = {p->crop_scale, 0, p->crop_y * height, 0, p->crop_scale, p->crop_x * width};
     struct affine flip = {p->vflip ? -1 : 1, 0, 0, 0, p->flip ? -1 : 1, 0};
     struct affine to_centre = {1, 0, -centre_y, 0, 1, -centre_x}, back = {1, 0, centre_y, 0, 1, centre_x};
-    /* Keras' order: rotation, shift, shear, zoom, about the centre of what the crop shows. Keras flips
-     * last, and this map goes from output to input, so the flips are applied first. */
+    /* Keras' order: rotation, shift, shear, zoom, about the centre of the crop. Keras flips last. This map
+     * goes from output to input, so the flips are applied first. */
     struct affine t = after(after(after(rotation, shift), shear), zoom);
     t = after(back, after(after(crop, after(t, flip)), to_centre));
     memcpy(m, (double[6]){t.a, t.b, t.c, t.d, t.e, t.f}, 6 * sizeof *m);
@@ -294,7 +294,7 @@ int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *x
     struct augment_params p;
     size_t bytes = (size_t)side_px * (size_t)side_px * 3;
     /* These structs borrow their blocks. Blurring reads a little beyond the end, and recompression may
-     * need a larger block, so that both get blocks of their own. */
+     * need a larger block, so both use separate blocks. */
     struct image from = {side_px, side_px, 3, (uint8_t *)in, 0}, to = {side_px, side_px, 3, out, 0};
     augment_draw(spec, seed, xxh128, variant, &p);
     if (moves(&p)) {

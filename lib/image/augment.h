@@ -27,7 +27,7 @@ struct augment_spec {
     double horizontal_flip, vertical_flip; /* probability */
     double crop;                           /* random crop keeps a square part with 1-crop..1 of the area */
     double brightness;                     /* factor uniform in 1-x..1+x */
-    double contrast;                       /* the same, about the picture's mean grey */
+    double contrast;                       /* the same, around the picture's mean grey */
     int jpeg_low, jpeg_high;               /* recompression quality, 0 0: none */
     double jpeg_probability;
     double blur_sigma_px; /* Gaussian of sigma uniform in 0..x */

@@ -173,7 +173,8 @@ __attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, con
 
 #endif
 
-/* The sample of a line of n that stands for sample i, which may lie outside; -1: the constant colour. */
+/* Returns the index of the sample, in a line of n, to use for position i, which may be outside; -1: use
+ * the constant colour. */
 static int outside(int64_t i, int n, enum augment_fill fill)
 {
     if (i >= 0 && i < n) return (int)i;

@@ -1,4 +1,4 @@
-/* codec.h: what the files of lib/image share with each other only. */
+/* codec.h: declarations that are internal to lib/image. */
 #ifndef WINNOW_IMAGE_CODEC_H
 #define WINNOW_IMAGE_CODEC_H
 
@@ -43,7 +43,7 @@ void image_set_mode(struct image_info *info, bool gray);
 enum alpha_kind { ALPHA_NONE, ALPHA_STRAIGHT, ALPHA_PREMULTIPLIED };
 
 /*
- * n pixels of R, G, B, A put onto the background at x, y of m, which holds them; with one channel R counts.
+ * Blends n pixels of R, G, B, A over the background, which is in m, at x, y. With one channel R is used.
  */
 void rgba_to_pixels(struct image *m, int x, int y, int n, const uint8_t *rgba, enum alpha_kind alpha,
                     const uint8_t background[3]);

@@ -1,4 +1,4 @@
-/* colour.c: where JPEG and PNG say what their colours are. */
+/* colour.c: finds the colour description in JPEG and PNG files. */
 #include "image/colour.h"
 
 #include <stdlib.h>
@@ -100,7 +100,7 @@ static void inflate_icc(struct colour_note *n, const uint8_t *b, size_t n_bytes)
     free(out);
 }
 
-/* cICP, iCCP, sRGB, gAMA with cHRM: the first of these that is there before the data counts. */
+/* cICP, iCCP, sRGB, gAMA with cHRM: the first of these that exists before the image data is used. */
 void colour_of_png(struct colour_note *n, const uint8_t *b, size_t n_bytes)
 {
     bool srgb = false;

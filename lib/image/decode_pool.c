@@ -27,7 +27,7 @@
 /* Blocks larger than this go back to the system after the picture that needed them. */
 #define KEEP_BYTES (16u << 20)
 
-struct slot { /* what one thread owns: its worker process, and a block for files when there is no sandbox */
+struct slot { /* belongs to one thread: its worker process, and a block for files when there is no sandbox */
     struct decode_worker *worker;
     uint8_t *file; /* without a sandbox: what it reads into */
     size_t file_capacity;
@@ -38,8 +38,8 @@ struct job {
     char *path;
     const uint8_t *bytes;
     size_t n_bytes;
-    bool settled; /* known before any work */
-    bool broken;  /* the machinery failed: err says how */
+    bool settled; /* the result is known without decoding */
+    bool broken;  /* the pool itself failed, as described by err */
     struct decoded d;
     uint8_t *result;
     size_t result_capacity;

@@ -1,13 +1,13 @@
 /*
- * decode_pool.h: decodes pictures from strangers in worker processes, several at once, and gives the results
- * in the order of submission. A worker has no file system and no network; nothing is open in it but its
- * socket and its shared memory, and its memory and CPU time are limited (limits.h). A picture that crashes
- * or stalls its worker, or fills its memory, costs one failed result, and the worker is replaced.
+ * decode_pool.h: decodes untrusted pictures in worker processes, several at once, and returns the results in
+ * the order of submission. A worker has no access to files or the network, only to its socket and its shared
+ * memory, and its memory and CPU time are limited (limits.h). When a picture crashes or stalls its worker, or
+ * exhausts its memory, that picture fails and the worker is replaced.
  *
- * The caller may give a function that runs INSIDE the worker on the decoded picture (to resize it, or to
- * hash it), so that only a small result is copied back. A picture may have taken over the process that wrote
- * the result. Treat it as bytes of the promised length and nothing more: check every value before using it
- * as a size or an index.
+ * The caller may give a function that runs INSIDE the worker on the decoded picture (to resize it, or to hash
+ * it), so that only a small result is copied back. A hostile picture may have taken control of the process
+ * that wrote the result. Rely only on its length, and check every value before using it as a size or an
+ * index.
  */
 #ifndef WINNOW_IMAGE_DECODE_POOL_H
 #define WINNOW_IMAGE_DECODE_POOL_H
@@ -34,9 +34,9 @@ typedef enum image_reason decode_pool_finish(void *context, const struct image_i
 
 struct decode_pool_options {
     struct decode_options decode;
-    decode_pool_finish *finish; /* NULL: nothing comes back but info (the picture is decoded all the same) */
+    decode_pool_finish *finish; /* NULL: only info is returned (the picture is decoded nevertheless) */
     void *context;
-    size_t result_bytes; /* the most that finish writes; for whole pictures see decode_pool_whole */
+    size_t result_bytes; /* the largest result of finish; for whole pictures see decode_pool_whole */
     /*
      * Called in THIS process, from the pool's threads, after a file was hashed. True: the caller already has
      * the result for this content, so the picture is not decoded and comes back without one. May be NULL.
@@ -45,13 +45,13 @@ struct decode_pool_options {
     bool (*known)(void *context, const char *xxh128);
     bool markers; /* fill info.markers */
     /*
-     * Not 0: of an animation the frames 0, frames_every, 2 * frames_every ..., frames_most at the most and
-     * then spread over it (image_decode_frames). finish runs for each frame, and its result follows the one
-     * before; each has at most result_bytes / frames_most.
+     * Not 0: decode the frames 0, frames_every, 2 * frames_every ... of an animation. If there are more than
+     * frames_most, that many are spread over the animation (image_decode_frames). finish runs for each frame,
+     * and the results are stored one after another; each has at most result_bytes / frames_most bytes.
      */
     int frames_every, frames_most;
     bool probe_only;         /* image_probe instead of image_decode; finish gets an empty picture */
-    uint64_t max_file_bytes; /* 0: IMAGE_MAX_FILE_BYTES, which is also the most */
+    uint64_t max_file_bytes; /* 0: IMAGE_MAX_FILE_BYTES, which is also the maximum */
     unsigned threads;        /* workers; 0: all processors */
     unsigned cpu_seconds;    /* for one picture; 0: IMAGE_WORKER_CPU_SECONDS */
     bool no_sandbox;         /* decode in this process */
@@ -72,10 +72,10 @@ struct decoded {
     enum image_reason reason;
     const char *slug;       /* image_reason_slug(reason): NULL when all went well */
     char detail[160];       /* for people; "" when all went well */
-    bool hashed;            /* the file could be read: bytes and xxh128 are set */
+    bool hashed;            /* the file could be read, and bytes and xxh128 are set */
     uint64_t bytes;         /* size of the file */
     char xxh128[33];        /* XXH3-128 of its bytes, taken before the worker saw them */
-    struct image_info info; /* as far as known; checked to be within limits */
+    struct image_info info; /* filled as far as known; values are checked to be within limits */
     const uint8_t *result;  /* borrowed until the next take; NULL when it failed */
     size_t n_result;
 };

@@ -43,7 +43,7 @@ struct mail {
 
 /* --- work on one picture, in whichever process --- */
 
-/* finish, frame by frame. */
+/* Calls finish for each frame. */
 struct frame_results {
     const struct decode_pool_options *o;
     const struct image_info *info;
@@ -106,7 +106,7 @@ static void worker_main(const struct decode_worker *self)
         if (&self->siblings[i] != self && self->siblings[i].shared)
             /* This worker must not see the pictures of the others. */
             munmap(self->siblings[i].shared, self->siblings[i].shared_bytes);
-    mallopt(M_MMAP_THRESHOLD, 8 << 20); /* large blocks return whole, small ones stay warm */
+    mallopt(M_MMAP_THRESHOLD, 8 << 20); /* large blocks are returned to the system, small ones are reused */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     if (sandbox_enter(self->fd, &err)) {
         snprintf(mail->detail, sizeof mail->detail, "%.150s", err.text);
@@ -123,7 +123,7 @@ static void worker_main(const struct decode_worker *self)
         struct image_failure f;
         struct image_info info;
         size_t n_result = 0;
-        errno = 0; /* what a decoder that aborts leaves here says why: sandbox.h */
+        errno = 0; /* if a decoder aborts, errno shows the reason; see sandbox.h */
         setitimer(ITIMER_PROF, &allowance, NULL); /* CPU time of this picture; SIGPROF ends us */
         mail->reason = (int32_t)work_on(self->o, self->input, mail->n_bytes, mail->xxh128, &image, &scratch,
                                         &info, self->output, &n_result, &f);
@@ -144,7 +144,8 @@ static void worker_reap(struct decode_worker *w, int *status)
     w->pid = 0;
 }
 
-static int worker_wait(struct decode_worker *w) /* 1: answered; 0: dead; -1: past the wall clock */
+/* 1: the worker answered; 0: it died; -1: it exceeded the time limit */
+static int worker_wait(struct decode_worker *w)
 {
     struct pollfd poll_fd = {.fd = w->fd, .events = POLLIN};
     double deadline = clock_seconds() + IMAGE_WORKER_WALL_SECONDS;
@@ -281,7 +282,7 @@ static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *
         worker_reap(w, &status);
         atomic_fetch_add(&w->n_replaced, 1);
         if (worker_start(w, err)) return -1;
-        (void)ring(w); /* should this one be dead, too, the wait says so */
+        (void)ring(w); /* if this worker is dead, too, worker_wait reports it */
     }
     int answered = worker_wait(w);
     if (answered != 1) {
@@ -289,7 +290,7 @@ static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *
         decode_worker_rest(w, 0, w->output_room);
         return rc;
     }
-    memcpy(&answer, mail, sizeof answer); /* once: the worker could go on writing */
+    memcpy(&answer, mail, sizeof answer); /* copy only once, because the worker could still be writing */
     adopt_info(&d->info, &answer.info);
     memcpy(d->info.xxh128, d->xxh128, sizeof d->xxh128);
     answer.detail[sizeof answer.detail - 1] = 0;
@@ -333,9 +334,9 @@ int decode_options_complete(struct decode_pool_options *o, struct error *err)
         o->max_file_bytes = IMAGE_MAX_FILE_BYTES;
     if (o->cpu_seconds == 0) o->cpu_seconds = IMAGE_WORKER_CPU_SECONDS;
     if (!o->no_sandbox && sandbox_check(err)) return -1;
-    /* Asked here, before the fork: the workers cannot read the environment. */
+    /* Call it before the fork, because the workers cannot read the environment. */
     simd_level();
-    /* lcms dates the profiles that it makes: the time zone is read now, a worker could not. */
+    /* lcms puts a date into the profiles that it makes. Read the time zone now, because a worker cannot. */
     tzset();
     return 0;
 }
@@ -348,7 +349,7 @@ int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsi
     w->output_room = whole_pages(o->result_bytes + IMAGE_SLACK_BYTES);
     if (!o->no_sandbox) w->input_room = whole_pages(o->max_file_bytes + IMAGE_SLACK_BYTES);
     w->shared_bytes = (o->no_sandbox ? 0 : MAIL_BYTES) + w->input_room + w->output_room;
-    /* Takes no memory until it is written to, with a sandbox or without. */
+    /* This takes no memory until it is written to. */
     void *shared = mmap(NULL, w->shared_bytes, PROT_READ | PROT_WRITE,
                         (o->no_sandbox ? MAP_PRIVATE : MAP_SHARED) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) return error_errno(err, EX_OSERR, "cannot map memory for a decoding worker");

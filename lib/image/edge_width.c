@@ -1,4 +1,5 @@
-/* edge_width.c: grey lines, averaged over blocks where the picture is large, and their rises and falls. */
+/* edge_width.c: takes grey lines from a picture, averaged over blocks if the picture is large, and
+ * measures their rises and falls. */
 #include "image/edge_width.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@ enum {
     MOST_SIDE = 512,
     LINES = 32,
     LEAST_RISE = 40,
-    WIGGLE = 8, /* less than this does not end a rise: noise, and traces of compression */
+    WIGGLE = 8, /* a smaller fall does not end a rise: it may be noise or a compression artefact */
     LEAST_EDGES = 12,
     PARTS = 8, /* bins a pixel */
     BINS = MOST_SIDE * PARTS
@@ -21,7 +22,8 @@ struct edges {
     uint32_t n;
 };
 
-/* Where v, which rises (or falls) from v[from] to v[to], has made the share of the way, between samples. */
+/* Returns the position, between samples, at which v has covered this share of its rise (or fall) from
+ * v[from] to v[to]. */
 static double crossing(const float *v, int from, int to, float share)
 {
     float level = v[from] + share * (v[to] - v[from]);

@@ -53,7 +53,7 @@ int image_encode_jpeg(const struct image *m, int quality, uint8_t **out, size_t 
     w.c.in_color_space = m->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_set_defaults(&w.c);
     jpeg_set_quality(&w.c, quality, TRUE);
-    if (quality >= 90 && m->channels == 3) /* who asks for quality wants the colours whole */
+    if (quality >= 90 && m->channels == 3) /* no chroma subsampling at high quality */
         w.c.comp_info[0].h_samp_factor = w.c.comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(&w.c, TRUE);
     size_t stride = (size_t)m->width * (size_t)m->channels;

@@ -1,6 +1,6 @@
 /*
- * frames.h: what the decoders of animations share inside lib/image: which frames are wanted, and how one is
- * handed on. image_decode_frames in image.h is the front door.
+ * frames.h: shared by the decoders of animations: selects the wanted frames and passes each to the sink.
+ * Internal to lib/image; callers use image_decode_frames in image.h.
  */
 #ifndef WINNOW_IMAGE_FRAMES_H
 #define WINNOW_IMAGE_FRAMES_H
@@ -17,18 +17,18 @@ struct frame_walk {
     int n_seen, n_given;
 };
 
-/* Whether the frame that comes next is to be put into out and given. */
+/* Whether the next frame must be decoded into out and passed to the sink. */
 static inline bool frame_wanted(const struct frame_walk *w)
 {
     return w->n_seen % w->every == 0 && w->n_given < w->most;
 }
 static inline bool frames_done(const struct frame_walk *w) { return w->n_given >= w->most; }
-/* The frame is in out as it is stored: turns it, gives it to the sink. */
+/* Applies the orientation to the frame in out, and passes it to the sink. */
 enum image_reason frame_give(struct frame_walk *w, struct image_failure *f);
 
 /*
- * Walks the frames in order and composes them as browsers do. The frame counts as seen when it is complete,
- * wanted or not. IMAGE_OK at the end of the animation or when w has enough.
+ * Decodes the frames in order and composes them as browsers do. A frame counts as seen when it is complete,
+ * even if it is not wanted. IMAGE_OK at the end of the animation or when w has enough frames.
  */
 typedef enum image_reason image_frames_decoder(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
                                                struct image_info *info, struct image_failure *f);

@@ -57,7 +57,7 @@ static int count_frames(const uint8_t *b, size_t n)
             at += 10 + (b[at + 9] & 0x80 ? (size_t)3 << ((b[at + 9] & 7) + 1) : 0) + 1;
             at = skip_blocks(b, n, at < n ? at : n);
         } else {
-            break; /* the trailer, or rubbish */
+            break; /* the trailer, or invalid data */
         }
     }
     return frames ? frames : 1;
@@ -195,7 +195,7 @@ out:
     return reason;
 }
 
-/* The area of a frame goes back to the background, which browsers leave transparent. */
+/* Resets the area of a frame to the background, which browsers show as transparent. */
 static void clear_area(struct image *m, const GifImageDesc *d, const uint8_t colour[3])
 {
     for (int y = d->Top; y < d->Top + d->Height && y < m->height; y++)
@@ -223,7 +223,7 @@ enum image_reason gif_frames(const uint8_t *bytes, size_t n_bytes, struct frame_
     while (!frames_done(w)) {
         struct control control;
         if ((reason = find_frame(gif, &source, &control, f)) != IMAGE_OK) {
-            /* The file may end behind a frame without its trailer. */
+            /* The file may end after a frame, without the trailer. */
             if (reason == IMAGE_DECODE_TRUNCATED && w->n_seen >= info->frames) reason = IMAGE_OK;
             break;
         }

@@ -52,7 +52,7 @@ enum image_reason {
     IMAGE_UNSUPPORTED,    /* "unsupported": a picture of a kind that is not read (12-bit, lossless JPEG) */
     IMAGE_TOO_MANY_PIXELS,  /* "too-many-pixels" */
     IMAGE_TOO_MANY_SCANS,   /* "too-many-scans" */
-    IMAGE_DECODE_TRUNCATED, /* "decode-truncated": the file ends before the picture does */
+    IMAGE_DECODE_TRUNCATED, /* "decode-truncated": the file ends before the end of the picture */
     IMAGE_DECODE_CORRUPT,   /* "decode-corrupt": damaged data */
     IMAGE_DECODE_MEMORY,    /* "decode-memory": over the worker's memory limit */
     IMAGE_DECODE_TIMEOUT,   /* "decode-timeout": over the CPU limit */
@@ -92,10 +92,10 @@ void image_info_shown(const struct image_info *i, int *width, int *height);
 enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
                               struct image_failure *failure);
 
-/* Of avif, heic and jxl those whose library was there when winnow was built, for example "avif,jxl". */
+/* Those of avif, heic and jxl that this build supports, for example "avif,jxl". */
 const char *image_optional_formats(void);
-/* What pictures become: "none" (samples as they are stored) or "srgb"; NULL and "" are none. -1: EX_USAGE for
- * another word, EX_UNAVAILABLE when winnow was built without lcms2. */
+/* Parses a colour conversion: "none" (use the stored values) or "srgb"; NULL and "" mean none. -1:
+ * EX_USAGE for another word, EX_UNAVAILABLE when winnow was built without lcms2. */
 int image_color_parse(const char *name, bool *srgb, struct error *err);
 
 /* --- decoding --- */
@@ -112,15 +112,17 @@ struct decode_options {
      * set this for PDQ or RESIZE_TFJS.
      */
     int shrink_to_px;
-    uint8_t background[3];      /* what alpha is flattened on; DECODE_DEFAULTS sets white */
-    bool drop_alpha;            /* colours as they lie there, also where they are transparent; not in GIF */
-    bool srgb;                  /* convert to sRGB what the file says is something else */
-    uint64_t max_pixels;        /* 0: IMAGE_MAX_PIXELS */
-    struct colour_note *colour; /* inside lib/image: NULL, or what the header says is put there */
+    uint8_t background[3]; /* colour under transparent parts; DECODE_DEFAULTS sets white */
+    /* ignore alpha and use the stored colours, also in transparent parts; not for GIF */
+    bool drop_alpha;
+    bool srgb;           /* convert pictures in other colour spaces to sRGB */
+    uint64_t max_pixels; /* 0: IMAGE_MAX_PIXELS */
+    /* internal to lib/image: NULL, or receives the colour description in the header */
+    struct colour_note *colour;
 };
 /*
- * A background by name: white, black or #RRGGBB; NULL and "" are white. rgb gets its samples, text the name
- * by which sets and models record it: "#rrggbb", or "" for white, which is not recorded. -1: EX_USAGE.
+ * Parses a background: white, black or #RRGGBB; NULL and "" mean white. rgb gets the colour, and text the
+ * form that sets and models record: "#rrggbb", or "" for white. -1: EX_USAGE.
  */
 #define BACKGROUND_TEXT_BYTES 8
 int image_background_parse(const char *name, uint8_t rgb[3], char text[BACKGROUND_TEXT_BYTES],
@@ -136,10 +138,10 @@ enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struc
                                struct image *out, struct image_info *info, struct image_failure *failure);
 
 /*
- * The frames of an animation, composed as browsers do (disposal, blending), in one pass: frame 0, every, 2 *
- * every ..., and of more than most (0: no limit) as many, spread over the animation. out is what each is
- * decoded into; sink (NULL: none) may change it, and returns IMAGE_OK or a reason to stop. A file that is not
- * animated is one frame. Every frame up to the last one that is given is decoded.
+ * Decodes frames of an animation in one pass, composed as browsers do (disposal, blending): frames 0, every,
+ * 2 * every .... If there are more than most (0: no limit), that many are spread over the animation. Each
+ * frame is decoded into out; sink (NULL: none) may change it, and returns IMAGE_OK or a reason to stop. A
+ * file that is not animated is one frame. Every frame up to the last one that is given is decoded.
  */
 typedef enum image_reason image_frame_sink(void *context, int given, struct image *frame,
                                            struct image_failure *failure);
@@ -159,8 +161,9 @@ int resize_method_parse(const char *name, enum resize_method *out, struct error 
 const char *resize_method_name(enum resize_method m);
 
 /*
- * How a picture of any shape becomes a square: "bilinear" stretches it; "bilinear+256" makes the shorter side
- * 256, and "bilinear+256x256" both, and then the middle is taken, as many publishers feed their networks.
+ * How a picture of any shape is made square. "bilinear" stretches it. "bilinear+256" first makes the shorter
+ * side 256 (and "bilinear+256x256" both sides) and then cuts out the central square, as for many published
+ * networks.
  */
 struct resize_rule {
     enum resize_method method;
@@ -176,7 +179,8 @@ const char *resize_rule_text(const struct resize_rule *rule, char out[RESIZE_RUL
  * equal size is copied. in and *out must be different. */
 int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method,
                  struct error *err);
-/* Makes of m (1 or 3 channels) what a model sees: side x side RGB in out. m and out must be different. */
+/* Makes the input of a model from m (1 or 3 channels): side x side RGB in out. m and out must be
+ * different. */
 int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method,
                  struct error *err);
 int image_framed(struct image *out, const struct image *m, int side_px, const struct resize_rule *rule,

@@ -29,7 +29,7 @@ struct image_loader_options {
 struct loaded_image {
     void *token;           /* what was given to image_loader_submit */
     const uint8_t *pixels; /* side*side*3, borrowed until the next take; NULL when it failed */
-    int n_frames;          /* so many squares, one after the other */
+    int n_frames;          /* number of squares, which are stored one after another */
     char xxh128[33];       /* XXH3-128 of the file's bytes, when they could be read */
     const char *reason; /* NULL, or a reject slug: "decode-truncated", "too-many-pixels", "not-found" ... */
     char detail[200];

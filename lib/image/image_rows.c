@@ -1,7 +1,7 @@
 /*
  * image_rows.c: keeps the rows of a manifest while the decode pool works on their pictures. The pool limits
- * how many pictures it holds. Rows whose pictures are not decoded wait here as well, so that this queue has
- * a limit of its own.
+ * how many pictures it holds. Rows whose pictures are not decoded wait here as well, so this queue needs its
+ * own limit.
  */
 #include "image/image_rows.h"
 
@@ -64,7 +64,7 @@ static int begin_row(const struct image_rows *p, struct queue *q, struct decode_
     text_clear(path);
     if (path_join(path, p->root, in->fields[path_column], p->allow_outside, &refused) &&
         refused.code != EX_DATAERR) {
-        *err = refused; /* no memory: not the row's fault */
+        *err = refused; /* no memory: not an error of the row */
         return -1;
     }
     if (refused.code) return decode_pool_submit_failure(pool, IMAGE_OUTSIDE_ROOT, refused.text, NULL, err);

@@ -1,7 +1,8 @@
 /*
- * jpeg_decode.c: JPEG, decoded by libjpeg-turbo. A warning that means lost picture data is a refusal. Other
- * warnings are not: stray bytes between markers, an odd JFIF version, a missing end marker after complete
- * data. CMYK and YCCK become RGB by the plain formula, because colour profiles are ignored everywhere.
+ * jpeg_decode.c: JPEG, decoded by libjpeg-turbo. The picture is refused when a warning means lost picture
+ * data. Other warnings are ignored: stray bytes between markers, an odd JFIF version, a missing end marker
+ * after complete data. CMYK and YCCK become RGB by the plain formula, because colour profiles are ignored
+ * everywhere.
  */
 #include <setjmp.h>
 #include <stddef.h>
@@ -22,7 +23,7 @@ struct jpeg_state {
     struct jpeg_progress_mgr progress;
     jmp_buf escape;
     struct image_failure *failure;
-    enum image_reason reason; /* set before the jump */
+    enum image_reason reason; /* set before longjmp */
     bool past_end;            /* read past the last byte */
     bool short_data;          /* a scan ran out of bits */
     bool damaged;
@@ -170,7 +171,7 @@ static bool all_scans(const struct jpeg_decompress_struct *c)
 {
     if (c->arith_code) return false;
     for (int i = 0; i < c->num_components; i++) {
-        if (!c->comp_info[i].quant_table) return false; /* taken over by a component's first scan */
+        if (!c->comp_info[i].quant_table) return false; /* set by the first scan of a component */
         for (int k = 0; c->progressive_mode && k < DCTSIZE2; k++)
             if (c->coef_bits[i][k] != 0) return false; /* not sent, or bits below these are still to come */
     }

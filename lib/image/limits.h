@@ -1,4 +1,4 @@
-/* limits.h: what a picture from a stranger may cost, with the reason for each limit. All limits are
+/* limits.h: limits on the size and cost of an untrusted picture, with the reason for each. All limits are
  * checked in the header of the file, before anything of the picture's size is allocated. */
 #ifndef WINNOW_IMAGE_LIMITS_H
 #define WINNOW_IMAGE_LIMITS_H
@@ -12,13 +12,13 @@
 #define IMAGE_MAX_PIXELS 100000000ull
 
 /*
- * Where a decoder works row by row (a PNG that is not interlaced, a JPEG of one scan, a lossy WebP), a larger
- * picture is averaged down while it arrives and never held: clip-art collections have one PNG in a hundred of
- * 105 to 169 million pixels.
+ * Limit for pictures that are decoded row by row (a PNG that is not interlaced, a JPEG of one scan, a lossy
+ * WebP). They are reduced while they are decoded, and never held in memory at full size. In clip-art
+ * collections, one PNG in a hundred has 105 to 169 million pixels.
  */
 #define IMAGE_MAX_ROW_PIXELS 200000000ull
 
-/* What such a picture becomes, at most: 24 MB, twice that while it is turned. */
+/* The largest size after this reduction: 24 MB, and twice that while the orientation is applied. */
 #define IMAGE_REDUCED_PIXELS 8000000ull
 
 /* The formats allow 65,500 (JPEG), 16,383 (WebP), 65,535 (GIF) and 2^31 (PNG). */

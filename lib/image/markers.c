@@ -53,7 +53,7 @@ bool image_markers_prohibit(uint32_t set)
             BIT(MARKER_MINING_SEE) | BIT(MARKER_TDM_1) | BIT(MARKER_C2PA_NO_TRAINING));
 }
 
-/* --- XMP: tags one after the other, without a tree, so that depth costs nothing --- */
+/* --- XMP: a linear scan over the tags, without a tree, so that nesting needs no memory --- */
 
 struct span {
     const char *s;
@@ -214,7 +214,7 @@ static uint32_t scan_xmp(const uint8_t *bytes, size_t n_bytes)
     return set;
 }
 
-/* --- C2PA: that it is there, and the two things that stand as text in its CBOR --- */
+/* --- C2PA: its presence, and the two statements that are plain text in its CBOR --- */
 
 static uint32_t scan_c2pa(const uint8_t *bytes, size_t n)
 {
@@ -338,9 +338,8 @@ static uint32_t scan_gif(const uint8_t *b, size_t n)
     return set | scan_xmp(at, stop ? (size_t)(stop - at) : n - (size_t)(at - b));
 }
 
-/* BMFF holds XMP as an item, whose bytes lie in mdat or idat at places that meta names, or in a uuid box.
- * Both hold it unchanged, so that each packet is found by how it begins. Prefixes are those that every
- * writer uses. */
+/* BMFF stores XMP as an item in mdat or idat, or in a uuid box. In both cases the bytes are unchanged, so
+ * packets are found by their first bytes. The usual namespace prefixes are assumed. */
 static uint32_t scan_packets(const uint8_t *b, size_t n)
 {
     static const char wrapper[] = "<x:xmpmeta", start[] = "<rdf:RDF", end[] = "</rdf:RDF";

@@ -1,6 +1,6 @@
 /*
- * markers.h: what an image file says about itself: whether a generative model made it, and whether it may be
- * used for training. These statements are read and not verified: anybody can write or remove them.
+ * markers.h: reads statements in an image file about itself: whether a generative model made it, and whether
+ * it may be used for training. These statements are read and not verified: anybody can write or remove them.
  * winnow-rights.5 has the table. The code walks over the containers of JPEG, PNG, WebP, GIF and BMFF (AVIF,
  * HEIC) and decodes nothing. Its work is linear in the size of the file.
  */

@@ -24,13 +24,14 @@ struct pdq_found {
 };
 
 /*
- * Makes o the options of a pool that hashes as wanted says (borrowed as long as the pool lives): sets
- * finish, context, result_bytes, and what the hash needs of the decoder. The other fields are the caller's.
+ * Sets the options of a pool that computes the hashes in wanted (borrowed as long as the pool lives): finish,
+ * context, result_bytes, and the settings of the decoder that the hash needs. The caller sets the other
+ * fields.
  */
 void pdq_finish_set(struct decode_pool_options *o, const struct pdq_wanted *wanted);
 
-/* Checks the hash that came back in d, since a picture may have taken over the process that wrote it.
- * False: there is none (d->slug says why, or the worker gave a wrong answer). */
+/* Checks and copies the hash in d, which is untrusted, because a hostile picture may control the worker
+ * that wrote it. False: there is no hash (d->slug is the reason, or the answer is invalid). */
 bool pdq_finish_take(const struct decoded *d, struct pdq_found *out);
 
 #endif

@@ -23,7 +23,8 @@ static inline uint32_t light(const uint8_t *p)
 #define N_COARSE ((65025000u >> FINE_BITS) + 1)
 #define N_FINE (1u << FINE_BITS)
 
-/* The place of the q-th percentile of n values: between the sorted values k and k + 1. */
+/* Position of the q-th percentile of n values: returns k, and sets *t to the position between the sorted
+ * values k and k + 1. */
 static size_t rank_of(double q, size_t n, double *t)
 {
     double x = q / 100 * (double)(n - 1);
@@ -64,7 +65,7 @@ static void lights_plain(uint32_t *to, const uint8_t *p, size_t n)
 }
 
 #if defined(__x86_64__)
-/* The same of eight pixels at a time: their 24 bytes are spread to one sample in 32 bits. */
+/* The same for eight pixels at a time: their 24 bytes are expanded to one sample in each 32 bits. */
 __attribute__((target("avx2"))) static void lights_avx2(uint32_t *to, const uint8_t *p, size_t n)
 {
     const __m128i first = _mm_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1);
@@ -96,9 +97,9 @@ static void lights(uint32_t *to, const uint8_t *p, size_t n)
     (simd_level() >= SIMD_AVX2 ? lights_avx2 : lights_plain)(to, p, n);
 }
 
-/* Counts of the samples of a picture of three channels, and of the upper bits of its pixels' brightness.
- * Neighbours are alike, and a count that was just written is not read at once: they go into tables of their
- * own. */
+/* Counts the samples of a picture of three channels, and the upper bits of the brightness of its pixels.
+ * Adjacent pixels are often equal, and incrementing the same counter twice in a row is slow, so they use
+ * separate tables. */
 #define TABLES 4
 #define FINE_TABLES 2
 static int count_colours(const struct image *m, uint64_t counts[3][256], uint32_t *coarse, struct error *err)
@@ -139,8 +140,8 @@ out:
 }
 
 /*
- * The values themselves are not kept: their upper bits were counted, and now, for those that hold a wanted
- * rank, the lower ones.
+ * The values themselves are not kept. Their upper bits were counted before. This second pass counts the lower
+ * bits of values whose upper bits contain a wanted rank.
  */
 static int colour_brightness(const struct image *m, const uint32_t *coarse, double *out, struct error *err)
 {
@@ -204,7 +205,8 @@ static double cubic(double x) /* Keys' kernel, a = -0.5 */
     return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
-/* Where the samples of each of n_out results begin, how many they are, and their weights in fixed point. */
+/* For each of n_out results, the first input sample, the number of samples, and their weights in fixed
+ * point. */
 struct taps {
     int *first, *n;
     int32_t *weights;
@@ -256,12 +258,12 @@ static inline uint8_t rounded(int32_t sum)
 }
 
 /*
- * The horizontal pass, LANES rows at once: their samples are first put side by side, so that one weight
- * applies to a whole vector of them.
+ * The horizontal pass, for LANES rows at once: their samples are transposed first, so that one weight applies
+ * to a whole vector.
  */
 #define LANES 16
 #if defined(__x86_64__)
-/* columns[i][k] = rows[k][i] for 16 x 16 bytes, by pairs that become twice as long four times. */
+/* columns[i][k] = rows[k][i] for 16 x 16 bytes, by four steps of interleaving. */
 static inline void transpose_16(uint8_t (*columns)[LANES], const uint8_t *rows, size_t stride)
 {
     __m128i v[16], w[16];
@@ -352,8 +354,8 @@ static inline __attribute__((always_inline)) int across_rows(struct image *out, 
     return 0;
 }
 
-/* One pass: the picture at another width, the height as it is, or the other way round. The compiler makes it
- * twice, since without AVX2 a vector of 32-bit products takes ten instructions. */
+/* One pass: changes the width or the height. It is compiled twice, because a vector of 32-bit products
+ * takes ten instructions without AVX2. */
 static inline __attribute__((always_inline)) int resample_body(struct image *out, const struct image *in,
                                                                bool across, int n_out, struct error *err)
 {
@@ -397,8 +399,8 @@ static int resample(struct image *out, const struct image *in, bool across, int 
 }
 
 /*
- * The longer side at 64 px at most. A pass that keeps its length is left out. The vertical one comes first
- * where the height loses more than twice as many pixels as the width, as in Pillow 13.
+ * Reduces the longer side to at most 64 px. A pass that does not change the length is skipped. The vertical
+ * pass comes first if the height loses more than twice as many pixels as the width, as in Pillow 13.
  */
 static int reduce(struct image *out, const struct image *m, struct error *err)
 {
@@ -448,7 +450,7 @@ static void edges_and_grays(const struct image *m, struct picture_stats *out)
     out->gray_counts_std = sqrt(variance / 256);
 }
 
-/* --- all of them --- */
+/* --- the statistics --- */
 
 int picture_stats(const struct image *m, struct picture_stats *out, struct error *err)
 {

@@ -1,7 +1,7 @@
 /*
- * picture_stats.h: a few numbers that say whether a picture is dark, light, blurred or nearly empty. They
- * follow the definitions of CleanVision 0.3, and on 8-bit RGB and gray pictures they equal its numbers to
- * 1e-9; other pictures are measured as they are seen, not by palette indices, inks or hidden colours.
+ * picture_stats.h: statistics that show whether a picture is dark, light, blurred or nearly empty. They
+ * follow the definitions of CleanVision 0.3. On 8-bit RGB and gray pictures they agree with it to 1e-9; other
+ * pictures are measured as a viewer shows them, not by palette indices, inks or hidden colours.
  */
 #ifndef WINNOW_IMAGE_PICTURE_STATS_H
 #define WINNOW_IMAGE_PICTURE_STATS_H
@@ -25,13 +25,13 @@ struct picture_stats {
     double brightness[N_BRIGHTNESS];
     double brightness_mean; /* the same formula on the means of the three colours */
     double entropy;    /* in bits, of all samples of all colours in one distribution: 0..8, RGB 1.58..9.58 */
-    double blurriness; /* deviation of the edges of the picture at 64 px; small means blurred */
+    double blurriness; /* standard deviation of the edges of the picture at 64 px; small means blurred */
     double gray_counts_std; /* deviation of the 256 counts of its gray histogram there */
-    double edge_width;      /* see edge_width.h; 0: too few edges. CleanVision has no such thing */
+    double edge_width;      /* see edge_width.h; 0: too few edges. Not in CleanVision */
 };
 
-/* m: 1 or 3 channels. Takes 4 bytes a pixel of the reduced picture, and nothing that grows with the picture
- * but one row. EX_OSERR without memory. */
+/* m: 1 or 3 channels. Memory: one row of the picture, and 4 bytes for each pixel of the reduced picture.
+ * EX_OSERR: no memory. */
 int picture_stats(const struct image *m, struct picture_stats *out, struct error *err);
 
 #endif

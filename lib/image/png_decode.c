@@ -29,10 +29,10 @@ struct png_state {
     struct reducer reducer;       /* a picture that is not held whole */
     struct image line;            /* one row of it, on the background */
     bool rgba;                    /* four channels as they are, no background */
-    bool bad_data;                /* a checksum says that the data of the pixels are not as written */
+    bool bad_data;                /* a checksum shows that the pixel data are damaged */
 };
 
-/* Whether all rows were read: what follows in the file cannot damage the picture. */
+/* Whether all rows were read; the rest of the file then does not matter. */
 static bool pixels_done(const struct png_state *s)
 {
     return s->n_rows > 0 && s->n_rows_done == s->n_rows && !s->bad_data;
@@ -97,7 +97,7 @@ static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
         } else if (memcmp(type, "sRGB", 4) == 0) {
             srgb = true;
         } else if (memcmp(type, "gAMA", 4) == 0 && length == 4) {
-            /* 1/2.2 in units of 1/100000, and what encoders make of it. */
+            /* 1/2.2 in units of 1/100000, with the rounding of various encoders. */
             gamma = be32(data) < 45000 || be32(data) > 46000;
         } else if (memcmp(type, "IEND", 4) == 0) {
             break;
@@ -138,7 +138,7 @@ static enum image_reason decode(struct png_state *s, const struct decode_options
     struct error err = {0};
     png_uint_32 width, height;
     int bits, colour, interlace;
-    png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* ours below tell the sizes */
+    png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* our own limits are checked below */
     png_set_chunk_malloc_max(s->png, IMAGE_MAX_PNG_CHUNK_BYTES);
     png_set_chunk_cache_max(s->png, IMAGE_MAX_PNG_CHUNKS);
     /* Some encoders announce a smaller window than they use, or write a wrong checksum of the unpacked
@@ -231,7 +231,7 @@ static enum image_reason decode_one(const uint8_t *bytes, size_t n_bytes,
     if (options->colour) colour_of_png(options->colour, bytes, n_bytes);
     if (setjmp(png_jmpbuf(s.png))) {
         reason = f->reason;
-        /* A row that is averaged counts when it was, not when it arrived. */
+        /* A row that is reduced counts after the reduction, not when it arrived. */
         bool done = out && pixels_done(&s) && (!s.line.pixels || s.reducer.y == out->height);
         if (done && s.rows && s.wide)
             flatten(&s, out, 0, (size_t)out->height, options);

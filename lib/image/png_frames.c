@@ -1,6 +1,6 @@
 /*
- * png_frames.c: the frames of an animated PNG. Each frame's data are put into a PNG of their own (with the
- * file's palette and transparency), decoded, and laid on a canvas as the frame's control chunk says.
+ * png_frames.c: the frames of an animated PNG. The data of each frame are put into a separate PNG (with the
+ * file's palette and transparency), decoded, and drawn on a canvas as the control chunk of the frame says.
  */
 #include "image/frames.h"
 
@@ -27,7 +27,7 @@ struct apng {
     struct text common, data, png;    /* PLTE and tRNS; a frame's data; the PNG made of both */
     struct control control, before;   /* of the frame whose data are gathered; of the one on the canvas */
     bool gathering, painted;          /* a control chunk was read; something is on the canvas */
-    struct image canvas, frame, kept; /* RGBA; kept: under a frame that goes away again */
+    struct image canvas, frame, kept; /* RGBA; kept: the canvas before a frame that will be removed again */
 };
 
 static int put_chunk(struct text *t, const char *type, const void *data, size_t n, struct error *err)
@@ -88,7 +88,7 @@ static enum image_reason paint_frame(struct apng *a)
 {
     struct error err = {0};
     const struct control *c = &a->control;
-    /* What the frame before leaves behind. On an empty canvas there is nothing to go back to. */
+    /* Disposes of the previous frame. On an empty canvas there is nothing to restore. */
     if (a->painted && a->before.dispose == DISPOSE_BACKGROUND) clear_area(&a->canvas, &a->before);
     if (a->painted && a->before.dispose == DISPOSE_PREVIOUS && image_copy(&a->canvas, &a->kept, &err))
         return image_fail_error(a->f, &err);
@@ -136,7 +136,7 @@ static enum image_reason begin_frame(struct apng *a, const uint8_t *data)
         c.height > height - c.y || c.dispose > DISPOSE_PREVIOUS || c.blend > BLEND_OVER)
         return image_fail(a->f, IMAGE_DECODE_CORRUPT, "a frame outside the picture");
     a->control = c;
-    /* The first frame has nothing to go back to: it is cleared. */
+    /* The first frame has nothing to restore, so its area is cleared. */
     if (!a->painted && c.dispose == DISPOSE_PREVIOUS) a->control.dispose = DISPOSE_BACKGROUND;
     a->gathering = true;
     text_clear(&a->data);

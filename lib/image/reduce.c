@@ -1,4 +1,5 @@
-/* reduce.c: see reduce.h. Each sample is the mean of its square, rounded; at the edges of what is there. */
+/* reduce.c: see reduce.h. Each sample is the rounded mean of its square; at the edges, of the part of the
+ * square inside the picture. */
 #include "image/reduce.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * reduce.h: a picture that is too large to hold, averaged over squares of factor x factor samples while its
- * rows arrive. What leaves is a picture of at most IMAGE_REDUCED_PIXELS.
+ * reduce.h: reduces a picture that is too large to hold in memory, by averaging squares of factor x factor
+ * samples while its rows arrive. The result has at most IMAGE_REDUCED_PIXELS pixels.
  */
 #ifndef WINNOW_IMAGE_REDUCE_H
 #define WINNOW_IMAGE_REDUCE_H
@@ -14,17 +14,17 @@ struct reducer {
 };
 
 /*
- * The size against the limit of a decoder that works row by row: *factor 1 for a picture that is held whole,
- * more for one that has to be reduced.
+ * Checks the size against the limit for decoding row by row. *factor becomes 1 for a picture that is held in
+ * memory, and more for one that must be reduced.
  */
 enum image_reason image_check_rows(uint64_t width, uint64_t height, uint64_t max_pixels, int *factor,
                                    struct image_failure *f);
 int reduce_factor(uint64_t width, uint64_t height);
 
-/* Reserves out. The reducer is empty (zeros) before, and released after, whatever happened. */
+/* Reserves out. r must be zeros before; release it afterwards, also after an error. */
 int reducer_open(struct reducer *r, struct image *out, int width, int height, int channels, int factor,
                  struct error *err);
-/* The next row, width * channels samples; last: no more come. */
+/* Adds the next row of width * channels samples. last: it is the last row. */
 void reducer_add(struct reducer *r, const uint8_t *row, bool last);
 void reducer_release(struct reducer *r);
 

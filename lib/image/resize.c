@@ -118,8 +118,8 @@ static int taps_make(struct taps *t, enum resize_method method, int n_in, int n_
             q[k] = (int16_t)(lrint(whole) - given);
             given += q[k];
         }
-        /* Every output has t->n taps. A window that would reach beyond the end moves left, and its weights
-         * move right. */
+        /* Every output has t->n taps. A window that would exceed the end is shifted left, and its weights
+         * are shifted right. */
         int over = t->first[i] + t->n - n_in;
         if (over > 0 && t->first[i] > 0) {
             int move = over < t->first[i] ? over : t->first[i];
@@ -218,7 +218,7 @@ int image_square(struct image *out, const struct image *m, int side_px, enum res
     return image_resize(out, m, side_px, side_px, method, err) || image_to_rgb(out, err) ? -1 : 0;
 }
 
-/* Where the middle begins: torchvision's rounding of a half, to the even number. */
+/* The start of the central crop, with torchvision's rounding of a half to the even number. */
 static int middle(int size, int side)
 {
     int over = size - side, half = over / 2;

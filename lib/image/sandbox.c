@@ -1,4 +1,4 @@
-/* sandbox.c: takes all rights from a decoding worker that it does not need for decoding. */
+/* sandbox.c: removes all rights of a decoding worker that it does not need. */
 #include "image/sandbox.h"
 
 #include <errno.h>
@@ -110,7 +110,7 @@ static int install_filter(int fd, struct error *err)
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-    /* libjxl of Debian tells standard error why it fails; the descriptor is closed, and it goes on. */
+    /* Debian's libjxl writes errors to standard error. The descriptor is closed, and libjxl continues. */
     if (rc == 0 && fd != STDERR_FILENO)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EBADF), SCMP_SYS(write), 1,
                               SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO));

@@ -1,11 +1,11 @@
-/* sandbox.h: what a decoding worker gives up before it sees the first byte of a stranger. Called once, in
+/* sandbox.h: restricts a decoding worker before it reads the first byte of untrusted data. Called once, in
  * a new child process. */
 #ifndef WINNOW_IMAGE_SANDBOX_H
 #define WINNOW_IMAGE_SANDBOX_H
 
 #include "base/error.h"
 
-/* What a process in the sandbox exits with when a decoder ended it because there was no memory left. */
+/* Exit status of a process in the sandbox when a decoder aborted because there was no memory. */
 #define SANDBOX_EXIT_MEMORY 77
 
 /*

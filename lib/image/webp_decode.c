@@ -25,7 +25,7 @@ static enum image_reason status_reason(VP8StatusCode status, struct image_failur
 }
 
 /* Decodes one VP8 or VP8L bitstream into its place on the canvas. */
-/* A lossy picture without alpha is decoded row by row, and libwebp averages it down on the way. */
+/* A lossy picture without alpha is decoded row by row, and libwebp reduces it while decoding. */
 static bool row_wise(const WebPIterator *frame, uint32_t width, uint32_t height, uint32_t frames)
 {
     WebPBitstreamFeatures features;

@@ -1,38 +1,40 @@
-/* copy_check.c: whether two pictures that are laid over each other agree, block by block. */
+/* copy_check.c: compares two aligned pictures block by block. */
 #include "vector/copy_internal.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 8, MARGIN = 3 /* what is beside a picture is mixed into its edge */ };
+enum { BLOCK = 8, MARGIN = 3 /* pixels at the edge of a picture are mixed with the surroundings */ };
 
-/* At the middle level a quick look, of blocks that merely correlate. */
+/* Thresholds for the quick check at the middle level, in which blocks only have to correlate. */
 #define LEAST_AGREEMENT 0.65
 #define LEAST_CORRELATION 0.7
 #define LEAST_QUICK_BLOCKS 20
-/* At the finest level, of the detail by its strength. A copy keeps nearly all of it; sparse pictures of one
- * style, such as charts, agree in frames and labels, so that there all of it has to agree. */
+/* Thresholds at the finest level, for the share of agreeing detail, weighted by its strength. In a copy
+ * nearly all detail agrees. Sparse pictures of one style, such as charts, agree in frames and labels, so
+ * for these all detail must agree. */
 #define LEAST_SPARSE 0.97
 #define LEAST_DENSE 0.92
-#define SPARSE_SHARE 0.45 /* of the blocks that are compared, with detail */
+#define SPARSE_SHARE 0.45 /* share of compared blocks with detail below which a picture is sparse */
 #define DENSE_SHARE 0.65
 #define FINE_CORRELATION 0.8
-#define LEAST_SPREAD 0.15 /* the weaker block's variance, of the stronger's */
+#define LEAST_SPREAD 0.15 /* smallest ratio of the variances of two agreeing blocks */
 #define LEAST_COVERAGE 0.45
-/* Of the detail of that picture of which more lies in the other: a cut lies wholly in what it was cut
- * from. */
+/* Least share of the detail of one picture that must be inside the other: a crop is completely inside its
+ * original. */
 #define MOST_COVERED 0.95
-/* A small part of a picture that another picture has, too, is a copy only if there is much in it: pictures
- * that were put together from the same parts share a part. */
+/* If two pictures share only a small part, they count as copies only if that part has much detail:
+ * collages may share parts without being copies. */
 #define SMALL_COVERAGE 0.72
 #define SMALL_BLOCKS 80
 #define LEAST_BLOCKS 20
 #define FLAT_SPREAD 5.0   /* grey levels: a block without detail */
 #define FLAT_APART 24.0   /* grey levels between two blocks without detail that disagree */
 #define LEVEL_APART 30.0  /* grey levels between two blocks with detail, besides half their spread */
-#define COLOUR_APART 14.0 /* of 128, between two blocks of other colours, */
-#define COLOUR_SHARE 0.25 /* and of the stronger colour: saturation is changed lightly */
-#define MOST_HIDDEN 12    /* pixels of a block */
+#define COLOUR_APART 14.0 /* difference, of 128, between two blocks of different colours, */
+/* and as a share of the stronger colour, because copies often have another saturation */
+#define COLOUR_SHARE 0.25
+#define MOST_HIDDEN 12 /* pixels of a block */
 
 struct block {
     double ma, mb, va, vb, product;
@@ -59,7 +61,7 @@ static struct block compare_block(const float *a, const float *b, int stride)
     return k;
 }
 
-/* Whether the colours at a place of a and at its place in b are others. */
+/* Whether the colours of a at a place and of b at the corresponding place differ. */
 static bool other_colour(const struct copy_view *a, const struct copy_view *b, int level, double x, double y,
                          float u, float v)
 {
@@ -96,7 +98,7 @@ void copy_find_detail(struct copy_view *v)
             if (has_detail(l, x, y)) v->detail[v->n_detail++] = (struct spot){(uint8_t)x, (uint8_t)y};
 }
 
-/* The share of a's blocks with detail, at the middle level, whose middle lies in b. */
+/* The share of a's blocks with detail, at the middle level, whose centre is inside b. */
 static double covered_by(const struct copy_view *va, const struct copy_view *vb, const double w[6],
                          bool mirrored)
 {
@@ -111,7 +113,7 @@ static double covered_by(const struct copy_view *va, const struct copy_view *vb,
     return va->n_detail ? (double)covered / va->n_detail : 0;
 }
 
-/* The same of b in a. */
+/* The same for b's blocks inside a. */
 static double covers(const struct copy_view *va, const struct copy_view *vb, const double w[6], bool mirrored)
 {
     double det = w[0] * w[3] - w[1] * w[2], sign = mirrored ? -1 : 1;
@@ -120,14 +122,14 @@ static double covers(const struct copy_view *va, const struct copy_view *vb, con
     return covered_by(vb, va, back, false);
 }
 
-/* b where a's pixels are, as bright as a, and whether it is there. */
+/* b resampled at a's pixels, with a's brightness, and which pixels are inside b. */
 struct laid {
     float value[COPY_SIDE * COPY_SIDE], u[COPY_SIDE * COPY_SIDE], v[COPY_SIDE * COPY_SIDE];
     bool in[COPY_SIDE * COPY_SIDE];
     bool hidden[COPY_SIDE * COPY_SIDE]; /* in either */
 };
 
-/* w: between these two layers. False: they hardly meet. */
+/* Resamples b at the pixels of a. w: the warp between these two layers. False: they hardly overlap. */
 static bool lay_over(struct laid *l, const struct layer *a, const struct layer *b, const double w[6],
                      bool mirrored, struct warped *o)
 {
@@ -165,11 +167,11 @@ static double correlation(const struct block *k)
     return k->product / sqrt(fmax(k->va, 1) * fmax(k->vb, 1));
 }
 
-/* Whether a block of a and that of b look alike, with b's moved by a pixel at most. */
+/* Whether a block of a and the same block of b agree, if b is shifted by at most a pixel. */
 static bool alike(const struct layer *a, const struct laid *l, int x, int y, const struct block *here)
 {
     struct block k = *here;
-    for (int i = 0; i < 10; i++) { /* in place, then all nine places */
+    for (int i = 0; i < 10; i++) { /* first without a shift, then with all nine */
         if (i) {
             int u = x + (i - 1) % 3 - 1, v = y + (i - 1) / 3 - 1;
             if (i == 5 || u < 0 || v < 0 || u + BLOCK > a->width || v + BLOCK > a->height ||
@@ -210,7 +212,7 @@ static void find_hidden(struct laid *l, const struct copy_view *va, const struct
     copy_find_hidden(l->hidden, vb, va, l->value, a->value, in_b, a->width, a->height);
 }
 
-/* At a level, from blocks a step apart. w: between the finest layers. */
+/* Compares two pictures at one level, using blocks a step apart. w: the warp between the finest layers. */
 static struct copy_match judge(const struct copy_view *va, const struct copy_view *vb, bool mirrored,
                                const double fine[6], int level, int step_px, struct warped *o)
 {
@@ -261,7 +263,7 @@ static bool agrees(const struct copy_match *m)
     return m->agreement >= least && m->blocks >= (m->coverage < SMALL_COVERAGE ? SMALL_BLOCKS : LEAST_BLOCKS);
 }
 
-/* Whether two warps are one, up to a pixel at the edges. */
+/* Whether two warps are equal, up to a pixel at the edges. */
 static bool are_one(const double a[6], const double b[6])
 {
     for (int i = 0; i < 6; i++)
@@ -287,7 +289,7 @@ static void check(struct copy_view *a, struct copy_view *b, struct copy_match *m
         if (!copy_refine(a, b, mirrored, w, COARSE - 1, COARSE - 1, 8, &o)) continue;
         for (int k = 0; k < n_tried; k++)
             again = again || (tried_mirrored[k] == mirrored && are_one(tried[k], w));
-        if (again) continue; /* several beginnings end at one place */
+        if (again) continue; /* several starting points lead to the same result */
         memcpy(tried[n_tried], w, sizeof w);
         tried_mirrored[n_tried++] = mirrored;
         if (!copy_refine(a, b, mirrored, w, 1, 1, 8, &o)) continue;
@@ -311,6 +313,7 @@ void copy_check(struct copy_view *a, struct copy_view *b, struct copy_match *m)
     struct copy_match back;
     check(a, b, m);
     if (!m->same || m->coverage >= SMALL_COVERAGE) return;
-    check(b, a, &back); /* how much there is in a small part depends on whose blocks are counted */
+    /* the amount of detail in a small part depends on which picture's blocks are counted */
+    check(b, a, &back);
     m->same = back.same;
 }

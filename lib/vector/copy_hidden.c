@@ -1,7 +1,7 @@
 /*
- * copy_hidden.c: what of a picture was covered after it was made: one rectangle of a single grey level, such
- * as a bar over a face. It does not say that two pictures differ. Its level must be rare in both: where one
- * of two charts has a line and the other shows the white page, they do differ.
+ * copy_hidden.c: finds a part of a picture that was covered later: one rectangle of a single grey level, such
+ * as a bar over a face. Pixels there are not compared. The grey level must be rare in both pictures: if one
+ * chart has a line where the other shows the white page, the two do differ.
  */
 #include "vector/copy_internal.h"
 
@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLAT_RANGE 6.0f  /* grey levels among a pixel and its neighbours where nothing is drawn */
+#define FLAT_RANGE 6.0f  /* largest range of grey levels among a flat pixel and its neighbours */
 #define LEVEL_RANGE 3    /* of flat pixels of one colour, either way: JPEG's ripple */
 #define MOST_COMMON 0.15 /* flat pixels of that level, of all pixels */
 #define LEAST_PATCH 0.01 /* of the area */
 #define MOST_PATCH 0.09
 #define PATCH_FILLED 0.8    /* of the rectangle around it */
-#define PATCH_DIFFERS 0.4   /* of it, from what the other picture shows there, */
+#define PATCH_DIFFERS 0.4   /* least share of it that differs from the other picture, */
 #define PIXEL_DIFFERS 16.0f /* in grey levels */
 enum { AROUND = 2 /* pixels that the reduction mixes with what is beside it */ };
 
@@ -46,7 +46,8 @@ static bool is_common(const struct copy_view *v, int level)
     return sum > MOST_COMMON * v->layers[0].width * v->layers[0].height;
 }
 
-/* The connected pixels from `from` on that `wanted` marks, into `at`. They are unmarked. */
+/* Collects the connected pixels around `from` that are marked in `wanted` into `at`, and unmarks them.
+ * Returns their number. */
 static int flood(bool *wanted, int width, int height, int from, uint16_t *at)
 {
     int n = 1;
@@ -69,7 +70,8 @@ struct box {
     int left, top, right, bottom, n; /* n pixels of it are flat */
 };
 
-/* Whether n connected flat pixels of v, in a picture of this width, are a patch on what `under` shows. */
+/* Whether n connected flat pixels of v, in a picture of this width, are a patch that covers the contents
+ * of `under`. */
 static bool is_patch(struct box *b, const float *v, const float *under, int width, int area,
                      const uint16_t *at, int n)
 {

@@ -1,7 +1,7 @@
 /*
- * copy_internal.h: what the files of copy_check share: prepared pictures, and where one lies on the other.
- * copy_thumb.c makes the small pictures, copy_register.c finds mirror, scale, turn and place, copy_check.c
- * judges what is laid over each other.
+ * copy_internal.h: shared by the files of copy_check: prepared pictures, and the warp between two of them.
+ * copy_thumb.c makes the small pictures, copy_register.c finds the warp, and copy_check.c compares the
+ * aligned pictures.
  */
 #ifndef WINNOW_VECTOR_COPY_INTERNAL_H
 #define WINNOW_VECTOR_COPY_INTERNAL_H
@@ -50,11 +50,13 @@ struct copy_view {
 struct place {
     double score;
     bool mirrored;
-    int turn;          /* of a: 0, or 1 + which */
+    int turn;          /* rotation of a: 0, or 1 + the index in turns */
     int scale, dx, dy; /* of b's corner in a */
 };
 
-struct warped { /* both pictures where both are, and b's slope there; room for a last vector */
+/* the pixels of both pictures where they overlap, and the gradient of b there; with padding for a last
+ * vector */
+struct warped {
     int n;
     float a[COPY_SIDE * COPY_SIDE + LANES], b[COPY_SIDE * COPY_SIDE + LANES],
         gx[COPY_SIDE * COPY_SIDE + LANES], gy[COPY_SIDE * COPY_SIDE + LANES],
@@ -74,7 +76,7 @@ static inline float sample(const float *v, int width, int height, float x, float
     return top + fy * (bottom - top);
 }
 
-/* Where pixel (x, y) of a, from its centre, lies in b. Mirrored: counted from b's right edge. */
+/* The position in b of pixel (x, y) of a, relative to its centre. Mirrored: measured from b's right edge. */
 static inline bool place_in(const struct layer *b, const float w[6], bool mirrored, float x, float y,
                             float *u, float *v)
 {
@@ -84,12 +86,13 @@ static inline bool place_in(const struct layer *b, const float w[6], bool mirror
     return *u >= -0.5f && *v >= -0.5f && *u <= (float)b->width - 0.5f && *v <= (float)b->height - 0.5f;
 }
 
-/* The best KEPT places of b on a, best first; a score of 0: none. */
+/* Finds the best KEPT positions of b on a, best first; unused ones have the score 0. */
 void copy_find_places(const struct copy_view *a, const struct copy_view *b, struct place kept[KEPT]);
-/* From pixels of the coarse grids to a warp between the finest layers. */
+/* Converts a position on the coarse grids to a warp between the finest layers. */
 void copy_warp_of(const struct place *p, const struct copy_view *va, const struct copy_view *vb, double w[6]);
-/* Betters a warp from level `from` to level `to`, by at most so many steps at each; false: they do not fit.
- */
+/* Refines a warp from level `from` to level `to`, with at most this many steps at each. False: the
+ * pictures do not fit.
+ *  */
 bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
                  int to, int most_steps, struct warped *o);
 /* w: between these two layers. One of so many rows. */
@@ -101,8 +104,8 @@ void copy_make_fine(struct copy_view *v); /* once */
 void copy_find_detail(struct copy_view *v);
 void copy_find_flat(struct copy_view *v);
 /*
- * Marks what is covered in `of`, whose values are laid on the pixels of a picture of this size, as are the
- * other's, `under`. flat: which of the pixels are flat in `of`; none afterwards.
+ * Marks the pixels that are covered in `of`. `of` and `under` are both sampled on a picture of this size.
+ * flat: the pixels that are flat in `of`; it is cleared.
  */
 void copy_find_hidden(bool *hidden, const struct copy_view *of, const struct copy_view *other,
                       const float *value, const float *under, bool *flat, int width, int height);

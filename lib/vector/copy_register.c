@@ -1,6 +1,6 @@
 /*
- * copy_register.c: where one small picture lies on another: a search over mirror, scale, turn and place at 16
- * pixels, then steps of Gauss and Newton towards equal pictures, coarse to fine.
+ * copy_register.c: registers two small pictures: an exhaustive search over mirroring, scale, rotation and
+ * shift at 16 pixels, followed by Gauss-Newton steps from coarse to fine.
  */
 #include "vector/copy_internal.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/simd.h"
 
-#define GREY 3.0 /* mean distance from grey of a picture whose colours are not compared */
+#define GREY 3.0 /* colours are not compared if their mean distance from grey is below this */
 
 /* --- prepared pictures --------------------------------------------------------------------------------- */
 
@@ -17,7 +17,8 @@ size_t copy_view_bytes(void) { return sizeof(struct copy_view); }
 
 static const double scales[SCALES] = {0.72, 0.80, 0.89, 1.0, 1.12, 1.25, 1.4};
 enum { SCALE_ONE = 3 };
-static const double turns[TURNS] = {-0.085, 0.085}; /* radians: 5 degrees; 2 are found without */
+/* radians: 5 degrees; rotations up to 2 degrees are found without */
+static const double turns[TURNS] = {-0.085, 0.085};
 
 static void add_gradients(struct layer *l)
 {
@@ -51,7 +52,7 @@ static void halve(struct layer *out, const struct layer *in)
         }
 }
 
-/* The middle layer as it is at the coarse level, enlarged or reduced by 1 / scale, mirrored or turned. */
+/* Makes a coarse picture from the middle layer, scaled by 1 / scale, and mirrored or turned. */
 static void make_scaled(struct scaled *s, const struct layer *l, double scale, bool mirror, double turn)
 {
     double most = 23;
@@ -128,7 +129,7 @@ static inline float rectangle(const float *sums, int stride, int x0, int y0, int
     return sums[y1 * stride + x1] - sums[y0 * stride + x1] - sums[y1 * stride + x0] + sums[y0 * stride + x0];
 }
 
-/* Correlation of the overlap, with b's corner at (dx, dy) of a. */
+/* The correlation of the overlap, when the corner of b is at (dx, dy) of a. */
 static inline __attribute__((always_inline)) double correlate(const struct scaled *a, const struct scaled *b,
                                                               int dx, int dy)
 {
@@ -162,14 +163,14 @@ static bool are_near(const struct place *a, const struct place *b)
     return a->mirrored == b->mirrored && a->turn == b->turn && s * s <= 1 && x * x <= 4 && y * y <= 4;
 }
 
-/* Keeps the best that are not neighbours of a better one. */
+/* Keeps the best positions that are not neighbours of a better one. */
 static void keep_place(struct place *kept, struct place p)
 {
     int at = 0, end;
     while (at < KEPT && kept[at].score >= p.score)
         if (are_near(&kept[at++], &p)) return;
     if (at == KEPT) return;
-    /* p takes the room of a near one that is worse, or of the last */
+    /* p replaces a worse neighbour, or the last one */
     for (end = at; end < KEPT - 1 && !(kept[end].score > 0 && are_near(&kept[end], &p)); end++)
         ;
     memmove(kept + at + 1, kept + at, (size_t)(end - at) * sizeof *kept);
@@ -199,7 +200,7 @@ static inline __attribute__((always_inline)) void find_body(const struct copy_vi
     for (int s = 0; s < SCALES; s++) {
         find_in(&a->scaled[SCALE_ONE], &b->scaled[s], (struct place){.scale = s}, kept);
         find_in(&a->scaled[SCALE_ONE], &b->mirrored[s], (struct place){.scale = s, .mirrored = true}, kept);
-        /* what is turned is seldom mirrored as well, or much larger */
+        /* turned copies are rarely also mirrored or scaled much */
         for (int t = 0; t < TURNS && s >= SCALE_ONE - 1 && s <= SCALE_ONE + 1; t++)
             find_in(&a->turned[t], &b->scaled[s], (struct place){.scale = s, .turn = t + 1}, kept);
     }
@@ -227,11 +228,12 @@ void copy_find_places(const struct copy_view *a, const struct copy_view *b, stru
 
 /* --- the warp ------------------------------------------------------------------------------------------- */
 
-#define MOST_TURN 0.2     /* radians: 11 degrees */
-#define MOST_SCALE 1.75   /* either way */
-#define MOST_STRETCH 1.05 /* one axis against the other: curves of one kind are each other stretched */
+#define MOST_TURN 0.2   /* radians: 11 degrees */
+#define MOST_SCALE 1.75 /* either way */
+/* one axis relative to the other: different curves of one kind resemble stretched copies */
+#define MOST_STRETCH 1.05
 
-/* Solves the symmetric a x = b in place (Cholesky); false when it has no answer. */
+/* Solves the symmetric system a x = b in place (Cholesky); false when it is singular. */
 enum { PARAMETERS = 4 };
 static bool solve(double a[PARAMETERS][PARAMETERS], double b[PARAMETERS])
 {
@@ -310,7 +312,7 @@ void copy_mean_and_spread(const float *v, int n, double *mean, double *spread)
     *spread = sqrt(fmax(squares / n - *mean * *mean, 0)) + 1;
 }
 
-/* Sums over all pixels, of eight at once: h's lower half, g, and the product of the two pictures. */
+/* Sums over all pixels, eight at a time: the lower half of h, g, and the product of the two pictures. */
 enum { SUMS = PARAMETERS * (PARAMETERS + 1) / 2 + PARAMETERS + 1 };
 static inline __attribute__((always_inline)) void sum_body(const struct warped *o, float ma, float sa,
                                                            float mb, float sb, double sums[SUMS])
@@ -365,8 +367,9 @@ __attribute__((target("avx2"))) static void sum_avx2(const struct warped *o, flo
 #define sum_avx2 sum_plain
 #endif
 
-/* One step of Gauss and Newton towards equal pictures up to brightness and contrast, over scale, turn and
- * place; differences that are large count less. *moved: pixels at the picture's edge. */
+/* One Gauss-Newton step over scale, rotation and shift that minimises the difference of the two pictures
+ * up to brightness and contrast. Large differences have smaller weights. *moved: the movement at the edge
+ * of the picture, in pixels. */
 static bool improve(struct warped *o, const struct layer *a, double w[6], double *moved)
 {
     double ma, sa, mb, sb, sums[SUMS], h[PARAMETERS][PARAMETERS] = {{0}}, g[PARAMETERS];
@@ -427,7 +430,7 @@ void copy_warp_of(const struct place *p, const struct copy_view *va, const struc
     w[5] = ((a->height - 1) / 2.0 - p->dy - (b->height - 1) / 2.0) * lb->height / b->height;
 }
 
-#define LEAST_MIDDLE 0.45 /* correlation at the middle layer of a pair that is looked at more closely */
+#define LEAST_MIDDLE 0.45 /* least correlation at the middle layer for refining further */
 
 bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
                  int to, int most_steps, struct warped *o)

@@ -1,4 +1,4 @@
-/* copy_thumb.c: a picture as at most 128 x 128 grey levels, its uniform borders cut off. */
+/* copy_thumb.c: reduces a picture to at most 128 x 128 grey levels, after cutting off uniform borders. */
 #include "vector/copy_check.h"
 
 #include <math.h>
@@ -6,7 +6,7 @@
 
 #define UNIFORM_LEVELS 14 /* a border's grey levels lie within this: JPEG leaves some ripple */
 #define MOST_TRIMMED 0.45 /* of a side, from each end */
-#define LEAST_SIDE 16     /* of a thumb: a sliver says nothing */
+#define LEAST_SIDE 16     /* shortest side of a thumb: a narrower strip cannot be compared */
 #define LEAST_SPREAD 6.0  /* standard deviation in grey levels of a picture that can be compared */
 
 static int luma_of(const uint8_t *p, int channels)
@@ -19,8 +19,8 @@ struct frame {
     int width, channels, left, top, right, bottom; /* right and bottom: one past */
 };
 
-/* Whether a row or column of what is left is of one grey level, which lies within *low..*high of the border
- * so far. */
+/* Whether a row or column of the remaining picture has a single grey level, within *low..*high of the
+ * border so far. */
 static bool uniform_line(const struct frame *f, bool row, int at, int *low, int *high)
 {
     int begin = row ? f->left : f->top, end = row ? f->right : f->bottom, lo = *low, hi = *high;
@@ -55,7 +55,7 @@ static void trim(struct frame *f)
         f->right--;
 }
 
-/* Adds a row of n values to m cells, each the mean of its share of the row, times weight. */
+/* Adds a row of n values, averaged into m cells and multiplied by weight. */
 static void add_row(float *cells, int m, const float *row, int n, float weight)
 {
     float step = (float)n / (float)m;
@@ -70,7 +70,7 @@ static void add_row(float *cells, int m, const float *row, int n, float weight)
     }
 }
 
-/* What row v of n gives to cell y of m. */
+/* The weight of row v of n in cell y of m. */
 static float share(int v, int n, int y, int m)
 {
     float step = (float)n / (float)m, from = (float)y * step, to = (float)(y + 1) * step;
@@ -80,7 +80,7 @@ static float share(int v, int n, int y, int m)
 
 static uint8_t byte_of(float v) { return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v + 0.5f); }
 
-/* One row to all cells below and above that it lies in. */
+/* Adds one row to all cells that it overlaps vertically. */
 static void add_plane(float *plane, int width, int height, const float *row, int n, int v, int n_rows)
 {
     int first = (int)((int64_t)v * height / n_rows), last = (int)((int64_t)(v + 1) * height / n_rows);
@@ -90,7 +90,7 @@ static void add_plane(float *plane, int width, int height, const float *row, int
     }
 }
 
-/* 1 2 1 across and down: places of a fraction of a pixel then matter less than what is shown. */
+/* Blurs by 1 2 1 in both directions, so that shifts by a fraction of a pixel matter less. */
 static void soften(float *plane, int width, int height)
 {
     for (int y = 0; y < height; y++) {

@@ -1,10 +1,10 @@
 /*
- * map_repulsion.c: what all points of a map do to each other. A few thousand are compared one by one. More
- * are spread over a grid of SIDE x SIDE nodes, the force of a unit at each node on all others is a
- * convolution, which two Fourier transforms make, and each point takes its force from the four nodes around
- * it. Time is that of the transforms, plus a step a point.
+ * map_repulsion.c: computes the repulsion between all points of a map. A few thousand points are compared
+ * pair by pair. More are interpolated to a grid of SIDE x SIDE nodes. The forces between the nodes are a
+ * convolution, which is computed by Fourier transforms, and the force on a point is interpolated from the
+ * four nodes around it. The time is that of the transforms, plus a constant time for each point.
  *
- * No sine is used, since libraries differ in its last bit: the roots of unity come from halving angles.
+ * The roots of unity are computed by halving angles, because the last bit of sin() differs between libraries.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -24,7 +24,7 @@ struct complex_number {
 struct map_field {
     struct complex_number roots[FULL / 2];
     struct complex_number *charge, *kernel_sum, *kernel_force, *work; /* [FULL][FULL] */
-    double step; /* between nodes, of the kernels; 0: not made */
+    double step; /* distance between nodes for which the kernels were made; 0: not made */
 };
 
 static struct complex_number times(struct complex_number a, struct complex_number b)
@@ -90,7 +90,8 @@ static void transform_work(void *context, unsigned worker)
         transform_line(t->field, t->grid + i * t->stride_line, t->stride, t->inverse);
 }
 
-/* n_rows: rows that hold or are wanted; the others are zero before, or not looked at after. */
+/* n_rows: the rows that have values before, or are needed afterwards. The others are zero before, or not
+ * read afterwards. */
 static void transform(const struct map_field *f, struct complex_number *grid, size_t n_rows, bool inverse,
                       unsigned n_threads)
 {
@@ -181,7 +182,7 @@ static double over_grid(struct map_field *f, const double *y, size_t n, double *
         if (y[i] < low[i % 2]) low[i % 2] = y[i];
         if (y[i] > high[i % 2]) high[i % 2] = y[i];
     }
-    /* In steps of an eighth, so that the kernels are made anew only now and then. */
+    /* The step grows by an eighth at a time, so that the kernels are rarely computed again. */
     while (step * (SIDE - 2) <= fmax(high[0] - low[0], high[1] - low[1]))
         step *= 1.125;
     if (step != f->step) make_kernels(f, step, n_threads);
@@ -195,7 +196,7 @@ static double over_grid(struct map_field *f, const double *y, size_t n, double *
     /* The charges times their convolution, without going back (Parseval); the kernel is real there. */
     for (size_t i = 0; i < (size_t)FULL * FULL; i++)
         sum += (f->charge[i].re * f->charge[i].re + f->charge[i].im * f->charge[i].im) * f->kernel_sum[i].re;
-    sum = sum * part - (double)n; /* each without itself */
+    sum = sum * part - (double)n; /* subtract the points themselves */
     convolve(f, f->kernel_force, n_threads);
     for (size_t i = 0; i < n; i++) {
         struct spot s = spot_of(y + 2 * i, low, step);

@@ -1,7 +1,7 @@
 /*
- * vector_clusters.c: k-means++ for the first middles, then Lloyd's steps by the cosine. Time is rows x
- * clusters x values x steps: 16,384 rows, 91 clusters, 64 values and 25 steps are 2.4 thousand million
- * products.
+ * vector_clusters.c: k-means++ for the initial centres, then Lloyd's algorithm with the cosine. The time is
+ * proportional to rows x clusters x values x steps: 16,384 rows, 91 clusters, 64 values and 25 steps take
+ * 2.4e9 multiplications.
  */
 #include "vector/vector_clusters.h"
 
@@ -26,7 +26,7 @@ size_t vector_cluster_count(size_t n)
     return k < 1 ? 1 : k > VECTOR_MOST_CLUSTERS ? VECTOR_MOST_CLUSTERS : (size_t)k;
 }
 
-/* In lanes that are added in a fixed order: the same sum whatever vectors the processor has. */
+/* The lanes are added in a fixed order, so that the sum does not depend on the vectors of the processor. */
 static inline float product(const float *a, const float *b, size_t n)
 {
     float lane[LANES] = {0}, sum = 0;
@@ -82,8 +82,8 @@ static size_t assign(struct assigning *a, size_t n, unsigned n_threads)
     return atomic_load(&a->n_changed);
 }
 
-/* k-means++: a row is drawn in proportion to how little it resembles the nearest middle so far. Returns how
- * many could be drawn: fewer where rows are copies. */
+/* k-means++: a row is drawn with a probability proportional to its distance from the nearest centre so
+ * far. Returns the number of centres, which is smaller than k when rows are equal. */
 static size_t first_middles(float *middles, const float *values, size_t n, size_t n_values, size_t wanted,
                             double *far)
 {
@@ -111,7 +111,7 @@ static size_t first_middles(float *middles, const float *values, size_t n, size_
     }
 }
 
-/* The mean of each cluster's rows at length 1; a cluster without rows keeps its middle. */
+/* Moves each centre to the normalised mean of its rows; a cluster without rows keeps its centre. */
 static void move_middles(const struct assigning *a, float *middles, double *sums)
 {
     memset(sums, 0, a->k * a->n_values * sizeof *sums);
@@ -138,7 +138,7 @@ static int largest_first(const void *x, const void *y)
     return (a->first > b->first) - (a->first < b->first);
 }
 
-/* Numbers the clusters anew: the largest first, and only those that have rows. */
+/* Renumbers the clusters by size, the largest first, and drops empty ones. */
 static int number_by_size(struct vector_clusters *c, size_t n_rows, size_t k, struct error *err)
 {
     struct sized *sized = mem_zalloc(k, sizeof *sized, err);

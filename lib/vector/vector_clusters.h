@@ -1,6 +1,6 @@
 /*
- * vector_clusters.h: a set of vectors in clusters, for a person to look through: spherical k-means. The
- * result depends on the vectors and their order only: not on n_threads, and not on the processor.
+ * vector_clusters.h: divides a set of vectors into clusters by spherical k-means, for people to look through.
+ * The result depends only on the vectors and their order, not on n_threads or the processor.
  */
 #ifndef WINNOW_VECTOR_VECTOR_CLUSTERS_H
 #define WINNOW_VECTOR_VECTOR_CLUSTERS_H

@@ -155,7 +155,8 @@ static int read_info(struct vector_info *info, const char *folder, struct error 
     return rc;
 }
 
-/* Length 1, so that a product of two is their cosine; nothing stays nothing. -1: not finite. */
+/* Scales v to length 1, so that the product of two vectors is their cosine. A zero vector is not changed.
+ * -1: not finite. */
 static int normalise(float *v, size_t n)
 {
     double sum = 0;

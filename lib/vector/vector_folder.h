@@ -1,8 +1,8 @@
 /*
  * vector_folder.h: the folder that embed writes: features.npy (float16 or float32 [rows][values], NumPy's
  * format 1.0), rows.tsv (the manifest's rows in the order of the vectors), reduce.fit (with --reduce), and
- * info.tsv, which is written last and says what the others must be: the base, the reduction and its hash, the
- * size. docs/formats.md has the columns.
+ * info.tsv, which is written last and describes the others: the base, the reduction and its hash, the size.
+ * docs/formats.md has the columns.
  */
 #ifndef WINNOW_VECTOR_VECTOR_FOLDER_H
 #define WINNOW_VECTOR_VECTOR_FOLDER_H
@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "io/io.h"
 
-/* What info.tsv says. */
+/* The contents of info.tsv. */
 struct vector_info {
     char base[33];     /* the frozen layers, their weights, the scaling, device and precision */
     char pictures[48]; /* side and resize method: "299 bilinear" */
@@ -32,8 +32,9 @@ int vector_info_write(const struct vector_info *info, const char *folder, struct
 /* --- reading --- */
 
 /*
- * The head in bytes: *n_head bytes long, float16 (*half) or float32, little-endian, row after row. EX_DATAERR
- * for anything else; the sizes are within what size_t can count, and not yet compared with the file's.
+ * Parses the header: *n_head is its length; the values are float16 (*half) or float32, little-endian, row
+ * after row. EX_DATAERR for anything else. The sizes do not overflow size_t, but are not yet compared with
+ * the size of the file.
  */
 int npy_read_head(const char *bytes, size_t n_bytes, const char *name, size_t *n_head, bool *half,
                   size_t *n_rows, size_t *n_values, struct error *err);
@@ -46,7 +47,7 @@ struct vector_set {
 };
 #define VECTOR_SET_EMPTY ((struct vector_set){0})
 /*
- * Reads a folder whole. EX_NOINPUT: no info.tsv; EX_DATAERR: the files do not belong together, or a value is
+ * Reads a whole folder. EX_NOINPUT: no info.tsv; EX_DATAERR: the files do not belong together, or a value is
  * not finite. Memory: 4 bytes a value.
  */
 int vector_set_read(struct vector_set *s, const char *folder, struct error *err);

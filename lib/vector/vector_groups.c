@@ -1,5 +1,5 @@
-/* vector_groups.c: stars and neighbour distances from the pairs of a join. Time is that of the join and of
- * sorting its pairs; memory 12 bytes a pair, 16 for each vector. */
+/* vector_groups.c: computes star-shaped groups and neighbour distances from the pairs of a join. Time is
+ * that of the join and of sorting its pairs; memory 12 bytes a pair, 16 for each vector. */
 #include "vector/vector_groups.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * vector_groups.h: small groups of pictures that are alike, and how far each picture is from its nearest
- * ones. Both come from the exact join of vector_join.h, so that they depend on nothing but the vectors.
+ * vector_groups.h: finds small groups of similar pictures, and the distance of each picture to its nearest
+ * neighbours. Both use the exact join of vector_join.h, so that they depend only on the vectors.
  */
 #ifndef WINNOW_VECTOR_VECTOR_GROUPS_H
 #define WINNOW_VECTOR_VECTOR_GROUPS_H
@@ -11,9 +11,10 @@
 #include "base/error.h"
 
 /*
- * Stars: the vector with the most others within max_distance (vector_distance's thousandths) becomes the
- * middle of a group with the nearest of them, most at most in all; then the next one that is still alone. So
- * every member lies within max_distance of one vector, which no chain of likenesses can stretch.
+ * Forms groups around centres. The vector with the most others within max_distance (in thousandths, as
+ * vector_distance) becomes the centre of a group of at most `most` vectors, with the nearest others. This is
+ * repeated with the vectors that are left. Every member is within max_distance of the centre, so that no
+ * chain of similar pictures can form.
  *
  * values [n][n_values], each row of length 1 or all 0; group [n] becomes 0 for a vector that stays alone, or
  * the number of its group, from 1 in the order of the groups' first members. n_threads changes no result.

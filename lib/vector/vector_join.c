@@ -1,10 +1,10 @@
 /*
- * vector_join.c: everything with everything, in 8 bits first. n vectors of 64 values make n * n / 2 * 64
- * products, 2.9e12 at 300,000: vectors are rounded to 7 and 8 bits, which multiplies two to four times as
- * many at once as floats, and the rounding's length bounds what a product may be off by. So whatever
- * cannot be within the distance is left out surely, and the few that may be are computed again from the
- * floats. No index: in 64 dimensions, at the distances that copies need, none leaves out much without
- * losing pairs.
+ * vector_join.c: compares all pairs of vectors, first with 8-bit integers. n vectors of 64 values need n * n
+ * / 2 * 64 multiplications, 2.9e12 for 300,000 vectors. Vectors are rounded to 7 and 8 bits, with which a
+ * processor makes two to four times as many multiplications at once as with floats. The rounding errors give
+ * a bound on the error of a product. Pairs that cannot be within the distance are skipped safely, and the few
+ * others are computed again from the floats. An index would not help: in 64 dimensions, at the distances of
+ * copies, it could not exclude much without losing pairs.
  */
 #include "vector/vector_join.h"
 
@@ -38,11 +38,11 @@ struct join {
     uint8_t *a;                  /* [n_rows][n4 * 4] */
     int8_t *b;                   /* [n_groups][n4][16][4] */
     int16_t *bias;               /* [n_groups][16][2] */
-    double unit, error;          /* product of the rounded = cosine * unit, give or take error * unit */
+    double unit, error;          /* product of the rounded vectors = cosine * unit +- error * unit */
     float least;                 /* cosine of a pair that is wanted */
     struct neighbour *nearest;   /* [n][n_neighbours], heaps with the farthest first */
     uint32_t *n_nearest;
-    _Atomic float *least_of; /* of each row: what a new neighbour must beat */
+    _Atomic float *least_of; /* for each row: the least cosine of a new neighbour */
     atomic_flag *locks;      /* of each row */
     atomic_size_t next, n_done, n_found;
     struct worker *workers;
@@ -56,7 +56,7 @@ int vector_join_use(const char *kernel)
     return wanted_kernel ? 0 : -1;
 }
 
-/* In a fixed order, whatever the machine. */
+/* Sums in a fixed order on every machine. */
 static double cosine_of(const float *a, const float *b, size_t n)
 {
     double sum[4] = {0};
@@ -83,7 +83,7 @@ uint32_t vector_distance(const float *a, const float *b, size_t n_values)
 /* --- rounding -------------------------------------------------------------------------------------------
  */
 
-/* The length of what rounding x to whole multiples of 1 / scale leaves. */
+/* The length of the error of rounding x to multiples of 1 / scale. */
 static double rounding_of(const float *x, size_t n, double scale)
 {
     double sum = 0;
@@ -277,7 +277,7 @@ static int collect(struct join *j, unsigned n_threads, struct near_pairs *out, s
         }
     if (out->n > first) qsort(out->pairs + first, out->n - first, sizeof *out->pairs, by_rows);
     n = first;
-    for (size_t i = first; i < out->n; i++) /* neighbours of each other are there twice */
+    for (size_t i = first; i < out->n; i++) /* pairs that are neighbours of each other occur twice */
         if (n == first || by_rows(&out->pairs[n - 1], &out->pairs[i])) out->pairs[n++] = out->pairs[i];
     out->n = n;
     return 0;

@@ -1,5 +1,6 @@
 /*
- * vector_join.h: all pairs of vectors whose cosine is large, exactly, or of each vector the nearest ones.
+ * vector_join.h: finds all pairs of vectors with a large cosine, or the nearest neighbours of each vector.
+ * The search is exact.
  */
 #ifndef WINNOW_VECTOR_VECTOR_JOIN_H
 #define WINNOW_VECTOR_VECTOR_JOIN_H
@@ -18,15 +19,16 @@ struct vector_join {
     size_t n_first;        /* of these two parts: see near_join.h */
     unsigned wanted;       /* enum near_wanted */
     uint32_t max_distance; /* 0..VECTOR_MAX_DISTANCE */
-    uint32_t n_neighbours; /* 0: every pair; else a pair counts if it is among so many nearest of either */
+    /* 0: every pair; otherwise a pair counts if one is among this many nearest neighbours of the other */
+    uint32_t n_neighbours;
     unsigned n_threads;
     const struct near_progress *progress; /* NULL: none */
 };
 /*
- * Appends the wanted pairs to *out, each once, in the order of (a, b). Neighbours that are equally far count
- * in the order of their numbers, so the result depends on nothing but the vectors. n below 2^32 - 1. Memory
- * beside the vectors: two bytes a value, 8 a neighbour, 12 a pair. 0, or -1 with err set (EX_OSERR;
- * EX_DATAERR over NEAR_MAX_PAIRS).
+ * Appends the wanted pairs to *out, each once, in the order of (a, b). Equally distant neighbours are ordered
+ * by their numbers, so that the result depends only on the vectors. n below 2^32 - 1. Memory beside the
+ * vectors: two bytes a value, 8 a neighbour, 12 a pair. 0, or -1 with err set (EX_OSERR; EX_DATAERR over
+ * NEAR_MAX_PAIRS).
  */
 int vector_join_run(const struct vector_join *j, struct near_pairs *out, struct error *err);
 

@@ -1,4 +1,4 @@
-/* vector_map.c: the start by principal components, what neighbours do to each other, and the steps. */
+/* vector_map.c: initial positions from principal components, attraction of neighbours, and the steps. */
 #include "vector/vector_map.h"
 
 #include <math.h>
@@ -11,18 +11,20 @@
 #include "vector/vector_reduce.h"
 
 #define MOST_EXACT 3000 /* points that are compared one by one */
-#define FIRST_STEPS 80  /* in which neighbours attract each other more, so that clusters form */
+/* first steps, in which neighbours attract each other more strongly, so that clusters form */
+#define FIRST_STEPS 80
 #define STEPS 250
 #define FIRST_PULL 12.0
-#define LARGE_PULL 4.0 /* for large maps, whose clusters would fill the plane evenly otherwise */
+/* stronger attraction for large maps, whose clusters would otherwise fill the plane evenly */
+#define LARGE_PULL 4.0
 #define LARGE_MAP 100000
 #define LONGEST_STEP 5.0
-#define TURNS 40 /* of the power method for a principal component */
+#define TURNS 40 /* iterations of the power method for a principal component */
 #define PIECE 256
 
 /* --- the start --- */
 
-/* The direction in which `around` varies most, by the power method, which begins along the widest axis. */
+/* The direction of largest variance, by the power method, which starts along the axis of largest variance. */
 static void strongest(const double *around, size_t d, double *direction, double *scratch)
 {
     size_t widest = 0;
@@ -68,7 +70,7 @@ static int principal_start(double *y, const float *values, size_t n, size_t d, s
             y[2 * i + c] = at;
             squares += at * at;
         }
-        /* Small, so that the first steps may still turn things over. */
+        /* Small, so that the first steps can still rearrange the points. */
         for (size_t i = 0; squares > 0 && i < n; i++)
             y[2 * i + c] *= 1e-2 / sqrt(squares / (double)n) / (c ? 2 : 1);
         for (size_t a = 0; a < d; a++)
@@ -115,8 +117,8 @@ static int read_pairs(struct layout *l, const struct near_pairs *near, struct er
     return 0;
 }
 
-/* Replaces the force on each point by the step that it takes; the points themselves stay until all have
- * theirs. A gain grows where the direction stays, and shrinks where it turns (Jacobs 1988). */
+/* Replaces the force on each point by its step. The points are moved when all steps are known. A gain
+ * grows while the direction stays the same, and shrinks when it changes (Jacobs 1988). */
 static void step_work(void *context, unsigned worker)
 {
     struct layout *l = context;

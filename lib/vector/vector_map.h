@@ -1,8 +1,9 @@
 /*
- * vector_map.h: vectors as points of a plane, so that a person sees what a set holds: similar pictures lie
- * together. The first two principal components are the start; then neighbours attract each other and all
- * points repel each other, as in t-SNE (van der Maaten and Hinton 2008), with the same weight for each of a
- * point's nearest neighbours instead of a perplexity. Distances between clusters mean little.
+ * vector_map.h: places vectors as points in a plane, so that people see the contents of a set: similar
+ * pictures are close to each other. The first two principal components give the initial positions. Then
+ * neighbours attract each other and all points repel each other, as in t-SNE (van der Maaten and Hinton
+ * 2008), but with equal weights for the nearest neighbours instead of a perplexity. Distances between
+ * clusters mean little.
  */
 #ifndef WINNOW_VECTOR_VECTOR_MAP_H
 #define WINNOW_VECTOR_VECTOR_MAP_H
@@ -13,7 +14,7 @@
 #include "base/error.h"
 #include "hash/near_join.h"
 
-#define VECTOR_MAP_NEIGHBOURS 15 /* what `near` should hold of each row */
+#define VECTOR_MAP_NEIGHBOURS 15 /* neighbours of each row that `near` should have */
 
 /*
  * values [n][n_values], each row of length 1 or all 0; near: pairs of neighbours, as vector_join finds them.
@@ -27,10 +28,10 @@ int vector_map_make(double *xy, const float *values, size_t n, size_t n_values, 
 /* --- for vector_map.c and tests --- */
 
 /*
- * What all points do to each other: force [n][2] becomes the sum over the others of
- * (y_i - y_j) / (1 + |y_i - y_j|^2)^2, and the sum over all pairs i != j of 1 / (1 + |y_i - y_j|^2) is
- * returned. field NULL: point by point, exactly; otherwise over a grid, to a percent where points
- * are dense, and to some fifteen percent of what is left where they are so sparse that forces cancel.
+ * The repulsion between all points: force [n][2] becomes the sum over the others of (y_i - y_j) / (1 + |y_i -
+ * y_j|^2)^2, and the sum over all pairs i != j of 1 / (1 + |y_i - y_j|^2) is returned. field NULL: exact,
+ * pair by pair. Otherwise over a grid: the error is about a percent where points are dense, and about fifteen
+ * percent where they are so sparse that forces cancel.
  */
 struct map_field;
 struct map_field *map_field_open(struct error *err);

@@ -21,10 +21,10 @@
 #include "hash/content_hash.h"
 #include "io/io.h"
 
-#define MARGIN 32 /* vectors more than wanted: the last wanted one converges as fast as they are many */
+#define MARGIN 32 /* number of additional vectors, which make the last wanted one converge faster */
 #define ITERATIONS 12
 #define STREAM 0x7265647563650001u /* of the start vectors */
-#define SMALLEST_VARIANCE 1e-9     /* of the largest: below it is rounding */
+#define SMALLEST_VARIANCE 1e-9     /* as a share of the largest variance: smaller ones are rounding errors */
 
 int vector_spec_parse(struct vector_spec *out, const char *text, struct error *err)
 {
@@ -138,8 +138,8 @@ static void product_work(void *context, unsigned worker)
  */
 
 /*
- * Columns of q [d][m] orthonormal, one after the other, each against all earlier ones at once and twice: once
- * leaves what rounding of nearly parallel vectors leaves. A column that vanishes becomes zero.
+ * Makes the columns of q [d][m] orthonormal, each against all earlier ones. This is done twice, because
+ * rounding errors remain after one pass over nearly parallel vectors. A column that vanishes becomes zero.
  */
 static void make_orthonormal(double *q, size_t d, size_t m, double *dots)
 {
@@ -248,7 +248,7 @@ static int take_components(struct vector_fit *f, const struct vector_spec *spec,
             if (fabs(value) > fabs(most)) most = value;
             f->components[i * f->n_components + c] = (float)(value * scale);
         }
-        /* an eigenvector has no sign of its own: its largest value is positive */
+        /* the sign of an eigenvector is arbitrary: make its largest value positive */
         for (size_t i = 0; i < d && most < 0; i++)
             f->components[i * f->n_components + c] *= -1;
     }
@@ -286,7 +286,7 @@ static void take_root(float *x, size_t n)
         x[i] = x[i] < 0 ? -sqrtf(-x[i]) : sqrtf(x[i]);
 }
 
-/* Takes the mean off the rows and leaves it in f. */
+/* Subtracts the mean from the rows and stores it in f. */
 static int centre(struct vector_fit *f, float *rows, size_t n, size_t d, struct error *err)
 {
     double *sum = mem_zalloc(d + 1, sizeof *sum, err);

@@ -1,8 +1,9 @@
 /*
- * vector_reduce.h: pooled features to few numbers whose cosine says how alike two pictures are. Written as
- * "sqrt,pca:64,whiten:0.5": the square root evens out a few large features, the principal components drop
- * what varies little, and half whitening (each component divided by the fourth root of its variance) keeps
- * the first ones from drowning the rest. A fit belongs to the base network that made the features.
+ * vector_reduce.h: reduces pooled features to short vectors whose cosine measures the similarity of two
+ * pictures. In the specification "sqrt,pca:64,whiten:0.5", the square root weakens a few large features, the
+ * principal components drop directions of little variance, and half whitening (each component divided by the
+ * fourth root of its variance) prevents the first components from dominating. A fit belongs to the base
+ * network that made the features.
  */
 #ifndef WINNOW_VECTOR_VECTOR_REDUCE_H
 #define WINNOW_VECTOR_VECTOR_REDUCE_H
@@ -24,14 +25,15 @@ int vector_spec_parse(struct vector_spec *out, const char *text, struct error *e
 #define VECTOR_MAX_VALUES 65536
 #define VECTOR_MAX_COMPONENTS 1024
 #define VECTOR_SPEC_BYTES 64
-/* Rows that a fit looks at: those with the smallest content hashes; more change the components by little. */
+/* Number of rows that a fit uses: those with the smallest content hashes. More rows would change the
+ * components little. */
 #define VECTOR_FIT_ROWS 16384
 
 struct vector_fit {
     char spec[VECTOR_SPEC_BYTES]; /* as vector_spec_parse takes it, with the components there are */
     bool sqrt;
     size_t n_values, n_components;
-    char base[33];     /* what made the values: vector_info has it, too */
+    char base[33];     /* hash of the base that made the values, as in vector_info */
     float *mean;       /* [n_values] */
     float *components; /* [n_values][n_components], divided by the whitening */
     char hash[33];     /* of all of these */
@@ -39,10 +41,10 @@ struct vector_fit {
 #define VECTOR_FIT_EMPTY ((struct vector_fit){0})
 
 /*
- * Fits on rows [n][n_values], which are written over (the square root is taken in place). Fewer components
- * than asked for where rows or values are fewer, or where the rest has no variance; none with one row. The
- * result depends on the order of the rows by rounding only, and not at all on n_threads. base: 32 hex digits
- * of what made the values. Memory: n_values * n_values doubles, and some.
+ * Learns a reduction from rows [n][n_values], which are overwritten (the square root is taken in place).
+ * There are fewer components than requested if there are fewer rows or values, or if the rest has no
+ * variance; with one row there are none. The order of the rows affects only rounding, and n_threads changes
+ * nothing. base: 32 hex digits, the hash of the base. Memory: a little more than n_values * n_values doubles.
  */
 int vector_fit_make(struct vector_fit *f, const struct vector_spec *spec, const char *base, float *rows,
                     size_t n, size_t n_values, unsigned n_threads, struct error *err);
