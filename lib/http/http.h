@@ -28,7 +28,7 @@
 struct http_limits {          /* all have a default in HTTP_LIMITS_DEFAULTS */
     unsigned n_parallel;      /* transfers in flight */
     unsigned n_per_host;      /* connections to one host */
-    double connect_s;         /* DNS, TCP and TLS together */
+    double connect_s;         /* limit for DNS, TCP and TLS together */
     double total_s;           /* one transfer, request to last byte */
     uint64_t min_bytes_per_s; /* slower than this over min_speed_s: stalled */
     double min_speed_s;
@@ -70,12 +70,14 @@ enum http_outcome {
     HTTP_FAILED_HEADERS, /* more header bytes than the limit */
     HTTP_FAILED_REFUSED, /* the address is not public */
     HTTP_FAILED_RANGE,   /* a 206 that does not continue what we have, or without a Range request */
-    HTTP_FAILED_CROWDED, /* the caller did not admit a connection to that address now; nothing was sent */
-    HTTP_FAILED_PROXY,   /* the proxy wants a name and password, or other ones: no transfer can succeed */
+    HTTP_FAILED_CROWDED, /* admit refused a connection to that address now; nothing was sent */
+    /* the proxy requires a name and password, or rejects those given: no transfer can succeed */
+    HTTP_FAILED_PROXY,
     HTTP_FAILED_OTHER,
     HTTP_OUTCOMES
 };
-/* Whether this errno means that the other side refused the connection: then somebody is there. */
+/* Whether this errno means that the other side refused the connection, which shows that a machine answers
+ * there. */
 bool http_errno_is_an_answer(int os_error);
 
 struct http_transfer {
@@ -95,7 +97,7 @@ struct http_transfer {
     struct http_headers headers;
     const char *if_range; /* what http_set_prefix was given */
     uint64_t whole_bytes;
-    bool wanted;             /* what accept said; false also when no body came */
+    bool wanted;             /* the result of accept; false also when no body came */
     bool decided;            /* accept was called */
     bool ranged;             /* asked with a Range */
     bool resumed;            /* the server took it: body is the old part and the rest */

@@ -22,9 +22,9 @@ static void ask_caller(struct http_transfer_state *s)
 }
 
 /*
- * Looks at the first bytes of a body: does it continue the part that we have, or is it the whole again? A
- * 206 must be what was asked for: the rest, up to the end, of the version to which the part belongs. A 206
- * that nobody asked for must be the whole.
+ * Decides from the first bytes of a body whether it continues the part that we have, or is the whole file
+ * again. A 206 must be the requested rest, up to the end, of the version to which the part belongs. A 206
+ * that was not requested must be the whole file.
  */
 static bool settle_range(struct http_transfer_state *s)
 {

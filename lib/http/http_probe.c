@@ -88,9 +88,9 @@ static bool host_answers(const struct http_probe *p, size_t i)
     }
     freeaddrinfo(list);
     /*
-     * A host that never answered before, and whose name is known but which is silent now, is dead: a run
-     * must not wait for the network because of it. The silence of a host that answered before means
-     * something.
+     * A host that never answered before, and whose name is known but which is silent now, is dead: a run must
+     * not wait for the network because of it. Only the silence of a host that answered before shows that the
+     * network is down.
      */
     return yes || n_tried == 0 || (!t->witness && n_silent == n_tried);
 }

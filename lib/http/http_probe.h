@@ -1,9 +1,9 @@
 /*
- * http_probe.h: finds out whether the network works. When all its hosts suddenly fail, a downloader must
- * know whether the hosts are dead or the network is down. The question is asked in a thread of its own,
- * because resolvers take seconds. The answer is yes when a name server answered about one of the names, even
- * with "no such name", or when an address accepted or refused a connection. Nothing is sent over the
- * connection. Only addresses to which transfers may connect are tried.
+ * http_probe.h: finds out whether the network works. When all its hosts suddenly fail, a downloader must know
+ * whether the hosts are dead or the network is down. The test runs in a separate thread, because resolvers
+ * take seconds. The answer is yes when a name server answered about one of the names, even with "no such
+ * name", or when an address accepted or refused a connection. Nothing is sent over the connection. Only
+ * addresses to which transfers may connect are tried.
  */
 #ifndef WINNOW_HTTP_HTTP_PROBE_H
 #define WINNOW_HTTP_HTTP_PROBE_H
@@ -21,16 +21,16 @@
 struct http_probe_target {
     char name[HTTP_HOST_MAX_BYTES + 3]; /* as in addresses: an IPv6 literal has its brackets */
     uint16_t port;
-    bool witness;     /* answered before: its silence means something */
+    bool witness;     /* answered before, so that its silence is significant */
     bool must_accept; /* a proxy: one that refuses connections is not there */
 };
 struct http_probe;
 enum http_reach { HTTP_REACH_ASKING, HTTP_REACH_YES, HTTP_REACH_NO };
 
 /*
- * Begins to ask about n hosts (at most HTTP_PROBE_HOSTS), in order, until one answers yes. Of o it uses
- * allow_private, allowed, and whether there is a proxy (the hosts are then the proxy). Everything is copied.
- * e is woken when the answer is known.
+ * Begins to test n hosts (at most HTTP_PROBE_HOSTS), in order, until one answers. Of o it uses allow_private,
+ * allowed, and whether there is a proxy (the hosts are then the proxy). Everything is copied. e is woken when
+ * the answer is known.
  */
 int http_probe_start(struct http_probe **out, const struct http_probe_target *targets, size_t n,
                      const struct http_options *o, struct http_engine *e, struct error *err);

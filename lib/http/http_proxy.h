@@ -1,8 +1,7 @@
 /*
- * http_proxy.h: what changes when a proxy makes the connections. The proxy looks up the names, so that the
- * check of the connected address (http_address.h) sees only the proxy. Numeric addresses and local names are
- * refused here, before the proxy is asked. Public names that lead to private addresses have to be refused by
- * the proxy.
+ * http_proxy.h: checks for transfers through a proxy. The proxy looks up the names, so that the check of the
+ * connected address (http_address.h) sees only the proxy. Numeric addresses and local names are refused here,
+ * before the proxy is asked. Public names that lead to private addresses have to be refused by the proxy.
  */
 #ifndef WINNOW_HTTP_HTTP_PROXY_H
 #define WINNOW_HTTP_HTTP_PROXY_H

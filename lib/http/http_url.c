@@ -46,8 +46,8 @@ static int dots_of(const char *s, size_t n)
     return dots < 3 ? dots : 0;
 }
 
-/* RFC 3986 5.2.4, for a path that begins with '/': robots.txt must be asked
- * about the path that is requested. */
+/* RFC 3986 5.2.4, for a path that begins with '/': robots.txt must be checked for the path that is
+ * requested. */
 static size_t resolve_dots(char *path, size_t n)
 {
     size_t kept = 0;

@@ -22,8 +22,8 @@ static int next_byte(const char **s)
     return v == '/' ? 256 + '/' : v == 0 ? 256 : v;
 }
 
-/* Matches a pattern with wildcards against the start of path. One place to go back to is enough, because a
- * later '*' can match what an earlier one did. At worst O(pattern * path). */
+/* Matches a pattern with wildcards against the start of path. Remembering the last '*' is enough for
+ * backtracking, because a later '*' can match whatever an earlier one did. At worst O(pattern * path). */
 bool path_pattern_matches(const char *pattern, const char *path)
 {
     const char *star = NULL, *resume = NULL;

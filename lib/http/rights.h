@@ -1,8 +1,8 @@
 /*
- * rights.h: what a site says about training a model with its pictures, in the ways that were in use in 2026:
- * Content-Usage, Content-Signal, X-Robots-Tag and TDMRep. winnow-rights.5 has a table with the document and
- * the version of each. robots.h and tdmrep.h read the files; this header has the words, the header fields,
- * and the result of several signals: the most restrictive one counts, and all are kept.
+ * rights.h: statements of a site about training models with its pictures, in the forms that were in use in
+ * 2026: Content-Usage, Content-Signal, X-Robots-Tag and TDMRep. winnow-rights.5 has a table with the document
+ * and the version of each. robots.h and tdmrep.h read the files; this header has the words, the header
+ * fields, and the result of several signals: the most restrictive one counts, and all are kept.
  */
 #ifndef WINNOW_HTTP_RIGHTS_H
 #define WINNOW_HTTP_RIGHTS_H
@@ -13,7 +13,7 @@
 
 enum rights { RIGHTS_UNKNOWN, RIGHTS_ALLOW, RIGHTS_RESERVE };
 
-/* What may be said, and where. A set of signals has the bit 1u << signal for each. */
+/* The possible statements and their places. A set of signals has the bit 1u << signal for each. */
 enum rights_signal {
     RIGHTS_USAGE_NO_ROBOTS, /* "content-usage:train-ai=n@robots.txt" */
     RIGHTS_USAGE_YES_ROBOTS,

@@ -198,8 +198,8 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
     return 0;
 }
 
-/* 0: not UTF-16. Else 1 or 2: the place of the low byte in a pair. Told by a byte order mark, or by a first
- * letter that has a zero beside it. */
+/* 0: not UTF-16. Otherwise 1 or 2: the position of the low byte in a pair. It is recognised by a byte
+ * order mark, or by a zero byte beside the first letter. */
 static size_t low_byte_of_utf16(const unsigned char *b, size_t n)
 {
     if (n < 2) return 0;

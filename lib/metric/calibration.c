@@ -62,8 +62,9 @@ static int equal_mass_by_rows(const double *confidence, const uint8_t *right, si
 }
 
 /*
- * The rows before place `end` of the stable order that are right. Sorted keys say it where a run of equal
- * confidences ends; inside a run its rows count in their own order, so that they are gone through.
+ * Counts the correct rows before position `end` of the stable order. At the end of a run of equal
+ * confidences, the sorted keys give the count. Inside a run, rows keep their order in the file and must be
+ * searched.
  */
 static uint64_t right_before(const uint64_t *keys, size_t end, uint64_t right_until, const double *confidence,
                              const uint8_t *right, size_t n_rows)

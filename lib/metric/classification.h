@@ -66,10 +66,9 @@ int curve_make(struct curve *out, const double *score, const uint8_t *positive, 
 int curve_make_class(struct curve *out, const double *p, const int32_t *label, size_t n_rows, int n_classes,
                      int class, struct error *err);
 /*
- * Leaves the points that a greedy line takes whose points are 1 / per_axis apart in x or in y, for the ROC
- * curve and for the precision-recall curve, and the last point. Drawing the reduced curve in that way gives
- * the same lines: what one line skips it also skips when points between are gone. Measures need the whole
- * curve.
+ * Keeps the points that a line with points 1 / per_axis apart in x or in y would use, for the ROC curve and
+ * for the precision-recall curve, and the last point. The reduced curve therefore gives the same drawing.
+ * Compute measures from the whole curve.
  */
 int curve_keep_shown(struct curve *c, double per_axis, struct error *err);
 void curve_release(struct curve *c);

@@ -1,8 +1,8 @@
 /*
  * jackknife.c: intervals for summaries of a confusion matrix: F1 over classes, balanced accuracy, kappa,
  * Matthews correlation. The delete-one jackknife (Efron and Stein 1981) computes the statistic without each
- * row in turn. All rows in one cell of the matrix are alike, and leaving one out changes only two sums of
- * rows and columns. n rows therefore cost one step for each cell.
+ * row in turn. All rows in one cell of the matrix have the same effect, and leaving one out changes only one
+ * row sum and one column sum. n rows therefore need only one step for each cell.
  */
 #include <math.h>
 

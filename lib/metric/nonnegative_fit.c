@@ -77,7 +77,7 @@ static void settle(struct program *p)
     while (p->n_support > 0) {
         double step = 1;
         int m = p->n_support, at = -1;
-        if (!solve_support(p)) { /* the newcomer repeats the others */
+        if (!solve_support(p)) { /* the new unknown depends linearly on the others */
             p->out[p->support[m - 1]] = true;
             p->x[p->support[--p->n_support]] = 0;
             if (p->sums_to_one && p->n_support == 1) p->x[p->support[0]] = 1;

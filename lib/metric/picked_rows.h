@@ -8,7 +8,7 @@
 struct picked_rows {
     struct manifest_schema schema;
     size_t n;
-    uint64_t *at;       /* [n] where the row's fields begin, each with its NUL */
+    uint64_t *at;       /* [n] offset of the fields of each row, each with its NUL */
     const char **cells; /* [schema.n] of the row that was asked for last */
     char *text;         /* all rows; with a file the last row */
     size_t n_bytes, capacity;

@@ -206,7 +206,7 @@ static int index_rows(struct predictions *p, struct error *err)
     return 0;
 }
 
-/* Whether any id may occur twice: whether two have one 64-bit hash. 1: yes. */
+/* Whether an id may occur twice, that is, whether two ids have the same 64-bit hash. 1: yes. */
 static int maybe_repeated(const struct predictions *p, struct error *err)
 {
     uint64_t *hashes = spill_alloc((p->n_rows + 1) * sizeof *hashes, err);
@@ -224,8 +224,8 @@ static int maybe_repeated(const struct predictions *p, struct error *err)
     return equal;
 }
 
-/* An index of millions of rows is looked up at random, and has to be in memory. Where nobody looks ids up,
- * sorting finds out as well whether one is repeated. */
+/* An index needs random access and must be in memory. If no ids are looked up, sorting is enough to find
+ * repeated ones. */
 static int check_ids(struct predictions *p, bool no_find, struct error *err)
 {
     int repeated = 1;

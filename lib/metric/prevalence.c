@@ -26,7 +26,9 @@
 #define MOST_PROGRAMS 200
 #define SMALLEST_SHARE 1e-12 /* of a class that no score claims */
 #define PRIOR_STREAM 0x7072696F72ull
-#define SMALLEST_WEIGHT 1e-3 /* of a class from the prior: below, Newton's method would crawl for nothing */
+/* smallest weight of a class from the prior: below this, Newton's method would converge slowly without a
+ * benefit */
+#define SMALLEST_WEIGHT 1e-3
 #define GOLDEN 0x9E3779B97F4A7C15ull /* splitmix64's step: where the generator stands after n numbers */
 
 const char *const prevalence_method_names[PREVALENCE_METHODS] = {"CC",
@@ -86,7 +88,7 @@ void prevalence_label_shares(double *shares, const struct scored_rows *labelled,
         shares[k] = (shares[k] + SMOOTHING) / (1 + SMOOTHING * n_classes);
 }
 
-/* What a row adds: its scores, or 1 for its predicted class. */
+/* Adds a row to the sums: its scores, or 1 for its predicted class. */
 static void add_row(double *sum, const double *p, double w, int n_classes, bool hard)
 {
     if (hard) {
@@ -199,7 +201,7 @@ int prevalence_em(double *q, const double *shares, const struct scored_rows *unl
     return 0;
 }
 
-/* What the likelihood is evaluated with. total: the weight of all rows, including the added ones. */
+/* The data for the likelihood. total: the weight of all rows, including the added ones. */
 struct likelihood {
     struct packed_rows rows;
     const double *shares, *added;
@@ -343,7 +345,7 @@ struct problem {
     struct tilt tilt;                  /* PREVALENCE_TILTED of the rows themselves, where resamples begin */
 };
 
-/* From "recalibrate, then estimate" to the maximum of the likelihood of both. */
+/* Starts from "recalibrate, then estimate", and moves to the maximum of the joint likelihood. */
 static int begin_tilt(struct problem *p, struct error *err)
 {
     double *after = mem_alloc(p->unlabelled.n_rows * (size_t)p->n_classes * sizeof *after, err);
@@ -469,7 +471,8 @@ static void draw_counts(uint32_t *count, size_t n_rows, struct random *r)
         count[random_below(r, n_rows)]++;
 }
 
-/* A resample that lost a class gets one row of it back: its density would be anything. */
+/* A resample without rows of a class gets one row of it, because its density would otherwise be
+ * undetermined. */
 static void keep_classes(uint32_t *count, const struct scored_rows *rows, int n_classes, size_t start)
 {
     bool there[PREVALENCE_MAX_CLASSES] = {false};

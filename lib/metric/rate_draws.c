@@ -1,12 +1,13 @@
 /*
- * rate_draws.c: two estimates are at hand. One trusts the scores as they are: it is the most exact where they
- * mean what they say, and wrong at any width where they do not. The other recalibrates. Choosing by a test
- * leaves intervals that hold neither case. So the difference d between them gets a prior instead: normal
- * around 0 with an unknown variance, as wide as the noise where the labelled rows contradict the scores no
- * more than chance does, and without effect where they do (Zellner and Siow 1980). An estimate is the
- * trusting one plus (1 - s) d, and s = t / (1 + t), where t is drawn from its posterior given their
- * contradiction C: chi-squared of K + 1 degrees over (K + C + C^2 / 4K). Without the square, scores that are
- * far off would have a say by the sheer size of d. tests/bench/prevalence.sh measures what that does.
+ * rate_draws.c: combines two estimates. One trusts the scores: it is the most precise when they are
+ * calibrated, and biased when they are not. The other recalibrates the scores first. Choosing one of them by
+ * a test would give wrong intervals in both cases. Instead the difference d between the two gets a prior
+ * (Zellner and Siow 1980): normal around 0 with an unknown variance, which shrinks d towards 0 when the
+ * labelled rows agree with the scores, and has no effect when they contradict them. The combined estimate is
+ * the trusting one plus (1 - s) d, with s = t / (1 + t), where t is drawn from its posterior given the
+ * contradiction C: chi-squared of K + 1 degrees over (K + C + C^2 / 4K). Without the square, badly calibrated
+ * scores would still influence the result because d is large. tests/bench/prevalence.sh measures the
+ * coverage.
  */
 #include "metric/rate_draws.h"
 
@@ -53,7 +54,7 @@ int rate_draws_calibration(double *statistic, double *p, const struct scored_row
     return rc;
 }
 
-/* q = trusting + (1 - s) d + what the prior leaves open, back on the simplex. */
+/* q = trusting + (1 - s) d + the variance that shrinking removes, projected to the simplex. */
 static void mix(double *q, const double *trusting, const double *tilted, double s, const double *noise,
                 int n_classes)
 {
@@ -76,7 +77,7 @@ int rate_draws_make(double *q, double *draws, size_t n_draws, double *calibratio
         !(b = mem_alloc((n_draws + 1) * k * sizeof *b, err)) ||
         prevalence_estimate(trusting, PREVALENCE_TRUSTED, labelled, unlabelled, n_classes, NULL, err) ||
         prevalence_estimate(tilted, PREVALENCE_TILTED, labelled, unlabelled, n_classes, NULL, err) ||
-        /* the same resamples for both: what differs is the method */
+        /* the same resamples for both, so that only the methods differ */
         prevalence_bootstrap(a, n_draws, PREVALENCE_TRUSTED, labelled, unlabelled, n_classes, true, seed,
                              threads, err) ||
         prevalence_bootstrap(b, n_draws, PREVALENCE_TILTED, labelled, unlabelled, n_classes, true, seed,
@@ -95,7 +96,7 @@ int rate_draws_make(double *q, double *draws, size_t n_draws, double *calibratio
         }
         t = square / scale;
         s = t / (1 + t);
-        /* Shrinking takes variance away that the posterior has: another resample's error stands for it. */
+        /* Shrinking removes variance that the posterior has; the error of another resample replaces it. */
         for (size_t j = 0; j < k; j++)
             noise[j] = sqrt(s * (1 - s)) * ((other_b[j] - other[j]) - (tilted[j] - trusting[j]));
         mix(draws + i * k, a + i * k, b + i * k, s, noise, n_classes);

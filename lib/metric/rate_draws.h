@@ -1,5 +1,5 @@
 /*
- * rate_draws.h: the estimate of class shares that eval shows, and draws of what they may be.
+ * rate_draws.h: the estimate of class shares that eval shows, and draws from their posterior distribution.
  */
 #ifndef WINNOW_METRIC_RATE_DRAWS_H
 #define WINNOW_METRIC_RATE_DRAWS_H
@@ -7,7 +7,7 @@
 #include "metric/prevalence.h"
 
 /*
- * How far the labelled rows contradict their own scores: the likelihood ratio statistic of the
+ * Measures how much the labelled rows contradict their own scores: the likelihood ratio statistic of the
  * recalibration's K parameters and its p-value. -1 when memory is short, or for too many classes.
  */
 int rate_draws_calibration(double *statistic, double *p, const struct scored_rows *labelled, int n_classes,

@@ -143,7 +143,7 @@ LANES_INLINE double tilted_body(struct moments *of_m, struct moments *of_d, cons
             m += e[j] * t->q[j];
             d += e[j] * t->r[j];
         }
-        /* Where m underflows the logarithm says -infinity: only the products must stay finite. */
+        /* If m underflows, the logarithm is -infinity; only the products must stay finite. */
         lanes of_d_lanes = 1 / d, floored = m, least = 1e-140 - (lanes){0};
         lanes_max(&floored, &least);
         lanes of_m_lanes = 1 / floored;

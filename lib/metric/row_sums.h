@@ -40,12 +40,12 @@ struct moments {
 double row_sums_mixture(double *sum, double *uu, const double *ratio, const struct packed_rows *rows,
                         double *scratch);
 
-/* What tilted_likelihood.c's rows are summed with. */
+/* The parameters of the sums for tilted_likelihood.c. */
 struct tilted_sums {
     double a;
     const double *b, *q, *n, *r; /* [K]; r_k = n_k + n_unlabelled q_k */
     double n_unlabelled;
-    bool labelled; /* these rows: then m has no part in them */
+    bool labelled; /* the rows are labelled; m is then not used */
     bool expected; /* of_m's products are weighted by w n_unlabelled m / D, in labelled rows, too */
 };
 

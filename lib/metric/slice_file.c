@@ -1,4 +1,4 @@
-/* slice_file.c: slices from a file of their own, by id or by path. A picture may be in several. */
+/* slice_file.c: reads slices from a separate file, by id or by path. A picture may be in several. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -95,7 +95,7 @@ int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct
 
 /* --- keys without rows --- */
 
-#define FEW 24 /* so many are sorted by insertion */
+#define FEW 24 /* up to this many are sorted by insertion */
 #define MOST_BUCKETS_BITS 11
 
 static void insert_keys(uint64_t *keys, size_t n)
@@ -110,9 +110,9 @@ static void insert_keys(uint64_t *keys, size_t n)
 }
 
 /*
- * Sorts from [n] and leaves the result there, or in other. The range of the keys is cut into buckets of one
- * width, so that scores that crowd at 0 and at 1 are told apart by the second level at the latest; from there
- * on everything is in the cache.
+ * Sorts from [n] and leaves the result there, or in other. The range of the keys is divided into buckets of
+ * equal width. Scores that are concentrated near 0 and 1 are separated at the second level at the latest, and
+ * are then in the cache.
  */
 static void sort_by_buckets(uint64_t *from, uint64_t *other, size_t n, bool to_other)
 {

@@ -29,8 +29,8 @@ double sort_key_score(uint64_t key);
 int sort_compare_doubles(const void *x, const void *y);
 /* The quantile q of n > 0 sorted values, by linear interpolation at (n - 1) q. */
 double sort_quantile(const double *sorted, size_t n, double q);
-/* Above most of n > 0 sorted values: the 95th percentile and half its distance from the median. Of a normal
- * distribution 0.7 % lies above. */
+/* A threshold for outliers among n > 0 sorted values: the 95th percentile plus half of its distance from
+ * the median. Of a normal distribution 0.7 % is above it. */
 double sort_far_above(const double *sorted, size_t n);
 
 #endif

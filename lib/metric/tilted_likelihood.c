@@ -223,8 +223,8 @@ static int find_step(struct point *to, const struct point *at, const double *gra
     return 0;
 }
 
-/* A part of the way, with shares that sum to 1. Returns the largest change of the whole way, in the units at
- * which to end. */
+/* Makes a part of the step, with shares that sum to 1. Returns the largest change of the whole step,
+ * relative to the limits for ending. */
 static double go(struct point *out, const struct point *from, const struct point *to, double length, int k)
 {
     double largest = fabs(to->a - from->a) / STEP_OF_TILT, sum = 0;
@@ -253,7 +253,7 @@ static int maximise(struct point *at, struct pool *pool, double *work, struct er
         int rc = find_step(&to, at, gradient, information, pool, rest, err);
         if (rc) return rc < 0 ? -1 : 0;
         change = go(&next, at, &to, length, pool->n_classes);
-        if (change < 1) { /* what is left is its square */
+        if (change < 1) { /* the remaining error is its square */
             *at = next;
             return 0;
         }
@@ -262,7 +262,8 @@ static int maximise(struct point *at, struct pool *pool, double *work, struct er
             if (then >= now - 1e-13 * fabs(now)) break;
             go(&next, at, &to, length /= 2, pool->n_classes);
         }
-        if (!(then >= now - 1e-13 * fabs(now))) return 0; /* rounding: no better point in this direction */
+        /* only rounding errors remain: there is no better point in this direction */
+        if (!(then >= now - 1e-13 * fabs(now))) return 0;
         *at = next;
         now = then;
     }

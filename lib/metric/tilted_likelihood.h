@@ -10,15 +10,16 @@
 #include "metric/prevalence.h"
 #include "metric/recalibration.h"
 
-/* Where the search begins and ends: r recalibrates to the labelled rows' shares; shares [K] sum to 1. */
+/* The start and the result of the search: r recalibrates to the shares of the labelled rows; shares [K]
+ * sum to 1. */
 struct tilt {
     struct recalibration r;
     double shares[PREVALENCE_MAX_CLASSES];
 };
 
 /*
- * *t becomes the maximum of the likelihood near where it stands. labelled_z, unlabelled_z [n_rows][K]: logits
- * (recalibration_logits); p of both is not looked at. Each class has a labelled row of weight above 0.
+ * *t becomes the maximum of the likelihood near its initial value. labelled_z, unlabelled_z [n_rows][K]:
+ * logits (recalibration_logits); p of both is not looked at. Each class has a labelled row of weight above 0.
  * added [K] or NULL: weight of unlabelled rows that are certainly of each class. 0, or -1 when memory is
  * short.
  */

@@ -1,8 +1,7 @@
 /*
- * base_net.h: a published network as the frozen base of a classifier: where train and embed find it, which
- * device computes it, and which of its layers stay frozen. Both programs must decide in the same way,
- * because they share the caches of frozen activations, and a cache for another boundary would be computed
- * again.
+ * base_net.h: opens a published network as the frozen base of a classifier, chooses the device, and decides
+ * which of its layers stay frozen. Both programs must decide in the same way, because they share the caches
+ * of frozen activations, and a cache for another boundary would be computed again.
  */
 #ifndef WINNOW_MODEL_BASE_NET_H
 #define WINNOW_MODEL_BASE_NET_H
@@ -12,16 +11,16 @@
 #include "tensor/backend.h"
 
 /*
- * Opens a model folder or file. An ONNX file that says no size is opened for pictures of side_px, or where
- * that is 0, of the side in `input`. A plain name that does not exist is looked for among the bases that
- * base-weights downloads; EX_NOINPUT names those. input, or NULL: how bytes become its input, as
- * net_input_parse takes it; without it, and where the model does not say it, preprocessor_config.json beside
- * it. Other errors are those of net_open and onnx_read.
+ * Opens a model folder or file. An ONNX file without a fixed size is opened for pictures of side_px, or, if
+ * that is 0, of the side in `input`. A plain name that is not a file is looked up among the bases that
+ * base-weights downloads; the message of EX_NOINPUT lists these. input, or NULL: the preprocessing, in the
+ * form of net_input_parse. Without it, and if the model does not record it, preprocessor_config.json beside
+ * the model is used. Other errors are those of net_open and onnx_read.
  */
 int base_net_open(struct net *net, const char *base, const char *input, int side_px, struct error *err);
 /*
- * What --feature-layer says: the head will stand on this layer, or on a block's last, instead of on the last
- * feature map. NULL: nothing is done. Call it when the shapes are known. EX_USAGE names base and layer.
+ * Applies --feature-layer: the head will be attached to this layer, or to the last layer of a block, instead
+ * of the last feature map. NULL: does nothing. The shapes must be known. EX_USAGE names base and layer.
  */
 int base_net_end_at(struct net *net, const char *layer, const char *base, struct error *err);
 /* Freezes everything but the head, which is what follows the last convolution, batch norm or scale.

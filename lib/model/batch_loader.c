@@ -57,7 +57,7 @@ static int load_pixels(struct batch_loader *l, struct loaded_batch *b, unsigned 
         if (shard_set_read(l->source.data->shards, b->rows[i], l->decoded[worker], &r, err)) return -1;
         if (b->plain || !l->source.augment)
             memcpy(out, r.pixels, l->pixel_bytes);
-        else /* a made variant draws from a stream of its own, or it would be augmented as its picture is */
+        else /* a variant uses another random stream, or it would be augmented exactly like its original */
             if (augment_pixels(l->source.augment, l->source.seed, r.xxh128,
                                (b->epoch + 1) * 4096 + (uint64_t)r.variant, r.pixels, out,
                                l->source.data->info->side_px, &l->scratch[worker], err))
@@ -195,7 +195,7 @@ int batch_loader_next(struct batch_loader *l, struct engine_batch *out, const ui
     struct loaded_batch *b = ordered_pool_take(l->pool);
     *waited_s += clock_seconds() - before;
     l->taken++;
-    if (l->submitted < l->n_batches) /* its buffer is the one the caller gave up by coming here */
+    if (l->submitted < l->n_batches) /* it uses the buffer that the caller released by this call */
         submit_next(l);
     if (b->err.code) {
         *err = b->err;

@@ -1,6 +1,6 @@
 /*
- * batch_loader.h: prepares batches ahead of the engine, on threads of its own and in bounded memory. A batch
- * is made from rows of a data set: pixels (augmented or not), or activations from a cache. At most `ahead`
+ * batch_loader.h: prepares batches ahead of the engine, on separate threads and in bounded memory. A batch is
+ * made from rows of a data set: pixels (augmented or not), or activations from a cache. At most `ahead`
  * batches are being made or ready, and the caller holds one more. The contents of a batch depend on (rows,
  * seed, epoch), and never on threads.
  */
@@ -44,10 +44,10 @@ size_t batch_loader_bytes(const struct batch_source *source, int batch, unsigned
 void batch_loader_start(struct batch_loader *l, const uint32_t *order, size_t n, uint64_t epoch,
                         size_t first_batch, bool whole, bool plain);
 /*
- * From the next start on, batches are n_ranks times as large, and this loader makes the part of one rank:
- * from row rank * p of each batch on p rows, where p is the number of rows in the batch divided by n_ranks
- * and rounded up. A part of a short last batch may be short or empty (out->n = 0). At first the loader is
- * rank 0 of 1 and loads everything.
+ * From the next start on, batches are n_ranks times as large, and this loader makes the part of one rank: p
+ * rows of each batch from row rank * p on, where p is the number of rows in the batch divided by n_ranks and
+ * rounded up. In a short last batch the part may be short or empty (out->n = 0). A new loader is rank 0 of 1
+ * and loads everything.
  */
 void batch_loader_deal(struct batch_loader *l, int rank, int n_ranks);
 size_t batch_loader_batches(const struct batch_loader *l); /* of the pass that was started */

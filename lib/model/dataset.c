@@ -1,4 +1,4 @@
-/* dataset.c: what training needs to know of a shard set, read once; see dataset.h. */
+/* dataset.c: reads everything that training needs from a shard set; see dataset.h. */
 #include "base/number.h"
 #include "model/dataset.h"
 

@@ -129,8 +129,8 @@ static size_t missing_rows(const struct frozen_fill *f, uint32_t *missing)
     return kept;
 }
 
-/* What is to be computed, as the caches of rank 0 say: rows, and for each row a bit
- * for every target that lacks it. */
+/* The work, as determined by the caches of rank 0: rows, and for each row a bit for every target that
+ * lacks it. */
 struct work {
     uint32_t *rows;
     uint8_t *lacks;

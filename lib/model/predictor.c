@@ -15,7 +15,7 @@ struct predictor {
     bool is_int8;
 };
 
-/* Whether it is to be computed in bytes, and on which device. */
+/* Decides whether to compute with 8-bit integers, and on which device. */
 static int choose_precision(struct predictor *p, struct net_int8 *q, const struct predictor_options *o,
                             const char *path, struct engine_options *e, struct error *err)
 {
@@ -69,7 +69,7 @@ int predictor_open(struct predictor **out, const char *model_path, const struct 
     if (choose_precision(p, &q, options, model_path, &o, err) || engine_open(&p->engine, &p->net, &o, err))
         goto fail;
     net_int8_release(&q);
-    net_drop_weights(&p->net); /* the engine has its own */
+    net_drop_weights(&p->net); /* the engine has copies */
     *out = p;
     return 0;
 fail:

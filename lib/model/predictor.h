@@ -12,7 +12,7 @@
 
 struct predictor;
 
-/* auto: as the model is; int8: one that has no such form is refused */
+/* auto: int8 if the model is quantised; int8: refuses a model that is not */
 enum predictor_precision { PREDICTOR_AUTO, PREDICTOR_FP32, PREDICTOR_INT8 };
 #define PREDICTOR_PRECISIONS "auto|fp32|int8"
 

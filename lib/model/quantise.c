@@ -1,7 +1,7 @@
 /*
- * quantise.c: see quantise.h. A value's scale is chosen from a histogram: cutting off the few largest values
- * makes all steps finer, and where the sum of both errors is least lies the best cut. Batches are small,
- * since every value that is looked at stays in memory for the whole batch.
+ * quantise.c: see quantise.h. The scale of a value is chosen from a histogram. Clipping the few largest
+ * values makes all steps finer; the scale with the smallest sum of both errors is chosen. Batches are small,
+ * because all observed values stay in memory during a batch.
  */
 #include "model/quantise.h"
 
@@ -57,11 +57,12 @@ static void cover(double low, double high, double *scale, int *zero)
     *zero = range > 0 ? (int)rint(-low / range * 255) : 0;
     *scale = fmax(*zero < 255 ? high / (255 - *zero) : 0, *zero > 0 ? -low / *zero : 0);
     if (!(*scale > 1e-15)) *scale = 1.0 / 255;
-    *scale = (double)(float)*scale; /* what is computed with */
+    *scale = (double)(float)*scale; /* the value that is used in computations */
 }
 
-/* What is cut off is large, and cut in one direction, so that later sums do not average it out: it counts
- * more. With 1 instead, the mean change of a probability of the demo's model is a third larger. */
+/* Weight of the clipping error. Clipping changes large values in one direction, which later sums do not
+ * average out, so it has a larger weight. With 1 instead, the mean change of a probability of the demo's
+ * model is a third larger. */
 #define CUT_WEIGHT 4
 
 static void choose(const struct histogram *h, double *scale, int *zero)
@@ -87,7 +88,7 @@ static void choose(const struct histogram *h, double *scale, int *zero)
     cover(h->low * best, h->high * best, scale, zero);
 }
 
-/* A layer whose values are those of its inputs, of the same group. */
+/* Whether the outputs of a layer are values of its inputs, in the same group. */
 static bool hands_on(const struct net_layer *l)
 {
     return l->kind == LAYER_CONCATENATE || l->kind == LAYER_MAX_POOL || l->kind == LAYER_AVERAGE_POOL ||
@@ -111,7 +112,7 @@ static int first_of(const struct calibration *c, int layer)
     return i;
 }
 
-/* The layer whose values a convolution reads, through paddings. */
+/* The layer whose values a convolution reads, skipping paddings. */
 static int read_by(const struct net *n, int layer)
 {
     int from = n->layers[layer].inputs[0];
@@ -131,7 +132,7 @@ static void add_means(struct calibration *c, int layer, const float *values, siz
     c->n_pixels[layer] += (double)(n / n_c);
 }
 
-/* The input can have any byte, whatever the pictures have. */
+/* The input may have any byte, not only those in the calibration pictures. */
 static int know_input(struct calibration *c, struct error *err)
 {
     const struct net_metadata *m = &c->net->metadata;
@@ -191,7 +192,7 @@ out:
     return rc;
 }
 
-/* What computes a good part, and does so in floats. */
+/* Whether the layer takes a considerable part of the time and stays float. */
 static bool stays_float(const struct net_layer *l, bool kernel)
 {
     switch (l->kind) {

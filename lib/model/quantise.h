@@ -1,7 +1,7 @@
 /*
- * quantise.h: makes the int8 form of a network (net_int8.h) after training: runs it in floats over pictures,
- * looks at the values that layers hand on, and chooses for each a scale with the least squared error; rounds
- * the kernels of convolutions to 7 bits with a factor for each channel.
+ * quantise.h: quantises a network (net_int8.h) after training. It runs the network in floats on calibration
+ * pictures, observes the outputs of layers, and chooses for each the scale with the smallest squared error.
+ * It rounds the kernels of convolutions to 7 bits with a scale for each channel.
  */
 #ifndef WINNOW_MODEL_QUANTISE_H
 #define WINNOW_MODEL_QUANTISE_H
@@ -12,7 +12,7 @@
 #include "net/net.h"
 
 struct quantise_options {
-    const char *device; /* that computes the floats */
+    const char *device; /* device for the computation in floats */
     unsigned threads;
     int n_pictures; /* at least 1 */
     /* Fills side x side x 3 bytes with picture i. */
@@ -21,9 +21,9 @@ struct quantise_options {
 };
 
 /*
- * n gets whole kernels, factors in batch norms (some of them new layers), and the key "int8" in its metadata.
- * remarks: one line about the layers that stay float. EX_DATAERR: no convolution of the network has such a
- * form, or it has one already. After an error n is as it was or half done: release it.
+ * Gives n integer kernels, scales in batch norms (some of which are new layers), and the key "int8" in its
+ * metadata. remarks: one line about the layers that stay float. EX_DATAERR: no convolution of the network can
+ * be quantised, or the network already is. After an error n may be partly changed; release it.
  */
 int quantise_net(struct net *n, const struct quantise_options *o, struct text *remarks, struct error *err);
 

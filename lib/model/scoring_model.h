@@ -1,6 +1,6 @@
 /*
- * scoring_model.h: anybody's model as one that scores pictures: its classes named, its input said, its
- * outputs probabilities. What classify, eval and export open.
+ * scoring_model.h: opens any model for scoring pictures: with named classes, a known preprocessing, and
+ * probabilities as outputs. Used by classify, eval and export.
  */
 #ifndef WINNOW_MODEL_SCORING_MODEL_H
 #define WINNOW_MODEL_SCORING_MODEL_H
@@ -15,12 +15,12 @@ struct scoring_options {
 enum scoring_form {
     SCORING_FULL,
     SCORING_HEADER, /* without weights where the format allows it: cheap, for classes and sizes */
-    SCORING_AS_FILE /* its outputs stay what they are in the file */
+    SCORING_AS_FILE /* the outputs are those of the file */
 };
 
 /*
- * Opens the model and applies the options. remarks, or NULL: what was assumed or added, one line each, for
- * the user to be told once. EX_USAGE: an option that does not fit.
+ * Opens the model and applies the options. remarks, or NULL: one line for each assumption or addition, to
+ * show to the user once. EX_USAGE: an option that does not fit.
  */
 int scoring_model_open(struct net *n, const char *path, const struct scoring_options *o,
                        enum scoring_form form, struct text *remarks, struct error *err);

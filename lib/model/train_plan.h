@@ -1,6 +1,6 @@
 /*
- * train_plan.h: the plan of a run: a text of lines "key\tvalue" with everything that its result depends on.
- * A checkpoint contains the plan with which it was made, a finished run keeps its own, and ranks compare
+ * train_plan.h: the plan of a run: text with lines "key\tvalue" of everything that the result depends on. A
+ * checkpoint contains the plan with which it was made, a finished run keeps its own, and ranks compare
  * theirs.
  */
 #ifndef WINNOW_MODEL_TRAIN_PLAN_H

@@ -207,11 +207,11 @@ static int diverged(struct trainer *t, const struct engine_result *r, double rat
               "the loss is %g at step %llu of epoch %lld with learning rate %g: training has diverged; %s; "
               "try a lower --lr, --warmup or --clip-norm",
               r->loss, (unsigned long long)at->step + 1, (long long)at->epoch + 1, rate, where);
-    return trainer_all_failed(t, err); /* the loss is that of all ranks: they all come here */
+    return trainer_all_failed(t, err); /* the loss is that of all ranks, so all ranks reach this place */
 }
 
-/* Steps of the epoch that were begun and have not ended. Their results come one step later where the trainer
- * would have to wait for the device. */
+/* Steps of the epoch that have begun and not ended. On devices for which the trainer would have to wait,
+ * results arrive one step later. */
 struct ahead {
     int n, most;
     double rate[2];
@@ -242,7 +242,7 @@ static int begin_step(struct trainer *t, struct ahead *a, const struct engine_ba
     return engine_train_begin(t->engine, in, &target, &step, err);
 }
 
-/* The oldest of them ends. */
+/* Ends the oldest of them. */
 static int end_step(struct trainer *t, struct ahead *a, struct error *err)
 {
     struct trainer_state *s = t->state;

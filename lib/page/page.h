@@ -1,5 +1,5 @@
 /*
- * page.h: what the HTML pages of winnow have in common. A page is one file that opens from the disk without
+ * page.h: functions for the HTML pages of winnow. A page is one file that can be opened from the disk without
  * a server: styles and scripts are inside, and it loads nothing. Its content security policy names the hash
  * of each script, so that no text from a manifest or a file name can ever run as one.
  */
@@ -23,8 +23,9 @@ int page_json(struct text *out, const char *s, struct error *err);
 /* Appends the bytes of a path as a relative URL: %XX for all bytes but unreserved characters and '/'. */
 int page_url(struct text *out, const char *path, struct error *err);
 
-/* Appends the way from the folder of the file `page` to the folder `root`: "", or "../data/", and so on. A
- * page has no absolute path, so that its folder can be moved. EX_CANTCREAT when one of the two is missing. */
+/* Appends the relative path from the folder of the file `page` to the folder `root`: "", or "../data/",
+ * and so on. A page has no absolute path, so that its folder can be moved. EX_CANTCREAT when one of the
+ * two is missing. */
 int page_way_to_root(struct text *out, const char *page, const char *root, struct error *err);
 
 int page_base64(struct text *out, const void *bytes, size_t n_bytes, struct error *err);

@@ -17,7 +17,7 @@ int page_policy(struct text *out, const char *css, const char *js, struct error 
                : 0;
 }
 
-/* The part whose name stands at `at`, after the braces; *end becomes what follows. */
+/* Finds the part whose name is at `at`, after the braces; *end becomes the position after it. */
 static const struct page_part *part_at(const char *at, const struct page_part *parts, size_t n,
                                        const char **end)
 {

@@ -1,4 +1,4 @@
-/* page_template.h: pages that are made of a template, a style and a script, which are part of the program. */
+/* page_template.h: writes pages from a template, a style and a script that are embedded in the program. */
 #ifndef WINNOW_PAGE_PAGE_TEMPLATE_H
 #define WINNOW_PAGE_PAGE_TEMPLATE_H
 
@@ -14,7 +14,7 @@
             ".byte 0\n"                                                                                      \
             ".previous\n")
 
-/* The policy of a page that has this style and this script only, and shows pictures from the disk. */
+/* Appends a content security policy that allows only this style, this script, and pictures from the disk. */
 int page_policy(struct text *out, const char *css, const char *js, struct error *err);
 
 struct page_part {

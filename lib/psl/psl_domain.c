@@ -11,7 +11,7 @@ const char *psl_domain(const char *host)
     static bool loaded;
     if (!loaded) {
         loaded = true;
-        list = psl_latest(NULL); /* that of the package publicsuffix where it is newer than libpsl's own */
+        list = psl_latest(NULL); /* uses the list of the package publicsuffix if it is newer than libpsl's */
     }
     return list ? psl_registrable_domain(list, host) : NULL;
 }

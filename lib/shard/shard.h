@@ -35,14 +35,14 @@ const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 struct shard_set_info {
     int side_px; /* records are side*side*3 bytes, RGB */
     char resize[32];
-    char background[8]; /* what transparent parts were laid on, "#rrggbb"; "" for white */
+    char background[8]; /* colour under transparent parts, "#rrggbb"; "" for white */
     char **classes;     /* sorted by name; the label index refers to it */
     int n_classes;
     uint64_t n_records;
     char data_hash[33]; /* over content hashes, labels, splits, variants in record order */
     enum shard_encoding encoding;
     bool rows_apart; /* the second format: files of earlier sets, and a table of rows */
-    char made[64];   /* other settings that the records depend on; "" for those that are usual */
+    char made[64];   /* other settings that the records depend on; "" for the usual ones */
 };
 
 /* Whether pictures were converted to sRGB (pack --color srgb). */
@@ -59,9 +59,9 @@ struct shard_record {      /* borrowed from the set */
     int label;
     enum shard_split split;
     int fold;               /* -1 if none */
-    int variant;            /* 0 for the picture itself, 1.. for made ones */
-    const char *source;     /* made ones: path of the picture they were made from; else "" */
-    const char *params;     /* made ones: what was drawn; else "" */
+    int variant;            /* 0 for the picture itself, 1.. for variants */
+    const char *source;     /* variants: path of the original picture; otherwise "" */
+    const char *params;     /* variants: the parameters that were drawn; otherwise "" */
     uint64_t checksum;      /* XXH3-64 of the stored bytes: equal records have equal pixels */
     const uint8_t *encoded; /* the stored bytes: the samples, or a JPEG */
     size_t n_encoded;

@@ -1,8 +1,8 @@
 /*
- * shard_decode.c: decodes the JPEG records of a set in sandboxed workers. A set from a stranger has pictures
- * from a stranger, and checksums do not help, because the stranger made those as well. There is one worker
- * for each processor, forked when the set is opened, before the caller's large allocations. A thread that
- * needs a record takes a free worker, and waits when there is none.
+ * shard_decode.c: decodes the JPEG records of a set in sandboxed workers. An untrusted set has untrusted
+ * pictures; checksums do not help, because whoever made the set also computed them. There is one worker for
+ * each processor, forked when the set is opened, before the caller's large allocations. A thread that needs a
+ * record takes a free worker, and waits when there is none.
  */
 #include <pthread.h>
 #include <stdio.h>

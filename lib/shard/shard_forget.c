@@ -1,8 +1,8 @@
 /*
- * shard_forget.c: takes single pictures out of a set. The rows go first, then the pixels are overwritten
- * where they lie: a file that several sets share by links is one file, so they are gone from all of them.
- * The file's own table still names them, until the caller takes its rows out: who is interrupted finds a
- * reason to go on.
+ * shard_forget.c: removes single pictures from a set. The rows are removed first, and then the pixels are
+ * overwritten in place. A file that several sets share by hard links is changed for all of them. The table of
+ * the file still names the pictures until the caller removes those rows last, so that an interrupted run is
+ * continued by the next one.
  */
 #include "shard/shard_forget.h"
 
@@ -20,7 +20,7 @@
 #include "manifest/tsv.h"
 #include "shard/shard_format.h"
 
-/* Bytes of a record that must go. */
+/* The bytes of a record that must be overwritten. */
 struct hole {
     uint32_t file;
     uint64_t offset, bytes;
@@ -104,7 +104,8 @@ static int write_file(const struct forget *f, const char *name, const struct tex
     return rc;
 }
 
-/* The set without the rows, in the second format; hashes of files that are about to change are left empty. */
+/* Writes the set without the rows, in the second format. Hashes of files that will be changed are left
+ * empty. */
 static int write_set(const struct forget *f, struct error *err)
 {
     const struct shard_set_info *info = shard_set_info(f->set);

@@ -6,8 +6,8 @@
 
 #define SHARD_FORMAT "winnow-shards-1"
 /*
- * Rows in a table of their own (SHARD_ROWS), which refer to records anywhere in the files; those of the
- * files' own tables that no row refers to are dead.
+ * The second format: a separate table of rows (SHARD_ROWS) refers to records anywhere in the files. Records
+ * in the tables of the files that no row refers to are dead.
  */
 #define SHARD_FORMAT_ROWS "winnow-shards-2"
 #define SHARD_ROWS "shard-rows.tsv"
@@ -25,7 +25,7 @@ void shard_chain_hash(char hash[33], const char *xxh128, const char *label, enum
                       int variant, uint64_t checksum);
 uint64_t shard_checksum(const void *bytes, size_t n_bytes);
 
-/* What a set's list says of one of its files; empty hashes where a takedown changed the file. Borrowed. */
+/* The entry of a file in the list of a set; the hashes are empty if a takedown changed the file. Borrowed. */
 struct shard_listed {
     char name[64]; /* of the .bin */
     uint64_t records, bytes, table_bytes;
@@ -35,7 +35,7 @@ struct shard_listed {
 size_t shard_set_n_files(const struct shard_set *s);
 const struct shard_listed *shard_set_file(const struct shard_set *s, size_t file);
 const uint8_t *shard_set_bytes(const struct shard_set *s, size_t file);
-/* Which file of the set a record lies in, and where. */
+/* Returns the file of the set that contains a record, and the offset in it. */
 void shard_set_place(const struct shard_set *s, uint64_t index, uint32_t *file, uint64_t *offset);
 
 /* shard_decode.c: workers that decode JPEG records to squares of side_px. */

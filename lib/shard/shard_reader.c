@@ -48,7 +48,7 @@ struct shard_set {
     atomic_uchar *checked; /* one a record */
     struct arena arena;
     struct hash_index by_hash;       /* of xxh128 */
-    struct shard_decoders *decoders; /* of a JPEG set, but for shard_set_open_stored */
+    struct shard_decoders *decoders; /* of a JPEG set; NULL after shard_set_open_stored */
 };
 
 const char *shard_split_name(enum shard_split s)
@@ -123,8 +123,8 @@ static const char *const index_columns[] = {"path",    "label",    "split",  "gr
                                             "bytes",   "checksum", NULL};
 
 /*
- * One row of a file's table, or with SHARD_ROWS of the set's (column[12] is then `shard`). *at: where the
- * last record of the file ended.
+ * Reads one row of the table of a file, or with SHARD_ROWS of the set (column[12] is then `shard`). *at: the
+ * end of the previous record in the file.
  */
 static int read_entry(struct shard_set *s, const struct manifest_reader *r, const int column[],
                       uint32_t shard, uint64_t *at, struct error *err)
@@ -236,7 +236,7 @@ static int map_shard(struct shard_set *s, const char *name, uint64_t records, ui
         text_printf(&path, err, "%s/%s", s->folder, name))
         goto out;
     if ((fd = io_open_read(path.data, err)) < 0) {
-        if (errno == ENOENT) err->code = EX_DATAERR; /* the set is there, a part of it is not */
+        if (errno == ENOENT) err->code = EX_DATAERR; /* the set exists, but a file of it is missing */
         goto out;
     }
     if (fstat(fd, &st)) {

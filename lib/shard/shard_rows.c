@@ -1,12 +1,11 @@
 /*
- * shard_rows.c: sets that take files of an earlier one over. A file is linked as it is, with its table,
- * which says of every record, living or dead, which picture it was made of: a takedown finds dead pixels by
- * it.
+ * shard_rows.c: writes sets that reuse files of an earlier set. A file is linked unchanged, together with its
+ * table. The table names the picture of every record, used or not, so that a takedown finds the pixels of
+ * unused records as well.
  *
- * What is dead costs room. When it is more than a fifth of what is taken over, the living records of the
- * files that are worst move to new files, and the rest is at most a fifth again: every file with more than a
- * fifth goes. Small files of many small additions are put together, too, so that a set of a thousand nights
- * does not have a thousand files.
+ * Dead records, which no row uses, waste space. When they are more than a fifth of the reused bytes, the live
+ * records of every file with more than a fifth of dead bytes are copied to new files. Small files from many
+ * small additions are merged, too, so that a set does not have a thousand files after a thousand nights.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,15 +21,15 @@
 #include "io/io.h"
 #include "shard/shard_writer_inner.h"
 
-#define DEAD_SHARE 5   /* one in so many bytes may be dead */
+#define DEAD_SHARE 5   /* one byte in this many may be dead */
 #define MOST_SMALL 32  /* files */
-#define SMALL_SHARE 32 /* of the size at which a file is full */
+#define SMALL_SHARE 32 /* share of the size of a full file below which a file is small */
 #define COPY_BYTES (1 << 20)
 
-/* Of each file of the base: bytes of records that rows refer to, and what becomes of it. */
+/* For each file of the base: the bytes of live records, and whether the file is kept. */
 struct kept_file {
     uint64_t live;
-    bool moves;      /* its living records go to new files */
+    bool moves;      /* its live records are copied to new files */
     uint32_t number; /* in the new list */
 };
 
@@ -40,7 +39,7 @@ static void count_live(const struct shard_writer *w, struct kept_file *kept)
         if (w->rows[i].file < w->n_base) kept[w->rows[i].file].live += w->rows[i].bytes;
 }
 
-/* Which files move; whether any does. */
+/* Chooses the files whose records are copied. Returns whether there are any. */
 static bool choose(const struct shard_writer *w, struct kept_file *kept)
 {
     uint64_t total = 0, dead = 0, n_small = 0;
@@ -69,7 +68,7 @@ static size_t text_end(const struct shard_writer *w, size_t row)
 }
 
 /*
- * The rows with the places that their records will have; the old ones stay as they are until all is written.
+ * Copies the records, and collects their new places. The old places stay valid until everything is written.
  */
 static int move_records(struct shard_writer *w, const struct kept_file *kept, struct located *moved,
                         struct error *err)
@@ -91,7 +90,7 @@ static int move_records(struct shard_writer *w, const struct kept_file *kept, st
     return shard_writer_end_file(w, err);
 }
 
-/* A full disk: what was moved goes, and the set is what it would be without moving. */
+/* If the disk is full, the copies are removed, and the set is written without copying. */
 static int compact(struct shard_writer *w, struct kept_file *kept, struct error *err)
 {
     size_t before = w->n_shards;
@@ -133,7 +132,7 @@ static int copy_bytes(int from, int to, const char *path, struct error *err)
     return n < 0 ? -1 : 0;
 }
 
-/* Another file system, or one without links: storage that is shared by the file system, or a copy. */
+/* For another file system, or one without hard links: shares the storage (reflink), or copies. */
 static int copy_file(const char *from, const char *to, struct error *err)
 {
     int in = io_open_read(from, err), out = -1, rc = -1;
@@ -160,7 +159,7 @@ static int take_file(struct shard_writer *w, const char *from, const char *name,
     return copy_file(from, to, err);
 }
 
-/* Both files of a pair, and their lines. */
+/* Links both files of a pair, and adds their lines to the list. */
 static int take_pair(struct shard_writer *w, size_t file, struct text *list, struct error *err)
 {
     const struct shard_listed *f = shard_set_file(w->o.base, file);

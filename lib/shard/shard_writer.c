@@ -130,8 +130,8 @@ static bool is_ours(const char *name)
            (text_starts(name, "shard-") && (text_ends(name, ".bin") || text_ends(name, ".tsv")));
 }
 
-/* What is at the folder's place. 0: nothing or an empty folder; 1: a set; -1: something else. A folder is
- * replaced whole, so that it counts as a set only when it holds nothing else. */
+/* Finds out what exists at the path of the folder. 0: nothing or an empty folder; 1: a set; -1: something
+ * else. A folder is replaced as a whole, and therefore counts as a set only if it contains nothing else. */
 static int look_at(struct shard_writer *w, struct error *err)
 {
     static const char head[] = "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-";
@@ -160,7 +160,7 @@ static int look_at(struct shard_writer *w, struct error *err)
     return rc ? -2 : !any ? 0 : set && !foreign ? 1 : -1;
 }
 
-/* New files of a set with a base have names that none of the base's has, whichever of those stay. */
+/* The names of new files must differ from those of all files of the base. */
 static int number_after_base(struct shard_writer *w, struct error *err)
 {
     w->n_base = shard_set_n_files(w->o.base);

@@ -28,7 +28,9 @@ struct shard_writer_options {
     uint64_t shard_bytes; /* a new shard begins before this is passed; 0: SHARD_DEFAULT_BYTES */
     bool append;          /* folder holds a set of the same kind: add to it */
     const char *made; /* settings that the records depend on beside size, resize and encoding; NULL: none */
-    struct shard_set *base; /* open while the writer is, same kind and made; NULL: none; not with append */
+    /* an open set of the same kind and settings, which must stay open as long as the writer; NULL: none;
+     * not with append */
+    struct shard_set *base;
 };
 #define SHARD_DEFAULT_BYTES (256ull << 20)
 
@@ -49,8 +51,8 @@ int shard_writer_open(struct shard_writer **out, const char *folder,
                       const struct shard_writer_options *options, struct error *err);
 bool shard_writer_appends(const struct shard_writer *w); /* there was a set, and it is being added to */
 /*
- * The same with the bytes of a record of the base, which are not touched: record's bytes are not looked at.
- * For a base whose files have other names than pack gives EX_DATAERR.
+ * Adds a row that refers to a record of the base; the bytes in record are ignored. EX_DATAERR: the files of
+ * the base do not have the names that pack gives.
  */
 int shard_writer_refer(struct shard_writer *w, const struct shard_writer_record *record, uint64_t base_record,
                        struct error *err);
@@ -60,8 +62,8 @@ int shard_writer_commit(struct shard_writer *w, struct error *err);
 /* After a commit with a base. */
 struct shard_writer_report {
     size_t n_linked, n_copied; /* files of the base: linked, or copied where links are not possible */
-    uint64_t n_moved;          /* records that went to new files, as their old ones were mostly dead */
-    bool no_room;              /* they should have, but the disk is full */
+    uint64_t n_moved;          /* records that were copied to new files */
+    bool no_room;              /* copying was needed, but the disk is full */
 };
 const struct shard_writer_report *shard_writer_report(const struct shard_writer *w);
 void shard_writer_close(struct shard_writer *w); /* without a commit: what was written is removed */

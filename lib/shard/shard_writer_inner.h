@@ -1,6 +1,6 @@
 /*
- * shard_writer_inner.h: what shard_writer.c (files and their tables) and shard_rows.c (sets that take files
- * of an earlier one over) share.
+ * shard_writer_inner.h: shared by shard_writer.c (files and their tables) and shard_rows.c (sets that reuse
+ * files of an earlier set).
  */
 #ifndef WINNOW_SHARD_SHARD_WRITER_INNER_H
 #define WINNOW_SHARD_SHARD_WRITER_INNER_H
@@ -18,7 +18,8 @@ struct written {
     char index_xxh128[33];
 };
 
-/* Where the record of a row lies. file: one of the base's, or n_base + one of the new ones. */
+/* The place of the record of a row. file: the number of a file of the base, or n_base + the number of a
+ * new file. */
 struct located {
     uint32_t file, bytes;
     uint64_t offset, checksum;
@@ -49,8 +50,8 @@ struct shard_writer {
     struct shard_writer_report report;
 };
 
-/* shard_writer.c. The bytes of a record, whose row in the file's table begins with prefix (n
- * bytes: the columns up to xxh128). *offset: where it is. */
+/* shard_writer.c. Writes the bytes of a record. Its row in the table of the file begins with prefix (n
+ * bytes: the columns up to xxh128). *offset becomes its place. */
 int shard_writer_put_record(struct shard_writer *w, const char *prefix, size_t n, const uint8_t *bytes,
                             size_t n_bytes, uint64_t checksum, uint64_t *offset, struct error *err);
 int shard_writer_end_file(struct shard_writer *w, struct error *err);
@@ -61,8 +62,8 @@ int shard_writer_list_files(struct shard_writer *w, struct text *t, struct error
 /* Forgets the files from the n-th on, and removes them. */
 void shard_writer_drop_files(struct shard_writer *w, size_t n);
 
-/* shard_rows.c: before the list is written: moves what is worth it, links files of the base, writes the table
- * of rows. list: gets the lines of the files and of the table. */
+/* shard_rows.c: called before the list is written. Copies live records where that is worthwhile, links
+ * files of the base, and writes the table of rows. list gets the lines of the files and of the table. */
 int shard_rows_finish(struct shard_writer *w, struct text *list, struct error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * audit.h: two records of the store. STORE/audit.tsv says what was removed or not kept, without keeping any
- * of it. STORE/takedown.tsv says what has to stay removed; `fetch` and `purge` read it. Each line is
- * appended and synced on its own: there are few, and somebody may ask for any of them. The caller holds
- * STORE/lock.
+ * audit.h: two logs of the store. STORE/audit.tsv records which pictures were removed or not kept.
+ * STORE/takedown.tsv lists the pictures that must never be stored again; `fetch` and `purge` read it. Each
+ * line is appended and synced on its own: there are few, and somebody may ask for any of them. The caller
+ * holds STORE/lock.
  */
 #ifndef WINNOW_STORE_AUDIT_H
 #define WINNOW_STORE_AUDIT_H

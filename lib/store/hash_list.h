@@ -2,10 +2,10 @@
  * hash_list.h: reads lists of hashes of pictures that must not be kept, as organisations that share such
  * hashes give them out. Each line has one hash in hexadecimal: "md5:...", "sha1:...", "sha256:...",
  * "xxh128:..." ("xxh3:...") or digits alone, where 32 digits mean MD5 or XXH3-128, 40 SHA-1 and 64 SHA-256
- * (or PDQ, when the reader says so). What follows a blank, tab, comma or semicolon is a comment, as is a
- * line that begins with '#'. "pdq:" lines describe how a picture looks and not its bytes: they are kept
- * apart, for phash-dedup. Any other line is an error that names it, since half a list protects nobody. The
- * lists are not part of winnow, and nothing from them is ever logged.
+ * (or PDQ, when the reader says so). What follows a blank, tab, comma or semicolon is a comment, as is a line
+ * that begins with '#'. "pdq:" lines describe how a picture looks and not its bytes: they are kept apart, for
+ * phash-dedup. Any other line is an error that names it, because an incomplete list gives a false sense of
+ * safety. The lists are not part of winnow, and nothing from them is ever logged.
  */
 #ifndef WINNOW_STORE_HASH_LIST_H
 #define WINNOW_STORE_HASH_LIST_H

@@ -26,7 +26,7 @@ enum journal_event {
     JOURNAL_SAME,    /* asked again: unchanged; fetched_at is the old one */
     JOURNAL_RETRY,   /* an attempt failed; this run will try again */
     JOURNAL_FAIL,    /* failed for this run; due says when another run may ask */
-    JOURNAL_DEAD,    /* will not become a picture by asking again soon: 404, HTML, too large ... */
+    JOURNAL_DEAD,    /* final; requesting it again soon would not help: 404, HTML, too large ... */
     JOURNAL_BLOCKED, /* matched a block list; the url field is "#" and the hash of the key, no address */
     JOURNAL_SYNC,    /* bytes: everything before that offset of the journal is durable */
     JOURNAL_EVENTS

@@ -30,8 +30,8 @@ struct object_store {
 int object_store_open(struct object_store *s, const char *folder, struct error *err);
 void object_store_close(struct object_store *s);
 
-/* What comes before "objects/" in a path that is relative to root: "" or "store/". malloc'ed. A store
- * outside the root is EX_USAGE, or with allow_outside an absolute path. */
+/* Returns the part before "objects/" in a path that is relative to root: "" or "store/". malloc'ed. A
+ * store outside the root is EX_USAGE, or with allow_outside an absolute path. */
 int object_store_prefix(const char *store, const char *root, bool allow_outside, char **prefix,
                         struct error *err);
 

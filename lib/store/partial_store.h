@@ -23,14 +23,14 @@
 #include "hash/content_hash.h"
 #include "store/object_store.h"
 
-#define PARTIAL_MIN_BYTES (16u << 10) /* less is cheaper to ask for again than to continue */
-#define PARTIAL_MAX_BYTES (1u << 31)  /* --max-bytes goes no further */
+#define PARTIAL_MIN_BYTES (16u << 10) /* a smaller part is cheaper to request again than to continue */
+#define PARTIAL_MAX_BYTES (1u << 31)  /* the largest value of --max-bytes */
 
 /* All pointers point into image, which partial_release frees. */
 struct partial {
     char *image; /* the file as it is on the disk, NUL after it */
     size_t n_image;
-    const char *url;       /* canonical: who served it, after redirects */
+    const char *url;       /* canonical address of the server that sent it, after redirects */
     const char *validator; /* what If-Range says: a strong ETag with its quotes, or a date */
     uint64_t total_bytes;  /* of the whole, as announced; 0 when it was not */
     const uint8_t *body;

@@ -1,7 +1,7 @@
 /*
- * picture_memory.c: the file is a manifest, so that people and `winnow purge` read it as any other:
- * xxh128 question bytes outcome values check. It is read in one piece and its lines are cut in place; those
- * of other questions are only counted.
+ * picture_memory.c: the file is a manifest, so that people and `winnow purge` read it as any other: xxh128
+ * question bytes outcome values check. It is read in one piece and its lines are split in place. Lines of
+ * other questions are only counted.
  */
 #include "store/picture_memory.h"
 
@@ -19,7 +19,7 @@
 #define HEADER "xxh128\tquestion\tbytes\toutcome\tvalues\tcheck\n"
 #define N_FIELDS 6
 #define CHECK_BYTES 17                     /* tab and 16 digits at the end of a line */
-#define FLUSH_BYTES (64u << 10)            /* a killed run loses no more than this */
+#define FLUSH_BYTES (64u << 10)            /* a killed run loses at most this much */
 #define MOST_BYTES ((uint64_t)16 << 30)    /* of a file: some 80 million pictures */
 #define MOST_LINE_BYTES ((size_t)64 << 10) /* of a line that is added */
 
@@ -92,8 +92,8 @@ static int take_line(struct picture_memory *m, char *const fields[N_FIELDS], str
     return 0;
 }
 
-/* Takes in the lines of block (n bytes, owned from here on). *n_whole: bytes up to the end of the last whole
- * line. */
+/* Adds the lines of block (n bytes, which m then owns). *n_whole: the number of bytes up to the end of the
+ * last complete line. */
 static int read_block(struct picture_memory *m, char *block, size_t n, size_t *n_whole, struct error *err)
 {
     char *fields[N_FIELDS];
@@ -186,7 +186,7 @@ static int format_line(struct text *t, const struct xxh128 *content, uint64_t qu
                        (unsigned long long)xxh64_of(t->data + start, t->n_bytes - start));
 }
 
-/* A disk that is full costs the lines, not the run; what was written in part is a torn tail. */
+/* When the disk is full, only the lines are lost. A line that was written in part is removed later. */
 static void flush(struct picture_memory *m)
 {
     if (!m->broken && m->pending.n_bytes &&
@@ -210,7 +210,8 @@ int picture_memory_add(struct picture_memory *m, const struct xxh128 *content, c
     return 0;
 }
 
-/* The lines that were used, and those that this run appended (from offset `from` of the file on). */
+/* Rewrites the file with the lines that were used and those that this run appended (from offset `from`
+ * on). */
 static int compact(struct picture_memory *m, uint64_t from, struct error *err)
 {
     struct text t = TEXT_EMPTY;

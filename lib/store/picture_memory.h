@@ -1,12 +1,12 @@
 /*
- * picture_memory.h: what a stage learned of pictures, kept from run to run in one file (format in
- * docs/formats.md), by the content of the picture and by the question: the stage, its version and its
- * options. A picture that comes again with the same question is not looked at.
+ * picture_memory.h: remembers the results of a stage for each picture in a file, from one run to the next
+ * (docs/formats.md has the format). The key is the content of the picture and the question: the stage, its
+ * version and its options. A picture with a known result for the same question is not opened again.
  *
  * The file is appended to while the stage runs, so that a killed run has not lost its work. Every line has a
- * checksum: a torn tail and lines that were changed count as not there. It is a cache: it may be deleted at
- * any time, and whatever is wrong with it costs time, never a row. Memory: the file's size and 60 bytes a
- * picture.
+ * checksum; an incomplete last line and lines that were changed are ignored. The file is a cache: it may be
+ * deleted at any time, and damage to it costs time, but never changes a row. Memory: the size of the file and
+ * 60 bytes for each picture.
  */
 #ifndef WINNOW_STORE_PICTURE_MEMORY_H
 #define WINNOW_STORE_PICTURE_MEMORY_H
@@ -33,7 +33,7 @@ struct picture_memory {
     struct file_lock lock;
     int fd;
     uint64_t question, n_before; /* n_before: bytes of the file when it was opened */
-    char *block;                 /* the file as it was; lines cut into strings */
+    char *block;                 /* the file as it was read; lines are split into strings */
     struct remembered_line {
         struct xxh128 content;
         struct remembered what;
@@ -43,37 +43,39 @@ struct picture_memory {
     struct hash_index by_content;
     struct text pending;              /* lines that are not in the file yet */
     uint64_t n_added, n_other, n_bad; /* n_other: lines of other questions */
-    bool hold; /* set by the caller: nothing is written before commit, as files are not on the disk yet */
+    bool hold; /* set by the caller: write nothing before commit, because the files are not on the disk yet */
     bool broken;
-    struct error broken_by; /* of the first line that could not be written */
+    struct error broken_by; /* error of the first line that could not be written */
 };
 #define PICTURE_MEMORY_EMPTY ((struct picture_memory){.fd = -1, .lock = FILE_LOCK_EMPTY})
 
 /*
- * Takes the lock (PATH.lock), reads what is there and cuts off a torn tail. question: stage, version of what
- * it computes, and all options that its answer depends on, in words. Held by another run: EX_TEMPFAIL. A file
- * of another kind or format is EX_DATAERR; nothing is written over it.
+ * Takes the lock (PATH.lock), reads the file if it exists, and cuts off an incomplete last line. question:
+ * the stage, the version of its results, and all options that they depend on, as text. EX_TEMPFAIL: another
+ * run holds the lock. EX_DATAERR: a file of another kind or format, which is not overwritten.
  */
 int picture_memory_open(struct picture_memory *m, const char *path, const char *question, struct error *err);
 /* Reads bytes as picture_memory_open would a file. For tests and fuzzing. */
 int picture_memory_read(struct picture_memory *m, const char *bytes, size_t n_bytes, const char *question,
                         struct error *err);
 
-/* What was known when the file was opened: NULL, or borrowed until close. */
+/* The result that was known when the file was opened, borrowed until close, or NULL. */
 const struct remembered *picture_memory_find(struct picture_memory *m, const struct xxh128 *content);
-/* Found from the next run on. A line that cannot be written (disk full) is told at commit. */
+/* Adds a result, which the next run will find. A line that cannot be written (disk full) is reported at
+ * commit. */
 int picture_memory_add(struct picture_memory *m, const struct xxh128 *content, const struct remembered *what,
                        struct error *err);
 /*
- * Writes what is pending and syncs. When more than half of the lines were not asked for, or belong to another
- * question, the file is written anew without them. After an error the file is as it was, or has fewer lines.
+ * Writes pending lines and syncs. When more than half of the lines were not used, or belong to another
+ * question, the file is rewritten without them. After an error the file is unchanged or has fewer lines.
  */
 int picture_memory_commit(struct picture_memory *m, struct error *err);
 void picture_memory_close(struct picture_memory *m);
 
 /* Whether the file's first line is that of a memory. */
 bool picture_memory_is(const char *path);
-/* Drops a torn tail and lines whose checksum is wrong: the file then reads as a manifest. 1: it had some. */
+/* Removes an incomplete last line and lines with a wrong checksum, so that the file can be read as a
+ * manifest. 1: there were such lines. */
 int picture_memory_mend(const char *path, struct error *err);
 
 #endif
