@@ -1,4 +1,4 @@
-/* audit_findings.h: what audit found, and the page that shows it. */
+/* audit_findings.h: the findings of audit, and the page that shows them. */
 #ifndef WINNOW_AUDIT_FINDINGS_H
 #define WINNOW_AUDIT_FINDINGS_H
 
@@ -9,7 +9,7 @@
 #include "label_next.h"
 #include "picture_checks.h"
 
-/* Those that need all pictures come after the checks of single ones, and those of the set last. */
+/* Checks that need all pictures come after the checks of single pictures, and checks of the set come last. */
 enum audit_check {
     CHECK_SOFT_EDGES = N_CHECKS,
     CHECK_OFF_TOPIC,
@@ -28,11 +28,11 @@ struct finding {
 };
 
 /*
- * One HTML file, from web/audit, that shows findings [n], which stand check by check, and the map, which may
- * be NULL, with the pictures to label next [n_next]; labels are the names of its labels. Pictures are not
- * inside: it refers to them by the way from its folder to root. They are blurred until they are asked for.
- * Labels and paths come from strangers: they are data of the page's script, never code, and its policy allows
- * its own script and style and local pictures only. EX_CANTCREAT.
+ * Writes one HTML file, from web/audit, that shows findings [n], sorted by check, and the map (may be NULL)
+ * with the pictures to label next [n_next]; labels are the names of the labels in the map. The page does not
+ * contain the pictures: it refers to them by the relative path from its folder to root. They are blurred
+ * until the user shows them. Labels and paths are untrusted: they are data for the script of the page, never
+ * code, and its policy allows only its own script and style and local pictures. EX_CANTCREAT.
  */
 int audit_page_write(const char *path, const char *root, const struct finding *findings, size_t n,
                      const struct audit_map *map, const struct label_next *next, size_t n_next,

@@ -1,5 +1,5 @@
-/* audit_map.c: rows in the order of their content hashes, so that the order of the manifest decides nothing;
- * then neighbours, clusters and the map, each from lib/vector. */
+/* audit_map.c: sorts rows by content hash, so that the order of the manifest does not matter, and then
+ * finds neighbours, clusters and the map with lib/vector. */
 #include "audit_map.h"
 
 #include <math.h>
@@ -15,9 +15,9 @@
 #include "vector/vector_map.h"
 
 #define NEIGHBOURS 5
-/* As for facts: many clusters are asked at once. */
+/* 99.9 % as for facts, because many clusters are tested at once. */
 #define Z_CLEAR 3.2905
-#define LEAST_ROWS 10 /* of a cluster that is judged */
+#define LEAST_ROWS 10 /* smallest cluster that is tested */
 
 int audit_map_add(struct audit_map *m, const char *xxh128, const char *path, uint32_t label,
                   struct error *err)
@@ -131,8 +131,8 @@ static int by_pair(const void *x, const void *y)
     return (a->said > b->said) - (a->said < b->said);
 }
 
-/* Visits equal entries together: what each cluster has most of. mistakes: the pairs of label and answer of
- * wrong rows; otherwise the labels of all. */
+/* Finds the most frequent entry of each cluster. mistakes: the pairs of label and answer of wrong rows;
+ * otherwise the labels of all rows. */
 static int most_frequent(struct audit_map *m, bool mistakes, struct error *err)
 {
     struct tally *all = mem_alloc((m->n + 1) * sizeof *all, err);

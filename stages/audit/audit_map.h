@@ -1,6 +1,6 @@
 /*
- * audit_map.h: what the features of embed say about a set: which pictures resemble no other, clusters, and a
- * map; with predictions also the clusters in which a model is wrong more often than elsewhere.
+ * audit_map.h: analyses a set by the features of embed: finds pictures that resemble no other, clusters, and
+ * a map; with predictions also the clusters in which a model is wrong more often than elsewhere.
  */
 #ifndef WINNOW_AUDIT_AUDIT_MAP_H
 #define WINNOW_AUDIT_AUDIT_MAP_H
@@ -35,9 +35,9 @@ struct audit_cluster {
 struct audit_map {
     size_t n; /* points: rows whose features are there, in the order of their ids */
     struct audit_point *points;
-    double *distance;  /* [n] to the five nearest, on average */
+    double *distance;  /* [n] mean distance to the five nearest */
     double *xy;        /* [n][2] */
-    double most_usual; /* distance above which a picture is off topic; infinite: none is */
+    double most_usual; /* distance above which a picture is off topic; infinite: no picture is */
     struct vector_clusters clusters;
     struct audit_cluster *about; /* [clusters.n] */
     double accuracy;             /* of all rows with a prediction; NaN: none */
@@ -51,9 +51,9 @@ struct audit_map {
 int audit_map_add(struct audit_map *m, const char *xxh128, const char *path, uint32_t label,
                   struct error *err);
 /*
- * After the last row: finds features in the folder, and answers in p, which may be NULL; labels are the names
- * of the set's labels. n_clusters 0: as vector_cluster_count says. EX_DATAERR when the folder has features as
- * the base makes them, or none of the rows.
+ * Call it after the last row: looks up features in the folder, and predictions in p (may be NULL). labels are
+ * the names of the set's labels. n_clusters 0: as vector_cluster_count. EX_DATAERR: the features in the
+ * folder are not reduced, or belong to none of the rows.
  */
 int audit_map_make(struct audit_map *m, const char *folder, const struct predictions *p,
                    const char *const *labels, size_t n_labels, size_t n_clusters, unsigned n_threads,

@@ -1,7 +1,7 @@
 /*
- * audit_page.c: the data of the page of audit --sheet. Words are JSON. What each point of the map needs is in
- * arrays of little-endian numbers as base64, 9 bytes a point, so that a browser reads 300,000 of them at
- * once.
+ * audit_page.c: the data of the page of audit --sheet. Text is JSON. The points of the map are arrays of
+ * little-endian numbers in base64, 9 bytes for each point, so that a browser can read 300,000 of them
+ * quickly.
  */
 #include <math.h>
 #include <stdio.h>
@@ -14,8 +14,9 @@
 #include "page/page.h"
 #include "page/page_template.h"
 
-#define MOST_PICTURES 500 /* of a check: what a person can look at, and a browser hold */
-#define MOST_SHOWN 12     /* of a cluster: the most typical */
+/* pictures shown for a check: more than people look at would slow the browser down */
+#define MOST_PICTURES 500
+#define MOST_SHOWN 12 /* of a cluster: the most typical */
 
 extern const char audit_page_html[] __attribute__((visibility("hidden")));
 extern const char audit_page_css[] __attribute__((visibility("hidden")));
@@ -141,7 +142,7 @@ static int put_points(struct text *t, const struct audit_map *m, struct error *e
     return rc;
 }
 
-/* Points of the map, and whether doubt chose them: [point, 0 or 1]. */
+/* The pictures to label next: [point, 1 if it was chosen by its margin]. */
 static int put_next(struct text *t, const struct label_next *next, size_t n, struct error *err)
 {
     size_t shown = n < MOST_PICTURES ? n : MOST_PICTURES;

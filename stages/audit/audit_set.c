@@ -122,7 +122,7 @@ static int word(struct audit_set *s, enum fact f, const char *text, struct error
 
 static int host_word(struct audit_set *s, const char *url, struct error *err)
 {
-    char host[256]; /* the DNS has no longer name; of what is longer the beginning counts */
+    char host[256]; /* DNS names are at most this long; a longer name is cut */
     size_t n;
     const char *from = url_host(url, &n);
     if (n >= sizeof host) n = sizeof host - 1;
@@ -145,7 +145,8 @@ int audit_set_add(struct audit_set *s, const struct audit_columns *c, const stru
     s->size[s->n_rows++] = picture_size(m.width, m.height);
     if (*bytes && !parse_digits(bytes, strlen(bytes), &n_bytes)) return row_error(r, "bytes", bytes, err);
     if (!*label) return 0;
-    const char *key = manifest_field(r, c->group); /* near copies must not teach the rule their answer */
+    /* near copies must be in the same fold, or the rule would learn their label */
+    const char *key = manifest_field(r, c->group);
     if (!*key) key = manifest_field(r, c->xxh128);
     if (!*key) key = r->fields[c->path];
     char size[32];

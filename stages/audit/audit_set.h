@@ -1,6 +1,6 @@
 /*
- * audit_set.h: what audit keeps of each row while it reads the manifest: numbers, and the numbers of words.
- * That is 93 bytes a row, in arrays that grow by doubling, and each different word once.
+ * audit_set.h: the data that audit keeps for each row while it reads the manifest: numbers, and indices of
+ * strings. This takes 93 bytes for each row, in arrays that grow by doubling, and each different string once.
  */
 #ifndef WINNOW_AUDIT_SET_H
 #define WINNOW_AUDIT_SET_H
@@ -9,7 +9,7 @@
 #include "manifest/manifest.h"
 #include "picture_checks.h"
 
-/* Trivial facts. Those from FACT_PIXELS on are numbers, the others words. */
+/* The facts. Those from FACT_PIXELS on are numbers, the others strings. */
 enum fact {
     FACT_FORMAT,
     FACT_MODE,

@@ -1,6 +1,6 @@
 /*
- * audit_stage.c: reads the manifest twice: first the numbers of all rows, from which follow the ordinary
- * sizes, the facts and the classes; then the rows again, to write those that a check finds.
+ * audit_stage.c: reads the manifest twice: first the numbers of all rows, to compute the usual sizes, the
+ * facts and the classes; then the rows again, to write those that a check reports.
  */
 #include "audit_stage.h"
 
@@ -179,7 +179,7 @@ static int audit_facts(struct audit *a, struct manifest_writer *out, struct erro
     struct text value = TEXT_EMPTY;
     struct fact_bounds bounds;
     int rc = s->n_labelled && !bin ? -1 : 0;
-    /* One class cannot be predicted by anything. */
+    /* With a single class there is nothing to predict. */
     for (int f = 0; rc == 0 && bin && rows.n_labels >= 2 && f < N_FACTS; f++) {
         struct fact_found found;
         bool is_word = f < FACT_PIXELS;

@@ -1,4 +1,5 @@
-/* audit_stage.h: what a set of pictures has that a person should see before training on it; see main.c. */
+/* audit_stage.h: finds problems of a set of pictures that a person should see before training on it; see
+ * main.c. */
 #ifndef WINNOW_AUDIT_STAGE_H
 #define WINNOW_AUDIT_STAGE_H
 
@@ -19,7 +20,7 @@ struct audit_options {
         .common = COMMON_OPTIONS_DEFAULTS, .least_gain = 0.05, .class_ratio = 10, .least_rows = 20           \
     }
 
-/* manifest NULL or "-" is standard input. Warns of what concerns the whole set. */
+/* manifest NULL or "-" is standard input. Prints findings about the whole set as warnings. */
 int audit_run(const struct audit_options *opt, const char *manifest, struct stage_counts *n,
               struct error *err);
 

@@ -12,7 +12,7 @@
 #include "metric/sort.h"
 
 #define FACT_FOLD_STREAM 0x66616374666f6cull
-/* Some thirteen facts are asked at once, so that 95 % would cry wolf in every fifth sound set. */
+/* About thirteen facts are tested at once; at 95 %, one of five sound sets would get a false warning. */
 #define Z_CLEAR 3.2905 /* 99.9 %, two-sided */
 /* A bin with fewer rows learns noise. */
 #define ROWS_A_BIN 50
@@ -41,7 +41,8 @@ uint32_t fact_bins(uint32_t *bin, double *first, double *last, const double *num
         double v = numbers[order[i]];
         for (run = 1; i + run < n && numbers[order[i + run]] == v; run++) {
         }
-        /* A number that fills a bin alone does not share it: so every third picture may have one aspect. */
+        /* A number that is frequent enough to fill a bin gets a bin of its own, such as a common aspect
+         * ratio. */
         if (in_bin > 0 && (in_bin >= full || run >= full)) {
             at++;
             in_bin = 0;
@@ -64,8 +65,9 @@ struct counts {
     uint32_t n_seen;
 };
 
-/* The class that the rule chooses for one value in one fold: the most frequent one in the others, then the
- * one that is most frequent in them whatever the value. UINT32_MAX: the value does not occur in them. */
+/* The class that the rule predicts for one value in one fold: the most frequent class with this value in
+ * the other folds; of several, the one that is most frequent there overall. UINT32_MAX: the value does not
+ * occur in the other folds. */
 static uint32_t choose(const struct counts *c, const struct counts *whole, uint32_t n_labels, int fold)
 {
     uint32_t best = UINT32_MAX;
@@ -115,7 +117,7 @@ static void counts_clear(struct counts *c, uint32_t n_labels)
     c->n_seen = 0;
 }
 
-/* Is this pair of value and class more telling than the one that was found so far? */
+/* Whether this pair of value and class is more surprising than the best one so far. */
 static bool tells_more(int64_t excess, int64_t best, const struct fact_found *out, uint32_t value,
                        uint32_t label, const char *const *text)
 {

@@ -1,9 +1,8 @@
 /*
- * label_facts.h: how well one trivial fact of a picture, such as its format or the size of its file, predicts
- * the label. The rule is the simplest one: for each value of the fact, the class that is most frequent there.
- * It is learnt on four fifths of the rows and asked about the other fifth, five times. Where it is far more
- * often right than the largest class would be, a network can learn the fact instead of what the picture
- * shows.
+ * label_facts.h: measures how well one property of a picture's file, a "fact" such as its format or size,
+ * predicts the label. The prediction is the most frequent class among the rows with the same value. It is
+ * learnt on four fifths of the rows and tested on the other fifth, five times. If it is correct much more
+ * often than the largest class would be, a network can learn the fact instead of the contents of the picture.
  */
 #ifndef WINNOW_AUDIT_LABEL_FACTS_H
 #define WINNOW_AUDIT_LABEL_FACTS_H
@@ -26,11 +25,12 @@ struct fact_rows {
 
 struct fact_found {
     uint64_t n_rows, n_right; /* rows, and those where the rule was right about a row it had not seen */
-    uint64_t n_largest;       /* rows of the largest class: how often a guess is right */
+    uint64_t n_largest;       /* rows of the largest class: how often a constant guess is right */
     uint32_t n_values;        /* that occur */
     double low, high;         /* 95 % interval of n_right / n_rows (Wilson) */
-    bool clear;               /* surely above the largest class's share, by the least gain or more */
-    /* The value and the class that occur together most often beyond what chance explains. */
+    /* significantly above the share of the largest class, by at least the least gain */
+    bool clear;
+    /* The value and the class that occur together most often, compared with chance. */
     uint32_t value, label;
     uint64_t n_both, n_value, n_label;
 };
@@ -43,10 +43,9 @@ int fact_measure(struct fact_found *out, const struct fact_rows *rows, const uin
                  uint32_t n_values, const char *const *text, double least_gain, struct error *err);
 
 /*
- * Replaces numbers [n] by bins of about equally many rows, equal numbers in the same bin, which they have to
- * themselves when they fill it: bin [n], and
- * first and last [FACT_MOST_BINS], the smallest and the largest number in each. Returns the number of bins,
- * or 0 without memory. n > 0, and no NaN.
+ * Replaces numbers [n] by bins with about equally many rows. Equal numbers are in the same bin; a number that
+ * is frequent enough to fill a bin has it alone. bin [n]; first and last [FACT_MOST_BINS] are the smallest
+ * and the largest number in each bin. Returns the number of bins, or 0 without memory. n > 0, and no NaN.
  */
 #define FACT_MOST_BINS 65
 uint32_t fact_bins(uint32_t *bin, double *first, double *last, const double *numbers, size_t n,

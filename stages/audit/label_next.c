@@ -1,5 +1,5 @@
-/* label_next.c: two queues for each cluster, by likeness and by doubt; the cluster with the fewest labels for
- * its size gives the next picture. Time is pictures x clusters, memory 20 bytes a picture. */
+/* label_next.c: two queues for each cluster, by distance and by margin. The next picture is from the
+ * cluster with the fewest labels for its size. Time is pictures x clusters, memory 20 bytes a picture. */
 #include "label_next.h"
 
 #include <math.h>

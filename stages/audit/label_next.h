@@ -1,9 +1,8 @@
 /*
- * label_next.h: in which order to label the pictures that have no label yet. Each cluster gets labels in
- * proportion to its size. In a cluster with few labels the pictures most like their neighbours come first
- * (as in TypiClust, Hacohen, Dekel and Weinshall 2022): they stand for most others, and one label of an odd
- * picture teaches little. Once a cluster has LABELS_ENOUGH, and a model has said what it thinks, those come
- * first about which it is least sure.
+ * label_next.h: decides the order in which to label pictures. Each cluster gets labels in proportion to its
+ * size. In a cluster with few labels, the most typical pictures come first (as in TypiClust, Hacohen, Dekel
+ * and Weinshall 2022), because they represent the most others. When a cluster has LABELS_ENOUGH labels and
+ * the scores of a model are known, the pictures about which the model is least certain come first.
  */
 #ifndef WINNOW_AUDIT_LABEL_NEXT_H
 #define WINNOW_AUDIT_LABEL_NEXT_H
@@ -17,8 +16,8 @@ struct label_next {
     bool by_margin;
 };
 
-/* margin [m->n]: the largest probability less the second, NaN where unknown; NULL: none is known. *out gets
- * all points without a label, *n of them, freed by the caller. EX_OSERR. */
+/* margin [m->n]: the largest probability minus the second largest, NaN if unknown; NULL: none is known.
+ * *out gets all *n points without a label; the caller frees it. EX_OSERR. */
 int label_next_order(const struct audit_map *m, const double *margin, struct label_next **out, size_t *n,
                      struct error *err);
 

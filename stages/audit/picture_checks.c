@@ -1,5 +1,5 @@
 /* picture_checks.c: the scores of CleanVision's checks from the statistics of validate. The order of
- * operations is its own, because pictures exactly at a threshold are decided by the last bit. */
+ * operations is that of CleanVision, because the last bit decides about pictures exactly at a threshold. */
 #include "picture_checks.h"
 
 #include <math.h>
@@ -48,7 +48,8 @@ void picture_check_scores(double score[N_CHECKS], double threshold[N_CHECKS],
                                            [CHECK_ODD_ASPECT_RATIO] = 0.35,
                                            [CHECK_GRAYSCALE] = 1};
     double width = (double)m->width, height = (double)m->height;
-    /* Few gray levels hide blur. Where they vary little, edges alone decide. */
+    /* A picture with few gray levels may look blurred without being so. The score depends on edges alone
+     * if the gray levels vary little. */
     double spread = 1 - exp(-0.01 * m->blurriness_std);
     if (spread <= 0.18) spread = 0;
     for (int i = 0; i < N_CHECKS; i++)

@@ -32,7 +32,7 @@ struct picture_measures {
     double edge_width;                                      /* of lib/image/edge_width.h; 0: unknown */
 };
 
-/* Which sizes are ordinary in a set: half the gap around the middle. */
+/* The usual sizes in a set: the centre, and half the width of the range. */
 struct size_rule {
     double middle, gap, threshold;
 };
@@ -51,10 +51,10 @@ void picture_check_scores(double score[N_CHECKS], double threshold[N_CHECKS],
                           const struct picture_measures *m, struct size_rule rule);
 
 /*
- * Beside CleanVision's check of blur, which takes a ramp without any edge for blurred and a blur of 17 x 17
- * pixels for sharp: edges that are nearly all wider than SOFT_EDGE pixels, in a copy of at most 512. Sharp
- * pictures have 1 to 2.2. The score is at most 1, and SOFT_EDGES_THRESHOLD at SOFT_EDGE; 1 where the width
- * is unknown.
+ * A check in addition to CleanVision's check for blur, which reports a smooth gradient as blurred and misses
+ * a blur of 17 x 17 pixels. It reports pictures in which nearly all edges are wider than SOFT_EDGE pixels, in
+ * a copy of at most 512 pixels a side. In sharp pictures the width is 1 to 2.2. The score is at most 1, and
+ * SOFT_EDGES_THRESHOLD for a width of SOFT_EDGE; 1 if the width is unknown.
  */
 #define SOFT_EDGE 4.0
 #define SOFT_EDGES_THRESHOLD 0.5

@@ -1,7 +1,7 @@
 /*
- * augment_stage.c: decoding, drawing and encoding happen in the sandboxed workers. This process names the
- * files and writes them. A file is named by the content of its source and the drawn parameters, so that
- * other settings never overwrite it.
+ * augment_stage.c: decoding, augmenting and encoding happen in the sandboxed workers. This process names the
+ * files and writes them. A file is named by the content of its source and the drawn parameters, so that other
+ * settings never overwrite it.
  */
 #include "augment_stage.h"
 
@@ -153,7 +153,7 @@ out:
 }
 
 /* Finds the blocks in a result, in the order in which they were made: thumb 0; file 1, thumb 1; and so on.
- * -1 when the sizes do not add up, which happens only when a picture has taken over the worker. */
+ * -1 when the sizes are inconsistent, which happens only if a hostile picture controls the worker. */
 static int split_result(const struct augment_options *o, const struct decoded *d, const uint8_t **files,
                         uint32_t *n_files, const uint8_t **thumbs, uint32_t *n_thumbs)
 {
@@ -177,7 +177,7 @@ static int split_result(const struct augment_options *o, const struct decoded *d
 
 static const char *cell(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
-/* What the manifest says of a made file. */
+/* The values of a variant in the manifest. */
 struct made {
     const char *name, *bytes, *xxh128, *width, *height;
 };
@@ -209,7 +209,7 @@ static int write_made_row(struct run *r, const char *const *fields, int64_t v, c
 
 /* --- the memory --------------------------------------------------------------------------------- */
 
-/* Raise it when the same picture and options give another file than before. */
+/* Increase it when the same picture and options give another file than before. */
 #define ANSWERS_VERSION 1
 #define MADE "made"
 
@@ -244,7 +244,7 @@ static const struct remembered *find_made(struct run *r, const char *const *fiel
                                                                     : NULL;
 }
 
-/* The next made file of what was remembered, cut in place. False: there is none. */
+/* Parses the next variant in a remembered result, in place. False: there is none. */
 static bool next_made(char **at, struct made *m)
 {
     const char **const fields[MADE_FIELDS] = {&m->name, &m->bytes, &m->xxh128, &m->width, &m->height};
@@ -259,7 +259,7 @@ static bool next_made(char **at, struct made *m)
     return true;
 }
 
-/* Whether all variants of the row's picture are known, and their files there with the sizes that they had. */
+/* Whether all variants of the row's picture are known, and their files exist with the same sizes. */
 static bool known(struct run *r, const char *const *fields)
 {
     struct xxh128 content;
@@ -282,7 +282,7 @@ static bool known(struct run *r, const char *const *fields)
     return !*at;
 }
 
-/* The rows of a picture whose variants are there: the same as when they were made. */
+/* Writes the rows of a picture whose variants exist: the same rows as when they were made. */
 static int recall(struct run *r, const char *const *fields, struct error *err)
 {
     static const char *const original[] = {"0", "", ""};
@@ -373,7 +373,8 @@ out:
     return rc;
 }
 
-/* The file, its row, and at the end of r->learned what a later run needs to write the row again. */
+/* Writes the file and its row, and appends the data with which a later run can write the row again to
+ * r->learned. */
 static int write_made(struct run *r, const char *const *fields, const struct decoded *d, int64_t v,
                       const uint8_t *bytes, size_t n, const char *params, struct error *err)
 {
@@ -443,7 +444,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
     for (int64_t v = 0; v <= o->variants; v++) {
         struct augment_params p;
         char text[AUGMENT_TEXT_BYTES];
-        /* Drawn here again, since the worker cannot be trusted. */
+        /* Compute the parameters here again, because the worker is not trusted. */
         augment_draw(&o->spec, (uint64_t)o->common.seed, d->xxh128, (uint64_t)v, &p);
         augment_params_text(&p, text);
         if (v > 0 && o->folder && write_made(r, fields, d, v, files[v], n_files[v], text, err)) return -1;
@@ -501,7 +502,7 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     rc = image_rows_run(&rows, &f->in, pool, err);
     progress_end(&r.progress);
     if (rc == 0 && r.n_made) rc = sync_files(opt, err);
-    /* after the files are on the disk: what is remembered is there */
+    /* after the files are on the disk, so that every remembered file exists */
     if (rc == 0 && r.remembers && picture_memory_commit(&r.memory, &own))
         stage_warn("the next run makes these variants again: %s", own.text);
     if (rc == 0 && r.sheet) rc = sheet_commit(r.sheet, err);

@@ -26,12 +26,12 @@ struct augment_options {
 
 extern const char *const augment_adds[]; /* variant source params */
 
-#define AUGMENT_MOST_VARIANTS 1000 /* more is a loop: --seed 2, 3 ... */
+#define AUGMENT_MOST_VARIANTS 1000 /* for more, run again with --seed 2, 3 ... */
 
 /*
  * A sheet that shows variants side by side: HTML with the pictures inside, or one PNG. It has at most
- * most_rows rows, spread over the labels as evenly as the manifest allows: a label that comes late takes the
- * place of the last row of the label that has most rows.
+ * most_rows rows, spread over the labels as evenly as the manifest allows: a new label replaces the last row
+ * of the label with the most rows.
  */
 struct sheet;
 int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text,

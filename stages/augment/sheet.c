@@ -197,7 +197,7 @@ static void draw(struct image *strip, int column, const uint8_t *thumb, size_t n
 {
     size_t width = n_thumb > 2 ? thumb[0] : 0, height = n_thumb > 2 ? thumb[1] : 0;
     if (width > SHEET_THUMB_PX || height > SHEET_THUMB_PX || n_thumb != 2 + width * height * 3)
-        return; /* not what our worker sends: the cell stays white */
+        return; /* invalid data from a worker: the cell stays white */
     for (size_t y = 0; y < height; y++)
         memcpy(strip->pixels + (y * (size_t)strip->width + (size_t)column * CELL) * 3,
                thumb + 2 + y * width * 3, width * 3);

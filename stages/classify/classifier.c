@@ -1,7 +1,7 @@
 /*
- * classifier.c: opens the model, and has what both ways of running share. It reads the small header first
- * and starts the decoders, so that the first picture is decoded while the weights are read and the network
- * is planned.
+ * classifier.c: opens the model, and has the code that both ways of running share. It reads the small header
+ * first and starts the decoders, so that the first picture is decoded while the weights are read and the
+ * network is planned.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static int name_classes(struct classifier *c, struct error *err)
     return 0;
 }
 
-/* More frames of one picture are not scored: a film is not looked through here. */
+/* Limit on the frames that are scored of one picture. */
 #define MOST_FRAMES 256
 
 static int choose_frames(struct image_loader_options *lo, const char *frames, struct error *err)
@@ -124,7 +124,7 @@ int classifier_ready(struct classifier *c, const struct classify_options *opt, u
     struct text remarks = TEXT_EMPTY;
     if (c->predictor) return 0;
     po.remarks = &remarks;
-    /* An animation may bring a whole batch by itself. */
+    /* An animation alone may fill a batch. */
     if (n_known > 0 && n_known < (uint64_t)po.batch && !opt->frames) po.batch = (int)n_known;
     int rc = predictor_open(&c->predictor, opt->model, &po, err);
     if (!rc && !opt->common.quiet) stage_warn_lines(remarks.data);

@@ -1,5 +1,4 @@
-/* classify.h: what the files of the classify stage share: options, the
- * model, results in their two formats. */
+/* classify.h: shared by the files of the classify stage: options, the model, and results in two formats. */
 #ifndef WINNOW_STAGES_CLASSIFY_H
 #define WINNOW_STAGES_CLASSIFY_H
 
@@ -41,7 +40,7 @@ struct classifier {
     char **class_names; /* owned; "class_0" where the file names none */
     struct threshold *thresholds;
     size_t n_thresholds;
-    struct net_decisions decisions; /* the model's own, obeyed unless --no-decisions; n_views 0: none */
+    struct net_decisions decisions; /* thresholds of the model, used unless --no-decisions; n_views 0: none */
     uint8_t *pixels;                /* batch x side x side x 3 */
     float *probabilities;           /* batch x n_classes */
     struct scores **owners;         /* of the pictures in the batch */
@@ -58,10 +57,10 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
 int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known,
                      struct error *err);
 void classifier_close(struct classifier *c);
-/* What the frames of one picture got, all together. One block, freed with free(). */
+/* The combined scores of the frames of one picture. One block, freed with free(). */
 struct scores {
-    float *p;                   /* n_classes: the most that any frame has */
-    uint32_t *over;             /* for each threshold: how many frames meet it */
+    float *p;                   /* n_classes: for each class the largest value of all frames */
+    uint32_t *over;             /* for each threshold: the number of frames that reach it */
     int n_frames;               /* how many have been scored */
     enum net_decision decision; /* the strictest; NET_ALLOW where the model carries no thresholds */
     int decided_by;             /* view of the decisions, or -1 */
@@ -70,7 +69,8 @@ struct scores {
  * classifier_flush; until then it must stay. */
 int classifier_add(struct classifier *c, const struct loaded_image *image, struct scores **out,
                    struct error *err);
-/* Counts what is flagged and what is not allowed. Bit i set: a frame met threshold i. */
+/* Counts flagged pictures and those that are not allowed. Returns a set of bits: bit i means that a frame
+ * reached threshold i. */
 uint64_t classifier_judge(struct classifier *c, const struct scores *s);
 /* Runs what is in the batch. */
 int classifier_flush(struct classifier *c, struct error *err);

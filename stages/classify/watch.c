@@ -38,7 +38,8 @@ struct watch {
     const struct classify_options *opt;
     struct stage_counts *n;
     struct result_writer out;
-    struct entries waiting, seen; /* seen: without --hand-off files stay, and are not classified twice */
+    /* seen: without --hand-off, files stay in the folder and must not be classified twice */
+    struct entries waiting, seen;
     int inotify;
 };
 
@@ -166,7 +167,7 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
             (void)unlink(side.data);
         errno = saved;
         if (errno == EEXIST) continue;
-        if (errno == ENOENT) { /* its owner took it back meanwhile */
+        if (errno == ENOENT) { /* the picture was removed meanwhile */
             rc = 0;
             goto out;
         }

@@ -94,8 +94,8 @@ static int check_row(const struct manifest_reader *in, struct row *row, const in
     return 0;
 }
 
-/* 1: the file is wrong. -1, with err set: this machine is in trouble, for example without memory, and the
- * report must not be left out because of it. */
+/* 1: the file is invalid. -1, with err set: the machine failed, for example because of memory, and the
+ * report must not be skipped for that. */
 static int bad_or_broken(const struct error *why, struct error *err)
 {
     if (why->code == EX_DATAERR) return 1;

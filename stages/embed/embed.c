@@ -1,7 +1,7 @@
 /*
- * embed.c: rows through the decode pool, squares as pack makes them, into the caches. The key of a picture
- * holds a checksum of its very pixels, so every row is decoded; what is in the caches does not go through the
- * net again.
+ * embed.c: decodes the pictures of all rows as pack does, and adds their features to the caches. The key of a
+ * picture contains a checksum of its pixels, so every picture is decoded. Pictures that are in the caches do
+ * not go through the net again.
  */
 #include "embed.h"
 

@@ -1,7 +1,8 @@
 /*
- * embed.h: the base's pooled features of each row of a manifest. They come from the cache that phase head of
- * train fills and reads, under the same keys: what one of the two computed the other finds. targets.c opens
- * the net and its caches, embed.c sends pictures through, embed_output.c writes the folder.
+ * embed.h: computes the pooled features of the base for each row of a manifest. They are kept in the cache of
+ * phase head of train, under the same keys, so that each of the two programs uses what the other computed.
+ * targets.c opens the net and its caches, embed.c processes the pictures, and embed_output.c writes the
+ * folder.
  */
 #ifndef WINNOW_STAGE_EMBED_H
 #define WINNOW_STAGE_EMBED_H
@@ -30,7 +31,7 @@ struct embed_options {
         .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .unlock_from = "auto", .batch = 32              \
     }
 
-/* EX_USAGE for what does not go together. */
+/* EX_USAGE: the options contradict each other. */
 int embed_check_options(const struct embed_options *o, struct error *err);
 
 struct embed {

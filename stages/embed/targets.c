@@ -1,4 +1,4 @@
-/* targets.c: what pictures go through and where it is kept: as train decides it. */
+/* targets.c: opens the net and the caches, with the same decisions as train. */
 #include "embed.h"
 
 #include <stdlib.h>
@@ -8,13 +8,13 @@
 
 static int open_net(struct embed *e, struct error *err)
 {
-    /* The head is not computed; but train's net has one, and layers are counted with it. */
+    /* The head is not computed. But the net of train has one, and the indices of layers must be the same. */
     static char one[] = "a", two[] = "b";
     static char *const classes[] = {one, two};
     const struct embed_options *o = e->opt;
     if (o->resize && resize_rule_parse(o->resize, &e->rule, err)) return error_prefix(err, "--resize");
     if (base_net_open(&e->net, o->base, o->input, (int)o->size, err)) return -1;
-    /* Bases of winnow's own kind remember what they were trained with; `pack` does not follow that either. */
+    /* Bases that winnow trained record a resize method; it is ignored here, as in `pack`. */
     const char *own = o->input || e->net.metadata.onnx_json ? e->net.metadata.resize : "";
     if (!o->resize && resize_rule_parse(own, &e->rule, err)) return error_prefix(err, "--base '%s'", o->base);
     if ((o->feature_layer && net_infer_shapes(&e->net, (int)o->size, (int)o->size, err)) ||
@@ -42,7 +42,7 @@ static int open_cache(struct embed *e, int target, const char *name, enum activa
     return 0;
 }
 
-/* What fine-tuning starts from is on the way to the features. */
+/* The inputs for fine-tuning are computed on the way to the features. */
 static int open_boundary(struct embed *e, struct error *err)
 {
     struct net unlocked = NET_EMPTY;

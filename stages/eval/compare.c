@@ -71,7 +71,7 @@ static int read_thresholds(struct evaluation *e, const char *side, struct error 
                     *to = strcmp(r.fields[value], "inf") == 0 ? INFINITY : NAN;
             }
         manifest_reader_close(&r);
-        for (size_t i = 0; i < e->n_views; i++) /* guarantees that nothing is blocked by have no such row */
+        for (size_t i = 0; i < e->n_views; i++) /* there is no such row when nothing is blocked */
             if (isnan(e->views[i].block)) e->views[i].block = INFINITY;
     }
     text_release(&path);
@@ -209,7 +209,7 @@ static void put_paired(struct text *t, const struct evaluation *old, const struc
                count ? mcnemar_exact_p(only_old, only_new) : NAN, count, err);
 }
 
-/* What each side's own thresholds do, where both sides have some. */
+/* Writes the effect of each side's own thresholds, if both sides have some. */
 static void put_decided(struct text *t, const struct view_result *a, const struct view_result *b, size_t n,
                         struct error *err)
 {

@@ -12,8 +12,9 @@
 
 #define RATE_DRAWS 300 /* resamples of an estimate */
 #define RATE_SEED 20260
-#define DOUBT 0.01         /* p-value of the scores meaning what they say, below which the report says no */
-#define RATE_ROUNDING 1e-9 /* how far given rates may be from 1 together */
+/* p-value of the test for calibration, below which the report says that the scores are not calibrated */
+#define DOUBT 0.01
+#define RATE_ROUNDING 1e-9 /* how far the sum of the given rates may be from 1 */
 
 static int class_of(const struct predictions *p, const char *name)
 {

@@ -31,7 +31,7 @@ static int add_view(struct net_decisions *out, const struct decisions *d, const 
         const struct view_decisions *v = &d->views[i];
         struct net_decision_view *to = &out->views[out->n_views];
         if (strcmp(v->view->view->name, name) != 0) continue;
-        if (!v->miss.chosen.found) return 0; /* said before, and the exit status is 1 */
+        if (!v->miss.chosen.found) return 0; /* this was reported before, and the exit status is 1 */
         out->n_views++;
         if (!(to->name = mem_strdup(name, err)) ||
             !(to->classes = mem_dup(v->view->view->positive, (size_t)out->n_classes, err)))
@@ -51,7 +51,7 @@ int decisions_read_stored(struct decisions *out, const struct eval_options *o, s
     struct net net = NET_EMPTY;
     if (!o->model || o->max_miss || o->cost) return 0;
     struct error ignored = {0};
-    /* Formats without a header of their own (ONNX) ran as a model before; here they just carry nothing. */
+    /* Formats without a header (ONNX) cannot store thresholds, which is not an error here. */
     if (net_open_header(&net, o->model, &ignored)) return 0;
     int rc = net_decisions_read(&out->stored, &net.metadata, err);
     if (rc) error_prefix(err, "'%s'", o->model);

@@ -1,4 +1,4 @@
-/* eval.h: the numbers of one evaluation, and the files that are written from them. */
+/* eval.h: the results of one evaluation, and the files that are written from them. */
 #ifndef WINNOW_EVAL_H
 #define WINNOW_EVAL_H
 
@@ -115,12 +115,14 @@ double slice_gap(const struct predictions *p, const struct slice_result *results
 
 /* --- reports from users --- */
 
-/* What users said about pictures, as collect-reports writes it, and what the model says now. */
+/* Reports of users about pictures, as collect-reports writes them, with the present prediction of the
+ * model. */
 struct user_report {
     const char *id, *claimed, *slices,
-        *before;       /* in the arena; "" where empty. before: what the page said then */
-    const char *now;   /* the prediction at hand; where the image is not among them, the file's; "" unknown */
-    uint64_t n;        /* reports that said so */
+        *before; /* in the arena; "" if empty. before: the prediction that the user saw */
+    /* the prediction of this run, or, if the picture is not in it, the one in the file; "" if unknown */
+    const char *now;
+    uint64_t n;        /* number of reports with this claim */
     bool known, fixed; /* known: there is a claim and a prediction */
 };
 struct user_reports {

@@ -1,7 +1,7 @@
 /*
- * eval_decisions.h: what a model does at the rates at which the classes really arrive: how many uploads it
- * allows, how many a person looks at, how many of those are right. Each class counts with its rate and not
- * with its number of rows, so that the proportions of the test set do not matter.
+ * eval_decisions.h: predicts the effect of a model at the rates at which the classes arrive in practice: how
+ * many uploads it allows, how many a person reviews, and how many of those are positives. Each class counts
+ * with its rate and not with its number of rows, so that the proportions of the test set do not matter.
  */
 #ifndef WINNOW_EVAL_EVAL_DECISIONS_H
 #define WINNOW_EVAL_EVAL_DECISIONS_H
@@ -104,14 +104,14 @@ struct decisions {
     size_t n_views; /* 0: nothing was asked for */
     bool has_rates, grouped;
     struct net_decisions stored; /* that the model carries and this run does not choose anew */
-    size_t n_refused;            /* guarantees for which there are too few rows */
+    size_t n_refused;            /* number of guarantees for which there are too few rows */
 };
 #define DECISIONS_EMPTY ((struct decisions){0})
 
 int decisions_make(struct decisions *out, const struct evaluation *e, const struct predictions *labelled,
                    const struct eval_options *o, struct error *err);
 void decisions_release(struct decisions *d);
-/* The thresholds of --model in out->stored, when they were chosen for it and this run chooses none. */
+/* Reads the thresholds in --model to out->stored, if they belong to this model and this run chooses none. */
 int decisions_read_stored(struct decisions *out, const struct eval_options *o, struct error *err);
 
 /* --- output --- */

@@ -161,7 +161,7 @@ static int make_view(struct view_result *v, const struct view *view, const struc
     return slice_rates(v, p, threshold, min_slice, err);
 }
 
-/* Work that is shared out by numbers: the curves of the classes, or the views. */
+/* Work that threads share item by item: the curves of the classes, or the views. */
 struct shared_work {
     struct evaluation *e;
     const struct views *views;

@@ -52,7 +52,7 @@ void addresses_release(struct addresses *as)
 void address_enter(struct schedule *s, uint32_t host, struct http_transfer *t)
 {
     uint32_t address = host == NO_INDEX ? NO_INDEX : s->hosts.items[host].address;
-    if (address == NO_INDEX) return; /* fetch_admit will see to it */
+    if (address == NO_INDEX) return; /* fetch_admit handles it when the address is known */
     s->addresses.items[address].n_active++;
     t->slot = address + 1;
 }
@@ -91,7 +91,7 @@ int address_release(struct schedule *s, uint32_t address, struct error *err)
         if (a->head == NO_INDEX) a->tail = NO_INDEX;
         h->waiting = false;
         if (host_make_ready(s, host, err)) return -1;
-        n_free -= h->ready; /* else it has nothing to ask, or waits for a time: the next one */
+        n_free -= h->ready; /* otherwise the host has nothing to request or must wait; try the next one */
     }
     return 0;
 }

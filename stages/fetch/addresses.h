@@ -3,13 +3,13 @@
  * may belong to one small machine, and a limit for each name would not protect it.
  *
  * The address of a name becomes known only when a connection is about to be made. A host whose address is
- * unknown therefore sends one request alone. The engine tells us the address before it connects
- * (fetch_admit). When all places of that address are taken it does not connect, nothing has been sent, and
- * the host waits in a line at that address. From then on the schedule checks the address first.
+ * unknown therefore sends only one request at a time. The engine tells us the address before it connects
+ * (fetch_admit). When the address has no free place, the engine does not connect, and the host waits in the
+ * queue of that address. From then on the schedule checks the address first.
  *
- * No host is forgotten in such a line: whenever an address has a free place and hosts in its line, one of
- * these is in the line of the schedule. address_leave frees a place; a host leaves the line of the schedule
- * when it starts or when it has to wait for something else. address_release is called after each of these.
+ * No host is forgotten in such a queue: whenever an address has a free place and waiting hosts, one of these
+ * hosts is in the queue of the schedule. address_leave frees a place; a host leaves the queue of the schedule
+ * when it starts a request or has to wait for something else. address_release is called after each of these.
  */
 #ifndef WINNOW_FETCH_ADDRESSES_H
 #define WINNOW_FETCH_ADDRESSES_H

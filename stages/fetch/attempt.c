@@ -42,7 +42,7 @@ static void use_up_start(struct fetch *f, struct host *h)
     h->free_at = (h->free_at > f->schedule.now - late ? h->free_at : f->schedule.now) + spacing;
 }
 
-/* Decides what the files of the host decide alone, without a request. */
+/* Applies rules of the host's files that need no request. */
 static bool forbidden(struct fetch *f, uint32_t index, const struct host *h, const char *url)
 {
     char words[RIGHTS_TEXT_BYTES];
@@ -100,7 +100,7 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
     h->n_active++;
     f->counts.n_requests++;
     use_up_start(f, h);
-    /* The host left the line. It may start another request, and so may other hosts at its address. */
+    /* The host left the queue. It may start another request, and so may other hosts at its address. */
     return host_make_ready(&f->schedule, host, err) || address_release(&f->schedule, h->address, err) ? -1
                                                                                                       : 0;
 }
@@ -176,8 +176,8 @@ broken:
     fetch_abort(f);
 }
 
-/* Decompresses a body that came compressed although nobody asked for it. False: it could not be
- * decompressed, as *o says, or the run ends. */
+/* Decompresses a body that was sent compressed without being requested so. False: it could not be
+ * decompressed (*o is set), or the run ends. */
 static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome *o)
 {
     uint8_t *plain;
@@ -424,7 +424,7 @@ bool fetch_admit(void *context, struct http_transfer *t, const struct sockaddr *
     }
     if (t->slot == index + 1) return true;
     if (as->items[index].n_active >= as->limit) return false;
-    if (address_leave(&f->schedule, t, f->err)) /* it had a place where the name led before */
+    if (address_leave(&f->schedule, t, f->err)) /* it had a place at the previous address of the name */
         fetch_abort(f);
     as->items[index].n_active++;
     t->slot = index + 1;

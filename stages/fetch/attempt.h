@@ -1,7 +1,7 @@
 /*
- * attempt.h: the requests for an entry, one after another: robots.txt first, and each redirect as a request
- * of its own, so that it passes the address check, the limits of its host and its robots.txt. And the
- * meaning of answers.
+ * attempt.h: makes the requests for an entry one after another and interprets the answers: robots.txt first,
+ * and each redirect as a separate request, to which the address check, the limits of its host and its
+ * robots.txt apply.
  */
 #ifndef WINNOW_FETCH_ATTEMPT_H
 #define WINNOW_FETCH_ATTEMPT_H
@@ -12,8 +12,8 @@
 int fetch_start_one(struct fetch *f, uint32_t host, struct error *err);
 /* Queues an entry whose wait is over, or lets it fail with its host. */
 void fetch_queue_again(struct fetch *f, uint32_t entry);
-/* Ends the deferral of a failure: it counts (count), or it was the network's and is forgotten. entry
- * NO_INDEX: the host's robots.txt. */
+/* Ends the deferral of a failure: with count it counts as a failure; otherwise the network was down and it
+ * is forgotten. entry NO_INDEX: the host's robots.txt. */
 void fetch_resolve_deferred(struct fetch *f, const struct deferred *d, bool count);
 bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry); /* false: a robots.txt */
 

@@ -7,7 +7,8 @@
 #include "http/http_cookie.h"
 #include "http/http_url.h"
 
-#define CLOCK_SLACK_S 3600 /* a line from later than this was written under a wrong clock */
+/* a line with a time further in the future was written while the clock was wrong */
+#define CLOCK_SLACK_S 3600
 
 static int new_entry(struct entries *es, const char *url, size_t n, uint32_t *index, struct error *err)
 {
@@ -46,7 +47,7 @@ int entries_add(struct entries *es, struct hosts *hosts, const char *url, size_t
     const char *why;
     int rc = -1, good = http_url_canonical(url, n_bytes, &canonical, &parts, &why, err);
     if (good < 0) goto out;
-    if (!good) { /* an entry of its own, so that the row has a reason to leave by */
+    if (!good) { /* a separate entry, which holds the reject reason of the row */
         if (new_entry(es, shown, 0, index, err)) goto out;
         struct entry *e = &es->items[*index];
         struct entry_more *more = entry_need_more(es, e, err);
@@ -166,7 +167,7 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
                    ? -1
                    : 0;
     }
-    if (e->stored) { /* a refresh that failed changes nothing about the picture we have */
+    if (e->stored) { /* a failed refresh does not change the stored picture */
         e->failed_runs = (uint8_t)(r->failed_runs < 255 ? r->failed_runs : 255);
         if (r->event == JOURNAL_DEAD && r->status && !clock_was_wrong) e->due = r->time;
         uint32_t refused =

@@ -1,5 +1,5 @@
-/* entries.h: the addresses of a run. An entry is an address, and is asked for once, however many rows name
- * it. The table is made for a million entries: 88 bytes each, and their strings in one arena. */
+/* entries.h: the addresses of a run. An entry is an address, which is requested once, however many rows
+ * name it. The table is made for a million entries: 88 bytes each, and their strings in one arena. */
 #ifndef WINNOW_FETCH_ENTRIES_H
 #define WINNOW_FETCH_ENTRIES_H
 
@@ -27,7 +27,7 @@ struct entry_more {
 struct hop {
     char *url; /* where a redirect led; NULL: the entry's own */
     uint32_t host;
-    uint32_t rights; /* said on the way here: a set of rights.h */
+    uint32_t rights; /* statements on the way here: a set of rights.h */
     unsigned n_redirects;
     struct hop_cookies {
         struct text jar; /* http_cookie.h */
@@ -48,13 +48,13 @@ struct entry {
     struct xxh128 hash;
     uint32_t bytes;
     uint32_t host, next; /* next in the host's queue */
-    uint32_t rights;     /* what was said about the picture in the store: a set of rights.h */
+    uint32_t rights;     /* statements about the picture in the store: a set of rights.h */
     uint16_t status;     /* of the picture if there is one, else of the last answer */
     uint8_t state, kind, reason, tries, failed_runs;
     bool stored;      /* the store holds its picture */
-    bool durable;     /* and a sync mark vouches for it */
+    bool durable;     /* and it is durable according to a sync line */
     bool dead;        /* reason holds until `due` */
-    bool seen;        /* the journal has a line that counts for it */
+    bool seen;        /* the journal has a valid line for it */
     bool refused_now; /* the picture is in the store, and in this run its host refused its use */
     bool has_part;    /* STORE/partial may hold one */
     uint8_t recheck;  /* enum recheck */
@@ -74,7 +74,7 @@ struct journal_rules {
     double dead_for_s;
     int64_t now_s; /* Unix time */
 };
-#define FAIL_WAIT_MAX_S (7 * 86400.0) /* a failing address is asked at least weekly */
+#define FAIL_WAIT_MAX_S (7 * 86400.0) /* a failing address is requested at least weekly */
 
 /* Gives the entry for an address as it was written, which is added when it is new, and its host. An
  * address that cannot be asked for gets an entry of its own that is done, with REASON_BAD_URL. */

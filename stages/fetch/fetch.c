@@ -16,7 +16,7 @@
 #define CHECKPOINT_EVERY_S 2.0 /* large bodies in flight are put on the disk, too */
 #define PER_ADDRESS 16         /* transfers in flight to one address, unless --per-host is more */
 #define DOUBTFUL_LEAST 5       /* so many doubtful answers, and nothing else, are worth a warning */
-#define TURN_S 0.25            /* the loop looks at signals and clocks at least this often */
+#define TURN_S 0.25            /* the loop checks signals and clocks at least this often */
 
 /* Whether the entry has to be asked for in this run. An entry that need not be gets its outcome here. */
 static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
@@ -63,8 +63,7 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
     return schedule_add(&f->schedule, &f->entries, index, false, err);
 }
 
-/* Says what was not asked for, and how to ask for it, so that a reader of the
- * rejects does not take it for lost. */
+/* Prints which addresses were not requested, and how to request them, so that they do not look lost. */
 static void say_waiting(const struct fetch *f)
 {
     const struct counts *c = &f->counts;
@@ -163,8 +162,9 @@ static int loop(struct fetch *f, struct error *err)
             fetch_queue_again(f, entry);
         if (got < 0) return -1;
         if (outage_turn(f, err)) return -1;
-        /* Pictures that the writer has not stored would be asked for again after a kill: at most as many
-         * as there are transfers. A moment's pause of the disk must not reduce the number of transfers. */
+        /* Pictures that the writer has not stored would be requested again after a kill. There are at most
+         * as many of them as transfers. A moment's pause of the disk must not reduce the number of
+         * transfers. */
         while (!f->stopping && !f->failed && !outage_pauses(&f->outage) &&
                http_engine_active(f->engine) < (size_t)f->n_parallel &&
                store_writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) &&

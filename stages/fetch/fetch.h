@@ -19,7 +19,7 @@ struct counts {
     uint64_t n_missing_objects;        /* that the journal names */
     uint64_t n_waiting, n_dead; /* not asked in this run: failed and not yet due; with a final answer */
     int64_t first_due;          /* the earliest of n_waiting's times */
-    uint64_t n_doubtful;        /* answers that may not be the hosts' own (outcome.h) */
+    uint64_t n_doubtful;        /* answers that may come from a login page instead of the host (outcome.h) */
     uint64_t n_refused_now;     /* pictures in the store whose hosts refuse their use now */
     uint64_t n_matches;         /* with block lists and takedowns */
 };

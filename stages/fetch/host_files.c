@@ -49,7 +49,7 @@ static int start(struct fetch *f, uint32_t host, bool tdmrep, const char *url, u
     address_enter(&f->schedule, n_redirects == 0 ? host : NO_INDEX, t);
     int started = http_start(f->engine, t, err);
     if (started < 0) goto fail;
-    if (started > 0) { /* a host that no proxy is asked for: its entries say so */
+    if (started > 0) { /* a host that must not be requested through a proxy: its entries get this reason */
         fetch_host(f, host)->robots_state = ROBOTS_KNOWN;
         fetch_host(f, host)->tdmrep_known = true;
         rc = 0;
@@ -100,7 +100,7 @@ static void robots_known(struct fetch *f, uint32_t host, const char *bytes, size
 {
     struct host *h = fetch_host(f, host);
     h->robots_state = ROBOTS_KNOWN;
-    forget_robots(h); /* an outage between the two files has both asked again */
+    forget_robots(h); /* after an outage between the two requests, both files are requested again */
     fetch_host_good(f, host);
     if (n == 0) return;
     if (!(h->robots = mem_zalloc(1, sizeof *h->robots, f->err)) ||
@@ -143,8 +143,8 @@ static bool coding_is_opaque(const char *encoding)
     return strchr(encoding, ',') != NULL;
 }
 
-/* Reads the body that came, or at least its beginning. 1: read. 0: it cannot be read. -1: the
- * run ends. *plain is to be freed. */
+/* Reads the body, or at least its beginning. 1: read. 0: it cannot be read. -1: the run ends. *plain is to
+ * be freed. */
 static int readable(struct fetch *f, const struct http_transfer *t, uint8_t **plain, const char **bytes,
                     size_t *n)
 {
@@ -237,7 +237,7 @@ void host_files_done(struct fetch *f, struct http_transfer *t)
     else if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
         /* Nothing is known, and it is asked again if anything is asked of the host. */
     } else if (outage_defers(f, host, NO_INDEX, t)) {
-        h->robots_state = ROBOTS_ASKING; /* until it is known whose failure that was */
+        h->robots_state = ROBOTS_ASKING; /* until it is known whether the host or the network failed */
     } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED ||
                 t->outcome == HTTP_FAILED_TOO_LARGE) &&
                (status == 200 || status == 203)) {

@@ -1,14 +1,14 @@
 /*
- * host_files.h: the files in which a host states rules for everything on it. They are asked for once in a
- * run, before anything else there: robots.txt, and /.well-known/tdmrep.json, with one request that follows
- * no redirect. Also the result of both, of the answer's header fields and of --rights for one address.
+ * host_files.h: reads the files with the rules of a host: robots.txt and /.well-known/tdmrep.json. They are
+ * requested once in a run, before anything else on that host; for tdmrep.json no redirect is followed. Also
+ * the result of both, of the answer's header fields and of --rights for one address.
  */
 #ifndef WINNOW_FETCH_HOST_FILES_H
 #define WINNOW_FETCH_HOST_FILES_H
 
 #include "fetch.h"
 
-/* True: not all files of the host are known, and the next of them has to be asked for first. */
+/* True: a file of the host is not known yet and must be requested first. */
 bool host_files_wanted(const struct fetch *f, const struct host *h);
 /* Asks for it, at the origin of url. */
 int host_files_ask(struct fetch *f, uint32_t host, const char *url, struct error *err);

@@ -20,12 +20,12 @@ struct host {
     double hold_until;     /* Retry-After, or the breaker's pause */
     int64_t due;           /* with given_up: when another run may ask, 0 by the usual rule */
     uint32_t head, tail, n_queued, n_active, next_ready;
-    uint32_t address, next_waiting; /* where its last connection led: an index, or NO_INDEX; addresses.h */
+    uint32_t address, next_waiting; /* address of its last connection: an index, or NO_INDEX; addresses.h */
     uint16_t n_bad, n_trips;        /* failures in a row; pauses in a row */
     uint16_t port;
     uint8_t robots_state, robots_tries, give_up_reason;
     bool tdmrep_known; /* asked in this run */
-    bool tls;          /* it has TLS: its robots.txt led there */
+    bool tls;          /* it supports TLS: its robots.txt redirected there */
     bool ready;        /* it is in the schedule's queue */
     bool timed;        /* it is in the schedule's heap */
     bool waiting;      /* it waits for a place at its address */

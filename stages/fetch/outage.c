@@ -7,9 +7,9 @@
 #include "attempt.h"
 #include "http/http_proxy.h"
 
-#define DEFER_MOST 16 /* deferred failures that make us ask at once */
-#define DEFER_S 2.0   /* and the longest that one is deferred without asking */
-#define QUIET_S 5.0   /* a slow failure is the host's own if anybody answered this lately */
+#define DEFER_MOST 16 /* number of deferred failures after which the network is probed at once */
+#define DEFER_S 2.0   /* longest time that a failure is deferred without a probe */
+#define QUIET_S 5.0   /* a slow failure counts against the host if another host answered within this time */
 #define PROBE_FIRST_S 1.0
 #define PROBE_MOST_S 30.0
 
@@ -65,8 +65,9 @@ bool outage_defers(struct fetch *f, uint32_t host, uint32_t entry, const struct 
     bool doubtful = t->outcome == HTTP_FAILED_DNS || t->outcome == HTTP_FAILED_CONNECT ||
                     t->outcome == HTTP_FAILED_TIMEOUT || t->outcome == HTTP_FAILED_STALLED;
     if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_REFUSED)
-        return false; /* nothing was sent, nothing is learned */
-    /* A refused connection was refused by somebody. With a proxy it means that the proxy is not there. */
+        return false; /* nothing was sent, so nothing was learned */
+    /* A refused connection shows that a machine answers. With a proxy it means that the proxy is not
+     * running. */
     bool refused = t->outcome == HTTP_FAILED_CONNECT && !f->proxy && http_errno_is_an_answer(t->os_error);
     if (!doubtful || t->proxy_status || refused) {
         if (t->connected) somebody_answered(f, f->proxy ? NO_INDEX : host, f->schedule.now - t->seconds);
@@ -116,7 +117,8 @@ static void let_go(struct fetch *f, double until, bool count)
 {
     struct outage *o = &f->outage;
     size_t n = 0;
-    for (; n < o->n_deferred && o->deferred[n].at <= until; n++) /* which defers nothing new */
+    /* fetch_resolve_deferred does not defer anything */
+    for (; n < o->n_deferred && o->deferred[n].at <= until; n++)
         fetch_resolve_deferred(f, &o->deferred[n], count);
     o->n_deferred -= n;
     memmove(o->deferred, o->deferred + n, o->n_deferred * sizeof *o->deferred);

@@ -34,10 +34,11 @@ struct outage {
     struct deferred *deferred; /* in the order of their times */
     size_t n_deferred, capacity;
     double deferred_since; /* the oldest */
-    double fresh_at;       /* when that connection was begun over which somebody answered: the latest */
+    double fresh_at;       /* start of the latest connection over which a host answered */
     struct http_probe *probe;
     double probed_at, next_probe, probe_wait;
-    double since;                                                     /* away since then; 0: it is there */
+    /* the network is down since then; 0: it is up */
+    double since;
     uint32_t witnesses[OUTAGE_WITNESSES], suspects[OUTAGE_WITNESSES]; /* hosts */
     unsigned n_witnesses, n_suspects, oldest_witness, oldest_suspect;
     struct http_probe_target proxy;
@@ -51,6 +52,6 @@ bool outage_defers(struct fetch *f, uint32_t host, uint32_t entry, const struct 
 int outage_turn(struct fetch *f, struct error *err); /* once a turn of the loop */
 bool outage_pauses(const struct outage *o);          /* nothing is to be started now */
 bool outage_timed_out(const struct fetch *f);        /* longer than --network-wait: the run ends with 75 */
-double outage_seconds(const struct fetch *f);        /* since the network went away; 0: it is there */
+double outage_seconds(const struct fetch *f);        /* seconds since the network went down; 0: it is up */
 
 #endif

@@ -110,7 +110,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     struct journal_record r;
     char slug[24];
     bool final = reason_is_final(o->reason, o->status), dead = final;
-    if (o->reason == REASON_NOT_ASKED) { /* stopped: as if it had not been asked */
+    if (o->reason == REASON_NOT_ASKED) { /* the run was stopped: as if it had not been requested */
         if (!e->stored) e->reason = REASON_NOT_ASKED;
         end_entry(f, e);
         return;

@@ -7,7 +7,7 @@
 #include "attempt.h"
 
 #define CHECKPOINT_BYTES (1u << 20) /* of a body in flight; then whenever it has doubled */
-#define MEMORY_SHARE 4              /* parts in memory: this part of --memory */
+#define MEMORY_SHARE 4              /* share of --memory for parts */
 
 bool partials_on_disk(const struct fetch_options *o)
 {
@@ -117,7 +117,7 @@ static struct partial *part_of(const struct http_transfer *t)
         return NULL;
     const char *validator = http_headers_strong_validator(h);
     if (!*validator && t->resumed && http_headers_same_version(h, t->if_range))
-        validator = t->if_range; /* a 206 need not say enough to be strong by itself */
+        validator = t->if_range; /* a 206 need not contain a strong validator */
     if (!*validator) return NULL;
     if (h->status == 206)
         whole = h->range_last >= 0 ? (uint64_t)h->range_last + 1 : 0;
@@ -192,7 +192,7 @@ bool partial_refused(const struct http_transfer *t)
            (t->outcome == HTTP_FAILED_RANGE || (t->outcome == HTTP_ANSWERED && t->headers.status == 416));
 }
 
-/* An answer that says nothing about the picture leaves what we have of it. */
+/* After an answer that does not concern the picture, the part is kept. */
 static bool says_nothing(const struct http_transfer *t)
 {
     int status = t->headers.status;

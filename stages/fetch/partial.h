@@ -7,8 +7,9 @@
  * asked to stop. With a block list the parts must not be on the disk, since a part cannot be compared with
  * it: they are then kept in memory for this run.
  *
- * The next request has Range and If-Range. The engine accepts only exactly the rest of the body. An answer
- * that does not fit costs the part but not an attempt: the address is asked for again from the start.
+ * The next request has Range and If-Range. The engine accepts only exactly the rest of the body. After an
+ * answer that does not fit, the part is dropped, and the address is requested again from the start, without
+ * counting an attempt.
  */
 #ifndef WINNOW_FETCH_PARTIAL_H
 #define WINNOW_FETCH_PARTIAL_H
@@ -24,7 +25,7 @@ struct write_job;
 struct partials {
     struct partial_store store; /* the writer's thread's once that is open, but for reading */
     uint64_t memory_bytes;      /* of those in memory */
-    bool warned;                /* that one could not be written was said */
+    bool warned;                /* a failure to write one was reported */
 };
 
 /* Opens the store for parts in the folder of the object store, and marks the entries that have one. */

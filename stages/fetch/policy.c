@@ -198,7 +198,7 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
                : 0;
 }
 
-/* --- lists against what is there already --- */
+/* --- comparing the store with the lists --- */
 
 /* The content's own hash is written to takedown.tsv before the object is removed. It then stays removed
  * whichever list named it, and purge finds what was made from the picture. */

@@ -1,7 +1,8 @@
 /*
- * policy.h: what must not be kept: block lists, takedowns, placeholder pictures. Also the audit log, which
- * records what was not kept without keeping any of it. Files in the store: takedown.tsv (what has to stay
- * removed), audit.tsv, audit.salt, blocklist-checked (the list with which the objects were last compared).
+ * policy.h: pictures that must not be kept: block lists, takedowns and placeholders. Also the audit log,
+ * which records what was not kept, without the pictures themselves. Files in the store: takedown.tsv (what
+ * has to stay removed), audit.tsv, audit.salt, blocklist-checked (the list with which the objects were last
+ * compared).
  */
 #ifndef WINNOW_FETCH_POLICY_H
 #define WINNOW_FETCH_POLICY_H

@@ -49,8 +49,8 @@ enum reason reason_from_slug(const char *slug);
 /* Whether the reason is final: asking again soon would give the same. Any other
  * reason is worth another attempt. */
 bool reason_is_final(enum reason r, int status);
-/* Whether the reason is final, but is also what a login page or a host in trouble
- * gives for everything (outcome.h). */
+/* Whether the reason is final, but may also be the answer of a login page or of a host in trouble to every
+ * request (outcome.h). */
 bool reason_is_doubtful(enum reason r, int status);
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "host_files.h"
 
-/* Other pictures of a host that refuses: a run of every night gets through without a day of requests. */
+/* Largest number of other pictures to recheck on a host that refuses, so that a nightly run does not take
+ * a whole day. */
 #define RECHECK_MOST 1000
 
 static bool rechecks(const struct fetch *f)
@@ -27,7 +28,7 @@ static bool may_recheck(const struct entry *e)
     return e->stored && e->state == ENTRY_DONE && e->host != NO_INDEX && !e->recheck;
 }
 
-/* Those first that were asked for longest ago; those last that fail. */
+/* Pictures whose last request is the oldest come first, failing ones last. */
 static int by_age(const struct entry *a, const struct entry *b)
 {
     return a->failed_runs != b->failed_runs
@@ -94,7 +95,7 @@ out:
     return rc;
 }
 
-/* Whether header fields refused the picture in an earlier run, and nothing was heard of it since. */
+/* Whether header fields refused the picture in an earlier run, and it was not requested since. */
 static bool refused_before(const struct fetch *f, const struct entry *e)
 {
     uint32_t said = e->more && rechecks(f) ? e->more->refused : 0;
@@ -115,7 +116,7 @@ static bool changed(const struct fetch *f, const struct entry *e)
 
 static int by_bytes(const void *a, const void *b) { return memcmp(a, b, sizeof(struct xxh128)); }
 
-/* All addresses that gave these bytes lose them. */
+/* Removes the stored picture from all entries with these bytes. */
 static void forget(struct fetch *f, struct xxh128 *gone, size_t n)
 {
     qsort(gone, n, sizeof *gone, by_bytes);

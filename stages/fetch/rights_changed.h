@@ -1,8 +1,9 @@
 /*
- * rights_changed.h: pictures in the store whose host refuses their use now, although it did not when they
- * were downloaded. The host says so in its files, when anything is asked there in this run, or in header
- * fields of an answer about the picture: to --refresh, or to --recheck-rights, which asks about one picture
- * of each host, the one that was asked for longest ago, and about the others where that one is refused.
+ * rights_changed.h: finds pictures in the store whose host now refuses their use, although it did not when
+ * they were downloaded. The refusal is in the files of the host, if anything is requested from it in this
+ * run, or in header fields of the picture, which are read with --refresh or --recheck-rights. The latter
+ * requests one picture of each host, the one whose last request is the oldest, and the others if that one is
+ * refused.
  */
 #ifndef WINNOW_FETCH_RIGHTS_CHANGED_H
 #define WINNOW_FETCH_RIGHTS_CHANGED_H
@@ -14,10 +15,10 @@ int rights_recheck(struct fetch *f, struct error *err);
 /* Queues other pictures of the hosts that refused in a header field, RECHECK_MOST of each. Call it when
  * nothing is queued any more. */
 int rights_recheck_others(struct fetch *f, struct error *err);
-/* Call it at the end, after the writer was closed: counts what is refused now, writes it down, and takes
- * it down with --rights-changed takedown. */
+/* Call it at the end, after the writer was closed: counts and records the pictures that are refused now,
+ * and removes them with --rights-changed takedown. */
 int rights_settle(struct fetch *f, struct error *err);
-/* For the report: a run that obeys does not give out what --rights record once kept. */
+/* For the report: with --rights obey, pictures that --rights record once kept are rejected. */
 int rights_mark_reserved(struct fetch *f, struct error *err);
 
 #endif

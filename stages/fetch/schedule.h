@@ -1,7 +1,7 @@
 /*
- * schedule.h: which host may send a request next. Hosts that could start now wait in one queue and get one
- * request each in turn, so that a large host does not hold up small ones. Hosts and entries that have to
- * wait are in one heap, by time.
+ * schedule.h: decides which host may send a request next. Hosts that could start now wait in one queue and
+ * get one request each in turn, so that a large host does not hold up small ones. Hosts and entries that have
+ * to wait are in one heap, by time.
  */
 #ifndef WINNOW_FETCH_SCHEDULE_H
 #define WINNOW_FETCH_SCHEDULE_H

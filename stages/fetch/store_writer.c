@@ -1,7 +1,7 @@
 /*
- * store_writer.c: does what takes disk or processor time for a picture that has arrived, in a thread of its
- * own. Jobs are done in order. The event loop is woken only when it sleeps, and this thread only when it
- * waits. When there is much to do, both run without a system call for it.
+ * store_writer.c: hashes, compares and stores pictures in a separate thread. Jobs are done in order. The
+ * event loop is woken only when it sleeps, and this thread only when it waits. When there is much to do, both
+ * run without a system call for it.
  */
 #include "store_writer.h"
 
@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 
-#define KICK_EVERY 16           /* jobs; a network that rests wakes this thread for fewer */
+#define KICK_EVERY 16           /* jobs; the thread is woken for fewer only when the network is idle */
 #define WAKE_EVERY 16           /* jobs; the last of a batch always wakes */
 #define QUEUE_BYTES (32u << 20) /* of bodies waiting; beyond it the network waits for the disk */
 

@@ -1,5 +1,5 @@
-/* syncer.c: makes batches durable beside the event loop, one syncfs at a time, in a thread of its own,
- * because a disk may take seconds and the network does not wait. */
+/* syncer.c: makes batches durable beside the event loop, one syncfs at a time, in a separate thread,
+ * because a disk may take seconds and transfers must continue. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* takedown_request.h: the lines of --takedown files, and what each of them matched. Somebody waits for the
- * answer: a line that matches nothing may be mistyped, and must not look done. */
+/* takedown_request.h: the lines of --takedown files, and what each of them matched. A line that matches
+ * nothing may be mistyped, and must not look as if it had been carried out. */
 #ifndef WINNOW_FETCH_TAKEDOWN_REQUEST_H
 #define WINNOW_FETCH_TAKEDOWN_REQUEST_H
 

@@ -2,10 +2,10 @@
  * actions.c: deletes, moves or links files, when the user asked for it.
  *
  * The manifest or a hash alone is never a reason to remove a file. Immediately before a file is removed, it
- * and the kept file are opened without following links. Both must be regular and different files of one
- * size, unchanged since they were examined, and equal byte by byte. Even then the name is removed only if it
- * still belongs to that file. The last copy can therefore not be lost: the copy that stays has just been
- * read. Files of conflicting labels (review) are never touched.
+ * and the kept file are opened without following links. Both must be regular and different files of one size,
+ * unchanged since they were examined, and equal byte by byte. Even then the name is removed only if it still
+ * belongs to that file. The last copy can therefore not be lost: the kept copy has just been read. Files of
+ * conflicting labels (review) are never touched.
  */
 #include "hash_dedup.h"
 
@@ -272,8 +272,8 @@ static int log_action(struct actor *a, uint32_t row, uint32_t keeper, bool done,
     return 0;
 }
 
-/* The row whose file stays, for this row; the row itself when its file must not be touched. When a
- * conflict rejects every row (--on-conflict drop), the best file still stays. */
+/* Returns the row whose file is kept for this row, or the row itself if its file must not be changed. When
+ * a conflict rejects every row (--on-conflict drop), the best file is still kept. */
 static uint32_t staying(const struct dedup *d, const uint32_t *members, size_t i)
 {
     const struct row *r = &d->rows[members[i]];

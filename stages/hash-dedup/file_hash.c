@@ -1,5 +1,5 @@
 /*
- * file_hash.c: finds out which files have equal bytes, and reads as little as possible for it.
+ * file_hash.c: finds files with equal bytes, and reads as little as possible.
  *
  * A file whose size no other file has needs no reading. Files of one size are opened together, and the last
  * block of each is read: pictures from one encoder often have equal first kilobytes, but seldom equal last
@@ -50,7 +50,7 @@ struct bundle {
 
 struct hashing {
     struct dedup *d;
-    uint32_t *order; /* candidates sorted by size, device, inode */
+    uint32_t *order; /* candidates sorted by size, device and inode */
     struct bundle *bundles;
     size_t n_bundles, bundles_capacity;
     uint32_t *large; /* files whose full read is put off, filled by the workers */

@@ -1,5 +1,5 @@
 /*
- * hash-dedup: takes exact duplicates out of a manifest; rejects the same bytes under two labels for review.
+ * hash-dedup: removes exact duplicates from a manifest, and rejects equal files under two labels for review.
  * Reads: path (label, bytes, xxh128 if present). Adds: bytes xxh128.
  */
 #include "hash_dedup.h"

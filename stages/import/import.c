@@ -16,7 +16,7 @@
 #include "store/object_store.h"
 #include "base/image_kind.h"
 
-#define MAX_FILE_BYTES (64u << 20) /* the most that a decoder reads: lib/image/limits.h */
+#define MAX_FILE_BYTES (64u << 20) /* the limit of the decoders: lib/image/limits.h */
 
 struct import {
     const struct import_options *o;

@@ -1,7 +1,7 @@
 /*
- * likeness.c: what the features of embed say about suspects: how far each picture is from its nearest ones,
- * and which suspects are alike. Only suspects with the same label and the same suggestion are put together,
- * so that one decision can be right for all, and pictures that are off topic among themselves.
+ * likeness.c: uses the features of embed to compute the distance of each picture to its nearest neighbours,
+ * and to group similar suspects. A group has only suspects with the same label and the same suggestion, so
+ * that one decision can be right for all, or only pictures that are off topic.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "mine_errors.h"
 #include "vector/vector_groups.h"
 
-/* So a few copies of an odd picture do not hide each other. */
+/* Several neighbours are used, so that a few copies of an odd picture do not hide each other. */
 #define NEIGHBOURS 5
 
 static int find_vectors(struct likeness *l, const struct mine_options *o, const struct predictions *p,

@@ -1,4 +1,4 @@
-/* mine_errors.h: the work of mine-errors, from predictions to suspects, as functions. */
+/* mine_errors.h: the functions of mine-errors, from predictions to suspects. */
 #ifndef WINNOW_MINE_ERRORS_H
 #define WINNOW_MINE_ERRORS_H
 
@@ -9,7 +9,7 @@
 #include "metric/predictions.h"
 #include "vector/vector_folder.h"
 
-/* The methods that suspect rows. Several may suspect the same row. */
+/* The methods that select suspects. Several may select the same row. */
 enum mine_method {
     MINE_SEPARATION,
     MINE_CONFIDENT_LEARNING,
@@ -67,17 +67,17 @@ struct suspects {
 };
 #define SUSPECTS_EMPTY ((struct suspects){0})
 
-/* Without a budget: the rows that --filter flags, in the order of --rank, and then those of the other
- * --methods. With one: the methods give their worst rows in turn until the budget is used up. Pictures that
- * are off topic come after these, and none of them among these. */
+/* Without a budget: the rows that --filter selects, in the order of --rank, and then those of the other
+ * --methods. With a budget: the methods give their worst rows in turn until the budget is used up.
+ * Pictures that are off topic come only after all of these. */
 int mine_suspects(struct suspects *out, const struct mine_options *o, const struct predictions *p,
                   const struct label_errors_input *in, const struct label_errors *e,
                   const struct mine_inputs *f, struct error *err);
 void suspects_release(struct suspects *s);
 
 /*
- * likeness.c: what --features knows. The first sets f->distance; the second groups suspects with the same
- * label and the same suggestion that are alike. The folder is open in between.
+ * likeness.c, for --features. The first function sets f->distance; the second groups similar suspects with
+ * the same label and the same suggestion. The folder stays open in between.
  */
 struct likeness {
     struct vector_set set;
@@ -86,8 +86,8 @@ struct likeness {
 #define LIKENESS_EMPTY ((struct likeness){0})
 int likeness_read(struct likeness *l, const struct mine_options *o, const struct predictions *p,
                   struct mine_inputs *f, struct error *err);
-/* Which rows are off topic: flagged [n_rows]. Their distance lies far above that of most: see
- * sort_far_above. */
+/* Sets flagged [n_rows] for rows that are off topic: their distance is far above that of most (see
+ * sort_far_above). */
 int likeness_off_topic(const struct mine_inputs *f, size_t n_rows, uint8_t *flagged, struct error *err);
 int likeness_group(const struct likeness *l, const struct mine_options *o, const struct predictions *p,
                    struct suspects *s, struct error *err);

@@ -166,7 +166,8 @@ int mine_inputs_read(struct mine_inputs *f, const struct mine_options *o, const 
                      struct manifest_source *source, struct error *err)
 {
     *f = MINE_INPUTS_EMPTY;
-    /* Groups make suspects, but only when methods are chosen; what is shown is read of the suspects alone. */
+    /* Groups are needed for all rows only if methods are chosen; columns that are only shown are read for
+     * suspects only. */
     if ((o->budget > 0 || o->methods) && read_tables(f, o, p, source, true, READ_GROUP, NULL, err)) goto fail;
     if ((o->margins && read_margins(f, o->margins, p, err)) ||
         (o->reports && read_reports(f, o->reports, p, err)))

@@ -17,8 +17,8 @@ extern const char review_page_html[] __attribute__((visibility("hidden")));
 extern const char review_page_css[] __attribute__((visibility("hidden")));
 extern const char review_page_js[] __attribute__((visibility("hidden")));
 
-/* Writes the way to the pictures, and what is left of it without its leading "../", one by one: a folder
- * above may have a link to the page. */
+/* Writes the relative path to the pictures, and the same path without its leading "../", one after
+ * another: the page may also be opened through a link in a folder above. */
 static int put_prefixes(struct text *out, const char *page, const char *root, struct error *err)
 {
     struct text way = TEXT_EMPTY, prefix = TEXT_EMPTY;

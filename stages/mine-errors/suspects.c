@@ -1,6 +1,6 @@
 /*
- * suspects.c: which rows a reviewer should see, and in which order.
- * Each method makes a list, worst first:
+ * suspects.c: decides which rows a reviewer should see, and in which order. Each method makes a list, worst
+ * first:
  *   separation           rows that fall apart from the model's ordinary mistakes: see metric/separation.h
  *   confident-learning   rows that --filter flags, by --rank
  *   disagreement         predicted class is not the given one, by margin
@@ -159,7 +159,7 @@ static int chosen_methods(const struct mine_options *o, const struct mine_inputs
     return 0;
 }
 
-/* The farthest first. */
+/* Lists pictures that are off topic, the largest distance first. */
 static int list_off_topic(struct list *l, const struct label_errors_input *in, const struct mine_inputs *f,
                           uint8_t *flagged, struct error *err)
 {
@@ -247,7 +247,7 @@ int mine_suspects(struct suspects *out, const struct mine_options *o, const stru
             methods[lists[m].rows[i]] |= (uint8_t)(1u << m);
     }
     if (!(out->items = spill_alloc((total ? total : 1) * sizeof *out->items, err))) goto out;
-    /* What is off topic takes no place of the budget. */
+    /* Pictures that are off topic do not count towards the budget. */
     const struct list *apart = &lists[MINE_OFF_TOPIC];
     for (size_t i = 0; i < apart->n; i++)
         taken[apart->rows[i]] = 1;

@@ -116,14 +116,15 @@ int main(int argc, char **argv)
         error_set(&err, EX_USAGE, "-o DIR says where the set goes");
         goto out;
     }
-    /* Before any file is opened: a mistake on the command line is told as one. */
+    /* Before any file is opened, so that a mistake on the command line is reported as such. */
     if (pack_picture_rules(&opt, &rule, &decode, background, &err)) goto out;
     if (opt.format == PACK_WEBDATASET && (opt.append || opt.reuse)) {
         error_set(&err, EX_USAGE, "--append and --reuse are for winnow's own format");
         goto out;
     }
     const char *path = operands.n ? operands.items[0] : NULL;
-    if (opt.format == PACK_WEBDATASET) { /* twice: the numbers of the classes come first */
+    /* the manifest is read twice, because the classes are numbered first */
+    if (opt.format == PACK_WEBDATASET) {
         if (manifest_source_open(&source, path, &err) || manifest_source_read(&source, &first, reads, &err) ||
             pack_classes_read(&classes, &first, &err) || manifest_source_read(&source, &in, reads, &err))
             goto out;

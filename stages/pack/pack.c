@@ -24,7 +24,7 @@ struct run {
     struct pack_columns c;
     struct shard_writer *shards;
     struct tar_writer *tars;
-    struct shard_set *old; /* --append: what is there; --reuse: where pixels come from */
+    struct shard_set *old; /* --append: the existing set; --reuse: the set from which records are taken */
     struct shard_set *reuse;
     struct manifest_writer *rejects;
     struct stage_counts *n;
@@ -226,7 +226,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
 
 /* --- the whole --- */
 
-/* What the records depend on beside size, method and encoding; "" for what is usual. */
+/* The settings that the records depend on besides size, method and encoding; "" for the usual ones. */
 static void describe_settings(const struct pack_options *o, char out[64])
 {
     char quality[24] = "";
@@ -248,7 +248,7 @@ static bool suits(const struct run *r, const struct shard_set_info *info)
            strcmp(info->made, made) == 0;
 }
 
-/* A set that cannot be used costs time, not the run: the pictures are there to be decoded. */
+/* A set that cannot be used is not an error: the pictures are decoded instead. */
 static int open_reuse(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->opt;
@@ -274,7 +274,7 @@ static int open_reuse(struct run *r, struct error *err)
     return 0;
 }
 
-/* Rows of the set that is appended to stay what they are. */
+/* Keeps all rows of the set that is appended to. */
 static int refer_to_all(struct run *r, struct shard_set *set, struct error *err)
 {
     const struct shard_set_info *info = shard_set_info(set);
@@ -369,7 +369,7 @@ static void tell_report(const struct pack_options *opt, const struct shard_write
 #define MEMORY_SHARE 4
 #define DISK_SHARE 2
 
-/* Bytes free on the disk that the folder is on, or will be: the nearest folder above that is there. */
+/* Free bytes on the disk of the folder, or of its nearest existing parent. */
 static uint64_t free_disk(const char *folder, struct error *err)
 {
     struct statvfs disk;

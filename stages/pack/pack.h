@@ -43,14 +43,14 @@ int pack_classes_read(struct pack_classes *c, struct manifest_reader *in, struct
 void pack_classes_release(struct pack_classes *c);
 
 /*
- * --encoding auto for n_rows rows: raw while their samples take at most a quarter of the memory and half of
- * the free disk. A set that is there already, or that --reuse names, settles it: JPEG stays, raw stays up to
- * twice that.
+ * Decides --encoding auto for n_rows rows: raw if the set takes at most a quarter of the memory and half of
+ * the free disk. An existing set, or the one that --reuse names, keeps its encoding; a raw one becomes JPEG
+ * only above twice these limits.
  */
 int pack_choose_encoding(struct pack_options *opt, uint64_t n_rows, struct error *err);
 
-/* What --resize, --background and --color ask of the decoder, with the background as the set records it.
- * EX_USAGE names the option. */
+/* Converts --resize, --background and --color to settings of the decoder, and the background to the form
+ * that the set records. EX_USAGE names the option. */
 int pack_picture_rules(const struct pack_options *opt, struct resize_rule *rule,
                        struct decode_options *decode, char background[BACKGROUND_TEXT_BYTES],
                        struct error *err);

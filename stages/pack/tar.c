@@ -32,7 +32,7 @@ struct tar_writer {
     int n_classes;
     struct tar_file open[SHARD_SPLITS];
     struct text block, json, path;
-    char **made; /* names of the files in work, for taking them away again */
+    char **made; /* names of the files in work, for removing them */
     size_t n_made, made_capacity;
     bool committed;
 };
@@ -52,8 +52,7 @@ static bool is_ours(const char *name)
     return strcmp(name, "classes.txt") == 0;
 }
 
-/* 0: there is nothing, an empty folder or a set. -1: there is something of
- * the user's, or it cannot be read. */
+/* 0: the folder does not exist, is empty or is a set. -1: it contains other files, or cannot be read. */
 static int look_at(const char *folder, struct error *err)
 {
     bool any = false, foreign = false, classes = false;

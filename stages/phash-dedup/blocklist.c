@@ -1,11 +1,11 @@
 /*
- * blocklist.c: --blocklist, a list of pictures that must not be in the set. It is the list that fetch reads
- * (store/hash_list.h) with PDQ hashes in addition: "pdq:" and 64 digits, or 64 digits alone (so that a
- * SHA-256 needs its "sha256:" here). A PDQ hash matches within --block-distance, with --dihedral in all
- * eight orientations. A picture is compared as winnow sees it and as the tools that make such lists do:
- * not turned, transparent colours as they lie. A picture with too little detail never matches, because the
- * bits of its hash are noise. A row that could not be decoded still matches by its bytes, and --protect does
- * not protect it.
+ * blocklist.c: --blocklist, a list of forbidden pictures. It is the list that fetch reads (store/hash_list.h)
+ * with PDQ hashes in addition: "pdq:" and 64 digits, or 64 digits alone (so that a SHA-256 needs its
+ * "sha256:" here). A PDQ hash matches within --block-distance, with --dihedral in all eight orientations. Two
+ * hashes of a picture are compared: winnow's, and that of the tools that make such lists, which ignore the
+ * EXIF orientation and transparency. A picture with too little detail never matches, because the bits of its
+ * hash are noise. A row that could not be decoded still matches by its bytes, and --protect does not protect
+ * it.
  */
 #include "phash_dedup.h"
 
@@ -77,7 +77,7 @@ out:
     return rc;
 }
 
-/* In how many orientations a row's hash is compared with the list; 0 when it is not compared. */
+/* The number of orientations in which a row's hash is compared with the list; 0 when it is not compared. */
 static size_t n_looks(const struct phash_dedup *s, uint32_t row)
 {
     if (!phash_comparable(s, row)) return 0;

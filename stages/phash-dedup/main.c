@@ -1,7 +1,7 @@
 /*
- * phash-dedup: takes near duplicates out of a manifest and groups what looks alike.
- * Reads: path (label bytes xxh128 width height pdq pdq_quality pdq_family group if present).
- * Adds: bytes xxh128 pdq pdq_quality pdq_family group.
+ * phash-dedup: removes near duplicates from a manifest and groups similar pictures. Reads: path (label bytes
+ * xxh128 width height pdq pdq_quality pdq_family group if present). Adds: bytes xxh128 pdq pdq_quality
+ * pdq_family group.
  */
 #include "phash_dedup.h"
 

@@ -3,8 +3,8 @@
  * hashes pictures, phash_pairs.c finds near pairs, blocklist.c compares with a list of pictures; lib/dedup
  * does the rest.
  *
- * Memory: 88 bytes a row; 32 bytes a distinct hash, and some 30 more while hashes are compared (224 more a
- * row with --dihedral); 12 bytes a near pair; and the paths of rows that have a near neighbour.
+ * Memory: 88 bytes for each row (224 more with --dihedral), 32 bytes for each distinct hash and 30 more while
+ * hashes are compared, 12 bytes for each near pair, and the paths of rows that have a near neighbour.
  */
 #ifndef WINNOW_PHASH_DEDUP_H
 #define WINNOW_PHASH_DEDUP_H
@@ -22,9 +22,9 @@ struct phash_options {
     const char *index, *near_pairs;
 };
 /*
- * The authors of PDQ advise 31 for "the same picture". 63 is for pictures that a split must only keep
- * together: crops by 2.5 % a side and rotations by 2 degrees are mostly beyond 31 and within 63, and of 558
- * different photographs no two were nearer than 94. Charts and drawings by one hand are nearer and form
+ * The authors of PDQ advise 31 for "the same picture". 63 is for pictures that only have to be in the same
+ * split: crops by 2.5 % a side and rotations by 2 degrees are mostly beyond 31 and within 63, and no two of
+ * 558 different photographs were nearer than 94. Charts and drawings in the same style are nearer and form
  * groups of a dozen, which does no harm in a split. Measured in docs/notes/dedup.md.
  */
 #define PHASH_DEFAULTS                                                                                       \

@@ -99,7 +99,8 @@ static int join_turned(struct phash_dedup *s, int distance, int radius, const st
     }
     if (s->d.pairs.n) qsort(s->d.pairs.pairs, s->d.pairs.n, sizeof *s->d.pairs.pairs, compare_pairs);
     size_t n = 0;
-    for (size_t i = 0; i < s->d.pairs.n; i++) /* the nearest of a pair's several meetings comes first */
+    /* a pair may be found several times; the smallest distance comes first */
+    for (size_t i = 0; i < s->d.pairs.n; i++)
         if (n == 0 || s->d.pairs.pairs[n - 1].a != s->d.pairs.pairs[i].a ||
             s->d.pairs.pairs[n - 1].b != s->d.pairs.pairs[i].b)
             s->d.pairs.pairs[n++] = s->d.pairs.pairs[i];

@@ -92,7 +92,8 @@ static uint64_t quality_of(const char *text)
     return parse_u64(text, 0, 100, &value, "", &ignored) == 0 ? value : 0;
 }
 
-/* Whether the row has a pdq of the wanted family. A column pdq without the column pdq_family is believed. */
+/* Whether the row has a pdq of the wanted family. Without the column pdq_family, the pdq is assumed to be
+ * of that family. */
 static bool usable_pdq(const struct reading *g, const char *const *fields)
 {
     const char *family = field(fields, g->family);
@@ -151,7 +152,8 @@ static int take_row(void *context, const char *const *fields, const struct decod
                 return -1;
         } else {
             row->quality = *field(fields, g->quality) ? (uint8_t)quality_of(field(fields, g->quality)) : 100;
-            row->flags |= ROW_HASHED; /* with --dihedral only of --against: it takes part unturned */
+            /* with --dihedral, only rows of --against: they are compared without turning */
+            row->flags |= ROW_HASHED;
             s->n_reused++;
         }
     }

@@ -100,8 +100,8 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
 
 /* --- files --- */
 
-/* What is left of listed pictures in a file: nothing; the file is one; rows in a table, in a table of a shard
- * set, or in one whose records were removed already; a tar with one. */
+/* What a file still contains of listed pictures: nothing; the picture itself; rows of a table, of a table
+ * of a shard set, or of one whose records were already removed; a member of a tar. */
 enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS, LEFT_SHARD_ROWS, LEFT_TAR };
 struct file {
     char *path;
@@ -128,7 +128,7 @@ static int say(struct purge *p, const char *action, const char *path, uint64_t n
     return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
 }
 
-/* 1, 0, or -1 when it cannot be found out, which must not count as absent. */
+/* 1: exists; 0: does not; -1: unknown because of an error, which must not count as absent. */
 static int is_there(const char *path, struct error *err)
 {
     struct stat st;
@@ -148,8 +148,8 @@ static int remove_leftover(struct purge *p, const char *path, struct error *err)
     return say(p, "leftover-removed", path, 0, err) || (!p->dry_run && io_fsync_dir_of(path, err)) ? -1 : 0;
 }
 
-/* Whether the file is a record of a store: of another one than p->store, since that one is not read. fetch
- * keeps it, and its --takedown is told there, too. */
+/* Whether the file is a journal or list of another store. Such files are not changed; run fetch --takedown
+ * for that store. */
 static bool is_record_of_store(const char *folder, const char *name)
 {
     struct text objects = TEXT_EMPTY;
@@ -163,8 +163,8 @@ static bool is_record_of_store(const char *folder, const char *name)
     return is;
 }
 
-/* Collects the regular files below folder, without following links and without the store. What killed
- * programs left is removed at once. */
+/* Collects the regular files below folder, without following links and without the store. Temporary files
+ * of killed programs are removed at once. */
 static int collect(struct purge *p, const char *folder, struct files *l, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -292,8 +292,8 @@ out:
 }
 
 /*
- * like: the table that was rewritten before, or NULL. When both were of one age (two names of one file), they
- * are again: make must not take the one for older than the other, from which it was made.
+ * like: the table that was rewritten before, or NULL. If both had the same time (two names of one file), they
+ * get the same time again, so that make does not consider one older than the other.
  */
 static int rewrite_table(struct purge *p, const char *path, const char *like, struct error *err)
 {
@@ -306,7 +306,7 @@ static int rewrite_table(struct purge *p, const char *path, const char *like, st
         goto out;
     if (like && !p->dry_run && stat(like, &st) == 0) {
         const struct timespec times[2] = {st.st_atim, st.st_mtim};
-        (void)utimensat(AT_FDCWD, path, times, 0); /* the worst is that make works more */
+        (void)utimensat(AT_FDCWD, path, times, 0); /* a failure only makes make work more */
     }
     p->counts.n_rows += n_hits;
     rc = say(p, "rows-removed", path, n_hits, err);
@@ -327,8 +327,8 @@ static bool record_is_listed(void *context, const char *path, const char *source
 }
 
 /*
- * Of a sound set only the listed pictures' rows and pixels go. The rows of its files' own tables go last: as
- * long as they are there, a run that was interrupted has a reason to go on.
+ * Removes only the rows and pixels of listed pictures from an undamaged set. The rows in the tables of its
+ * files are removed last, so that an interrupted run is continued by the next one.
  */
 static int remove_from_sets(struct purge *p, struct files *l, struct error *err)
 {
@@ -346,7 +346,8 @@ static int remove_from_sets(struct purge *p, struct files *l, struct error *err)
             text_printf(&index, err, "%s/index.tsv", folder.data))
             goto out;
         if (shard_set_forget(folder.data, p->dry_run, record_is_listed, &p->list, &n_records, &own)) {
-            /* No sound set goes as a whole. One that could not be opened for another reason is left alone. */
+            /* Only a damaged set is removed as a whole. One that could not be opened for another reason is
+             * not changed. */
             if (own.code == EX_DATAERR || (own.code == EX_NOINPUT && errno == ENOENT)) continue;
             *err = own;
             goto out;
@@ -384,7 +385,7 @@ static int remove_records(struct purge *p, const struct files *l, const char *ta
     return rc;
 }
 
-/* Removes the tables of the sets that are gone: they are the last that name the picture. */
+/* Removes the tables of removed sets, which are the last files that name the picture. */
 static int remove_shard_tables(struct purge *p, const struct files *l, struct error *err)
 {
     for (int named = 0; named < 2; named++)
