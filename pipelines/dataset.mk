@@ -31,7 +31,7 @@ $(ROUND_DIR)/unique.tsv: $(ROUND_DIR)/labelled.tsv | $(BIN)/hash-dedup
 
 $(ROUND_DIR)/distinct.tsv: $(NEAR_FROM) | $(BIN)/phash-dedup
 	$(why)
-	$(BIN)/phash-dedup $(ROOT_FLAGS) $(PHASH_DEDUP_FLAGS) $(PAIRS) --rejects $(ROUND_DIR)/phash-dedup.rejects.tsv -o $@ $<
+	$(BIN)/phash-dedup $(ROOT_FLAGS) $(PHASH_DEDUP_FLAGS) $(PICTURE_FLAGS) $(PAIRS) --rejects $(ROUND_DIR)/phash-dedup.rejects.tsv -o $@ $<
 
 # Copies by features. They stay in the cache under the keys of phase head, which computes none again; so its flags are taken over.
 SHOWN := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),,set -x;)
@@ -43,9 +43,9 @@ $(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json
 	@by_hashes() { echo "make: $$1: copies are looked for by hashes alone (FEATURE_DEDUP = off says that this is meant)" >&2; $(same); }; \
 	if ! test -f $(BASE)/model.json; then by_hashes "no model '$(BASE)/model.json'"; exit; fi; \
 	$(flags_of_head); status=0; \
-	($(SHOWN) $(BIN)/embed $(ROOT_FLAGS) --base $(BASE) --size $(SIDE) --resize $(RESIZE) --cache $(RUN)/cache --device $(DEVICE) $$like --reduce sqrt,pca:64,whiten:0.5 -o $(ROUND_DIR)/features $<) || status=$$?; \
+	($(SHOWN) $(BIN)/embed $(ROOT_FLAGS) --base $(BASE) --size $(SIDE) --resize $(RESIZE) $(PICTURE_FLAGS) --cache $(RUN)/cache --device $(DEVICE) $$like --reduce sqrt,pca:64,whiten:0.5 -o $(ROUND_DIR)/features $<) || status=$$?; \
 	case $$status in \
-	0) $(SHOWN) $(BIN)/feature-dedup $(ROOT_FLAGS) $(if $(filter group,$(FEATURE_DEDUP)),--mark) $(FEATURE_DEDUP_FLAGS) --features $(ROUND_DIR)/features --rejects $(ROUND_DIR)/feature-dedup.rejects.tsv -o $@ $< ;; \
+	0) $(SHOWN) $(BIN)/feature-dedup $(ROOT_FLAGS) $(if $(filter group,$(FEATURE_DEDUP)),--mark) $(FEATURE_DEDUP_FLAGS) $(PICTURE_FLAGS) --features $(ROUND_DIR)/features --rejects $(ROUND_DIR)/feature-dedup.rejects.tsv -o $@ $< ;; \
 	65) by_hashes "embed cannot use '$(BASE)' for pictures of $(SIDE) x $(SIDE)" ;; \
 	*) exit $$status ;; esac
 
@@ -59,7 +59,7 @@ OOF := $(ROUND_DIR)/head/oof.tsv
 $(ROUND_DIR)/measured.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/validate
 	$(why)
 	if head -n 1 $< | tr '\t' '\n' | grep -qx blurriness; then $(same); \
-	else $(BIN)/validate $(ROOT_FLAGS) --min-bytes 0 --min-side 1 --with stats -o $@ $<; fi
+	else $(BIN)/validate $(ROOT_FLAGS) --min-bytes 0 --min-side 1 $(PICTURE_FLAGS) --with stats -o $@ $<; fi
 $(ROUND_DIR)/audit.tsv: $(ROUND_DIR)/$(if $(STATS),split,measured).tsv $(if $(filter train round,$(MAKECMDGOALS)),$(OOF),$(wildcard $(OOF))) | $(BIN)/audit
 	$(why)
 	like=; if test -f $(ROUND_DIR)/features/info.tsv; then like="--features $(ROUND_DIR)/features"; \
@@ -77,7 +77,7 @@ endif
 PACKED = $(patsubst %/index.tsv,%,$(firstword $(wildcard $(ROUND_DIR)/shards/index.tsv $(RUN)/round-$(shell expr $(ROUND) - 1)/shards/index.tsv)))
 $(ROUND_DIR)/shards/index.tsv: $(ROUND_DIR)/augmented.tsv | $(BIN)/pack
 	$(why)
-	$(BIN)/pack $(ROOT_FLAGS) --size $(SIDE) --resize $(RESIZE) --encoding $(ENCODING) $(addprefix --reuse ,$(PACKED)) --rejects $(ROUND_DIR)/pack.rejects.tsv -o $(@D) $<
+	$(BIN)/pack $(ROOT_FLAGS) --size $(SIDE) --resize $(RESIZE) $(PICTURE_FLAGS) --encoding $(ENCODING) $(addprefix --reuse ,$(PACKED)) --rejects $(ROUND_DIR)/pack.rejects.tsv -o $(@D) $<
 
 # Pictures on disk come in here; DOWNLOADED is what fetch brings beside them.
 ifneq ($(PICTURES),)

@@ -83,7 +83,7 @@ $(PARTS_DIR)/validate.stamp: $(RUN)/fetched.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-in-$(i).tsv): $(PARTS_DIR)/validate.stamp ;
 $(PARTS_DIR)/validate-out-%.tsv: $(PARTS_DIR)/validate-in-%.tsv
-	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(WITH) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
+	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(PICTURE_FLAGS) $(WITH) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
 $(RUN)/valid.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-out-$(i).tsv)
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
 	$(BIN)/manifest merge $^ -o $@
@@ -96,7 +96,7 @@ $(PARTS_DIR)/phash.stamp: $(ROUND_DIR)/unique.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-in-$(i).tsv): $(PARTS_DIR)/phash.stamp ;
 $(PARTS_DIR)/phash-out-%.tsv: $(PARTS_DIR)/phash-in-%.tsv
-	$(if $(PDQ),$(BIN)/manifest cat -o $@ $<,$(BIN)/phash-dedup $(ROOT_FLAGS) -j $(JOBS) $(PHASH_DEDUP_FLAGS) --hash-only --rejects $(PARTS_DIR)/phash-rejects-$*.tsv -o $@ $<)
+	$(if $(PDQ),$(BIN)/manifest cat -o $@ $<,$(BIN)/phash-dedup $(ROOT_FLAGS) -j $(JOBS) $(PHASH_DEDUP_FLAGS) $(PICTURE_FLAGS) --hash-only --rejects $(PARTS_DIR)/phash-rejects-$*.tsv -o $@ $<)
 $(PARTS_DIR)/hashed.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-out-$(i).tsv)
 	$(if $(PDQ),,$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/phash-rejects-$(i).tsv) -o $(PARTS_DIR)/phash.rejects.tsv)
 	$(BIN)/manifest merge $^ -o $@
@@ -107,7 +107,7 @@ $(PARTS_DIR)/augment.stamp: $(ROUND_DIR)/split.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-in-$(i).tsv): $(PARTS_DIR)/augment.stamp ;
 $(PARTS_DIR)/augment-out-%.tsv: $(PARTS_DIR)/augment-in-%.tsv
-	$(BIN)/augment $(ROOT_FLAGS) -j $(JOBS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(PARTS_DIR)/augment-rejects-$*.tsv -o $@ $<
+	$(BIN)/augment $(ROOT_FLAGS) -j $(JOBS) $(AUGMENT_FLAGS) $(PICTURE_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(PARTS_DIR)/augment-rejects-$*.tsv -o $@ $<
 $(ROUND_DIR)/augmented.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-out-$(i).tsv)
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-rejects-$(i).tsv) -o $(ROUND_DIR)/augment.rejects.tsv
 	$(BIN)/manifest merge $^ -o $@

@@ -79,7 +79,7 @@ $(DOWNLOADED): $(SETTINGS_MK) $(RUN)/lists.tsv $(if $(PAGES),$(RUN)/pages/done) 
 
 $(RUN)/valid.tsv: $(RUN)/fetched.tsv | $(BIN)/validate
 	$(why)
-	$(BIN)/validate $(ROOT_FLAGS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(WITH) --memory $(RUN)/memory.tsv --rejects $(RUN)/validate.rejects.tsv -o $@ $<
+	$(BIN)/validate $(ROOT_FLAGS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(PICTURE_FLAGS) $(WITH) --memory $(RUN)/memory.tsv --rejects $(RUN)/validate.rejects.tsv -o $@ $<
 
 NEAR_FROM := $(ROUND_DIR)/unique.tsv
 include $(PIPELINES)/dataset.mk
@@ -87,12 +87,12 @@ include $(PIPELINES)/dataset.mk
 ifneq ($(strip $(AUGMENT_VARIANTS)),0)
 $(ROUND_DIR)/augmented.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 	$(why)
-	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --memory $(RUN)/variants.tsv --rejects $(ROUND_DIR)/augment.rejects.tsv -o $@ $<
+	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) $(PICTURE_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --memory $(RUN)/variants.tsv --rejects $(ROUND_DIR)/augment.rejects.tsv -o $@ $<
 endif
 
 $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 	$(why)
-	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) --variants 7 --sheet $@ $< >/dev/null
+	$(BIN)/augment $(ROOT_FLAGS) $(AUGMENT_FLAGS) $(PICTURE_FLAGS) --variants 7 --sheet $@ $< >/dev/null
 
 # --- train ------------------------------------------------------------------------------------------------------------
 ## train: train head and fine-tune, then report, suspects, review page, exports

@@ -54,7 +54,11 @@ static void default_text(const struct option_row *row, const void *fields, char 
         snprintf(out, bytes, "%s", s ? s : "");
         break;
     }
-    case OPTION_INT: snprintf(out, bytes, "%lld", (long long)*(const int64_t *)(const void *)at); break;
+    case OPTION_INT: {
+        int64_t v = *(const int64_t *)(const void *)at;
+        if ((double)v >= row->min) snprintf(out, bytes, "%lld", (long long)v); /* below: nothing was said */
+        break;
+    }
     case OPTION_DOUBLE: snprintf(out, bytes, "%g", *(const double *)(const void *)at); break;
     case OPTION_SECONDS: {
         double s = *(const double *)(const void *)at;

@@ -15,8 +15,9 @@ enum image_reason image_fail_error(struct image_failure *f, const struct error *
 enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels,
                                    struct image_failure *f);
 
-/* The orientation, 1..8, in the TIFF block of EXIF data; 1 when it is missing or not valid. */
-int exif_orientation(const uint8_t *tiff, size_t n_bytes);
+/* The orientation, 1..8, in the TIFF block of EXIF data; 1 when it is missing or not valid. ORIENT_PILLOW
+ * takes any type of number, and the last entry of several. */
+int exif_orientation(const uint8_t *tiff, size_t n_bytes, enum orientation_rule rule);
 
 /* The function that each decoder offers. When out is NULL it reads the header only. The caller has found
  * out the format, set info->format and emptied the rest of info; it applies the orientation afterwards. */
@@ -24,6 +25,13 @@ typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes,
                                         const struct decode_options *options, struct image *out,
                                         struct image_info *info, struct image_failure *f);
 image_decoder jpeg_decode, png_decode, webp_decode, gif_decode, avif_decode, heic_decode, jxl_decode;
+
+/* The two ways of image_decode: the first frame, and (frames.c) options->frame. */
+enum image_reason image_decode_first(const uint8_t *bytes, size_t n_bytes,
+                                     const struct decode_options *options, struct image *out,
+                                     struct image_info *info, struct image_failure *failure);
+enum image_reason image_decode_nth(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
+                                   struct image *out, struct image_info *info, struct image_failure *failure);
 
 /* image_probe with options: also fills options->colour. */
 enum image_reason image_read_header(const uint8_t *bytes, size_t n_bytes,

@@ -73,8 +73,10 @@ static enum image_reason work_on(const struct decode_pool_options *o, const uint
     *n_result = 0;
     *f = (struct image_failure){IMAGE_OK, ""};
     struct frame_results frames = {o, info, scratch, result, 0};
+    struct decode_options header = DECODE_DEFAULTS;
+    header.orientation = o->decode.orientation;
     if (o->probe_only)
-        reason = image_probe(bytes, n_bytes, info, f);
+        reason = image_read_header(bytes, n_bytes, &header, info, f);
     else if (o->frames_every > 0)
         reason = image_decode_frames(bytes, n_bytes, &o->decode, o->frames_every, o->frames_most, image,
                                      finish_frame, &frames, info, f);

@@ -10,6 +10,7 @@
 struct frame_walk {
     const struct decode_options *options;
     int every, most; /* frames 0, every, 2 * every ..., and no more than most */
+    int only;        /* not 0: this frame alone, from 1 */
     struct image *out;
     image_frame_sink *sink;
     void *context;
@@ -20,7 +21,7 @@ struct frame_walk {
 /* Whether the next frame must be decoded into out and passed to the sink. */
 static inline bool frame_wanted(const struct frame_walk *w)
 {
-    return w->n_seen % w->every == 0 && w->n_given < w->most;
+    return w->only ? w->n_seen + 1 == w->only : w->n_seen % w->every == 0 && w->n_given < w->most;
 }
 static inline bool frames_done(const struct frame_walk *w) { return w->n_given >= w->most; }
 /* Applies the orientation to the frame in out, and passes it to the sink. */

@@ -291,14 +291,23 @@ enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image
 enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                struct image *out, struct image_info *info, struct image_failure *failure)
 {
+    return options->frame > 1 ? image_decode_nth(bytes, n_bytes, options, out, info, failure)
+                              : image_decode_first(bytes, n_bytes, options, out, info, failure);
+}
+
+enum image_reason image_decode_first(const uint8_t *bytes, size_t n_bytes,
+                                     const struct decode_options *options, struct image *out,
+                                     struct image_info *info, struct image_failure *failure)
+{
     struct error err = {0};
     struct colour_note note = {0};
     struct decode_options own = *options;
     if (options->srgb) own.colour = &note;
     enum image_reason reason = dispatch(bytes, n_bytes, &own, out, info, failure);
-    if (reason == IMAGE_OK && ((options->srgb && colour_to_srgb(out, &note, &err)) ||
-                               (!options->keep_gray && image_to_rgb(out, &err)) ||
-                               (!options->no_orient && image_orient(out, info->orientation, &err))))
+    if (reason == IMAGE_OK &&
+        ((options->srgb && colour_to_srgb(out, &note, &err)) ||
+         (!options->keep_gray && image_to_rgb(out, &err)) ||
+         (options->orientation != ORIENT_NONE && image_orient(out, info->orientation, &err))))
         reason = image_fail_error(failure, &err);
     colour_note_release(&note);
     return reason;

@@ -100,10 +100,13 @@ int image_color_parse(const char *name, bool *srgb, struct error *err);
 
 /* --- decoding --- */
 
+/* Which EXIF orientation turns a picture (docs/preprocessing.md): what Chromium and Firefox take, what Pillow
+ * takes, none. */
+enum orientation_rule { ORIENT_BROWSER, ORIENT_PILLOW, ORIENT_NONE };
+
 struct colour_note;
 struct decode_options {
     bool allow_truncated; /* decode a truncated picture as far as possible, the rest is grey or black */
-    bool no_orient;       /* leave pixels as stored */
     /* A grey picture without alpha is decoded to one channel. Otherwise the result is RGB. */
     bool keep_gray;
     /*
@@ -115,7 +118,9 @@ struct decode_options {
     uint8_t background[3]; /* colour under transparent parts; DECODE_DEFAULTS sets white */
     /* ignore alpha and use the stored colours, also in transparent parts; not for GIF */
     bool drop_alpha;
-    bool srgb;           /* convert pictures in other colour spaces to sRGB */
+    bool srgb; /* convert pictures in other colour spaces to sRGB */
+    enum orientation_rule orientation;
+    int frame;           /* of an animation, from 1; 0 is 1; the last one where there are fewer */
     uint64_t max_pixels; /* 0: IMAGE_MAX_PIXELS */
     /* internal to lib/image: NULL, or receives the colour description in the header */
     struct colour_note *colour;
@@ -130,9 +135,9 @@ int image_background_parse(const char *name, uint8_t rgb[3], char text[BACKGROUN
 #define DECODE_DEFAULTS ((struct decode_options){.background = {255, 255, 255}})
 
 /*
- * Decodes the first frame into *out, which is reused. Returns IMAGE_OK, or the reason with failure filled
- * and *out undefined. It decodes in THIS process: use it for our own files, in tests and fuzzing, and inside
- * the workers. info may not be NULL and is filled as by image_probe.
+ * Decodes the first frame, or options->frame, into *out, which is reused. Returns IMAGE_OK, or the reason
+ * with failure filled and *out undefined. It decodes in THIS process: use it for our own files, in tests and
+ * fuzzing, and inside the workers. info may not be NULL and is filled as by image_probe.
  */
 enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                struct image *out, struct image_info *info, struct image_failure *failure);
@@ -142,6 +147,7 @@ enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struc
  * 2 * every .... If there are more than most (0: no limit), that many are spread over the animation. Each
  * frame is decoded into out; sink (NULL: none) may change it, and returns IMAGE_OK or a reason to stop. A
  * file that is not animated is one frame. Every frame up to the last one that is given is decoded.
+ * options->frame does not count here.
  */
 typedef enum image_reason image_frame_sink(void *context, int given, struct image *frame,
                                            struct image_failure *failure);

@@ -33,11 +33,8 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
                       struct error *err)
 {
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    char ignored[BACKGROUND_TEXT_BYTES];
     *out = NULL;
-    if (image_background_parse(options->background, o.decode.background, ignored, err) ||
-        image_color_parse(options->color, &o.decode.srgb, err))
-        return -1;
+    if (picture_rules_apply(&options->rules, &o.decode, err)) return -1;
     int frame_px = resize_rule_side(&options->resize, options->side_px);
     if (frame_px < options->side_px)
         return error_set(err, EX_USAGE, "a square of %d cannot be cut from a picture of %d", options->side_px,
@@ -47,7 +44,6 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
     l->side_px = options->side_px;
     l->resize = options->resize;
     o.decode.allow_truncated = options->allow_truncated;
-    o.decode.no_orient = options->no_orient;
     o.decode.keep_gray = true;
     o.decode.shrink_to_px = image_shrink_hint(options->resize.method, frame_px);
     o.finish = to_square;

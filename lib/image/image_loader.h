@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "image/image.h"
+#include "image/picture_rules.h"
 
 struct image_loader_options {
     int side_px; /* output is side x side x 3, RGB */
@@ -19,11 +19,9 @@ struct image_loader_options {
     unsigned threads; /* 0 = all processors */
     bool no_sandbox;  /* decode in this process: for tests and measuring the sandbox's cost */
     bool allow_truncated;
-    bool no_orient; /* do not apply EXIF orientation */
     /* Not 0: also later frames of animations, as the decode pool's options of these names say. */
     int frames_every, frames_most;
-    const char *color;      /* none or srgb, as image_color_parse takes it */
-    const char *background; /* a name, as image_background_parse takes it */
+    struct picture_rules rules;
 };
 
 struct loaded_image {

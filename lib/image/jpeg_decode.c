@@ -99,7 +99,7 @@ static void on_progress(j_common_ptr c)
 
 /* Walks over the markers up to the first scan, to find the orientation (Exif in APP1) and a colour profile
  * (APP2). It skips what libjpeg skips on its way to the next marker: stray bytes, and a length below 2. */
-static void read_markers(const uint8_t *b, size_t n, struct image_info *info)
+static void read_markers(const uint8_t *b, size_t n, enum orientation_rule rule, struct image_info *info)
 {
     size_t at = 2;
     bool oriented = false;
@@ -119,7 +119,7 @@ static void read_markers(const uint8_t *b, size_t n, struct image_info *info)
         if (at + 2 + length > n) return;
         const uint8_t *payload = b + at + 4;
         if (marker == 0xE1 && !oriented && length >= 8 && memcmp(payload, "Exif\0", 5) == 0) {
-            info->orientation = exif_orientation(payload, length - 2);
+            info->orientation = exif_orientation(payload, length - 2, rule);
             oriented = true;
         }
         if (marker == 0xE2 && length >= 14 && memcmp(payload, "ICC_PROFILE", 12) == 0) info->icc = true;
@@ -209,7 +209,7 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     info->bits = s.c.data_precision;
     info->progressive = s.c.progressive_mode;
     set_mode(info, &s.c);
-    read_markers(bytes, n_bytes, info);
+    read_markers(bytes, n_bytes, options->orientation, info);
     if (options->colour) colour_of_jpeg(options->colour, bytes, n_bytes);
 
     int factor = 1;

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include <png.h>
+#include <zlib.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "image/colour.h"
 #include "image/frames.h"
 #include "image/reduce.h"
@@ -73,12 +75,46 @@ static void on_row(png_structp png, png_row_infop row, png_bytep data)
     s->n_rows_done++;
 }
 
+/*
+ * The orientation in ImageMagick's way to keep EXIF in a text chunk, which Pillow reads: after the keyword
+ * (for zTXt a byte 0 and a zlib stream of) "\nexif\n", the length, LF, and hexadecimal digits with line ends.
+ */
+static int hex_exif(const uint8_t *b, size_t n, bool packed, enum orientation_rule rule)
+{
+    uint8_t text[8192], tiff[4096]; /* the first directory comes first; a thumbnail does not matter */
+    size_t n_tiff = 0, at = 0;
+    if (packed) {
+        z_stream z = {.next_in = (Bytef *)(uintptr_t)(b + 1), .avail_in = (uInt)(n - 1)};
+        if (b[0] != 0 || inflateInit(&z) != Z_OK) return 1;
+        z.next_out = text;
+        z.avail_out = sizeof text;
+        (void)inflate(&z, Z_SYNC_FLUSH);
+        n = sizeof text - z.avail_out;
+        b = text;
+        inflateEnd(&z);
+    }
+    for (int lines = 0; lines < 3; at++) {
+        if (at >= n) return 1;
+        lines += b[at] == '\n';
+    }
+    for (; at + 1 < n && n_tiff < sizeof tiff; at++) {
+        const char pair[3] = {(char)b[at], (char)b[at + 1], 0};
+        if (b[at] == '\n') continue;
+        if (hex_decode(&tiff[n_tiff], 1, pair)) break;
+        n_tiff++;
+        at++;
+    }
+    return exif_orientation(tiff, n_tiff, rule);
+}
+
 /* Reads chunks that libpng does not report: animation frames (acTL) and orientation (eXIf), at any place
  * in the file. */
-static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
+static void read_chunks(const uint8_t *b, size_t n, enum orientation_rule rule, struct image_info *info)
 {
+    static const char raw_exif[] = "Raw profile type exif"; /* and NUL */
     size_t at = 8;
-    bool past_header = false, srgb = false, gamma = false;
+    bool past_header = false, srgb = false, gamma = false, exif = false, raw = false,
+         pillow = rule == ORIENT_PILLOW;
     for (int i = 0; i < 100000 && at + 12 <= n; i++) {
         uint32_t length = be32(b + at);
         const uint8_t *type = b + at + 4, *data = b + at + 8;
@@ -88,8 +124,16 @@ static void read_chunks(const uint8_t *b, size_t n, struct image_info *info)
             info->frames = frames < 1 ? 1 : frames > IMAGE_MAX_FRAMES ? IMAGE_MAX_FRAMES : (int)frames;
         } else if (memcmp(type, "IDAT", 4) == 0) {
             past_header = true;
-        } else if (memcmp(type, "eXIf", 4) == 0 && !past_header) {
-            info->orientation = exif_orientation(data, length);
+        } else if (memcmp(type, "eXIf", 4) == 0 && (pillow || !(past_header || exif))) {
+            /* browsers take the first one, Pillow the last */
+            info->orientation = exif_orientation(data, length, rule);
+            exif = true;
+        } else if (pillow && !exif && !raw && length > sizeof raw_exif &&
+                   (memcmp(type, "zTXt", 4) == 0 || memcmp(type, "tEXt", 4) == 0) &&
+                   memcmp(data, raw_exif, sizeof raw_exif) == 0) {
+            info->orientation =
+                hex_exif(data + sizeof raw_exif, length - sizeof raw_exif, *type == 'z', rule);
+            raw = true;
         } else if (memcmp(type, "iCCP", 4) == 0) {
             info->icc = true;
         } else if (memcmp(type, "cICP", 4) == 0 && length == 4 && !cicp_is_srgb(data[0], data[1])) {
@@ -227,7 +271,7 @@ static enum image_reason decode_one(const uint8_t *bytes, size_t n_bytes,
         image_fail(f, IMAGE_DECODE_MEMORY, "libpng cannot start");
         goto out;
     }
-    read_chunks(bytes, n_bytes, info);
+    read_chunks(bytes, n_bytes, options->orientation, info);
     if (options->colour) colour_of_png(options->colour, bytes, n_bytes);
     if (setjmp(png_jmpbuf(s.png))) {
         reason = f->reason;
@@ -270,7 +314,7 @@ enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct 
         return decode_one(bytes, n_bytes, options, false, out, info, f);
     enum image_reason reason = decode_one(bytes, n_bytes, options, false, NULL, info, f);
     struct decode_options stored = *options;
-    stored.no_orient = true; /* the caller turns and converts what it gets */
+    stored.orientation = ORIENT_NONE; /* the caller turns and converts what it gets */
     stored.colour = NULL;
     struct frame_walk w = {.options = &stored, .every = 1, .most = 1, .out = out, .orientation = 1};
     if (reason == IMAGE_OK) /* the canvas is held whole */

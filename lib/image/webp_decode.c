@@ -120,6 +120,10 @@ enum image_reason webp_decode(const uint8_t *bytes, size_t n_bytes, const struct
         colour_note_icc(options->colour, chunk.chunk.bytes, chunk.chunk.size);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
+    if (options->orientation == ORIENT_PILLOW && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
+        info->orientation = exif_orientation(chunk.chunk.bytes, chunk.chunk.size, ORIENT_PILLOW);
+        WebPDemuxReleaseChunkIterator(&chunk);
+    }
     info->alpha = flags & ALPHA_FLAG;
     memset(&frame, 0, sizeof frame);
     have_frame = frames > 0 && WebPDemuxGetFrame(demuxer, 1, &frame);

@@ -161,6 +161,8 @@ struct net_metadata {
     char resize[32];                  /* "bilinear", "lanczos+256" and so on; docs/preprocessing.md */
     char color[8];                    /* "srgb": colour profiles of pictures are applied; "": they are not */
     char background[8];               /* colour under transparent parts, "#rrggbb"; "" for white */
+    char orientation[8];              /* which EXIF turns pictures: "pillow", "none", or "": browsers' rule */
+    int frame;                        /* which frame of an animation, from 1 */
     double input_scale, input_offset; /* x = byte * scale + offset: 1/255 and 0, or 2/255 and -1 */
     double temperature;               /* 1 when none; not yet folded into the last layer */
     char *license_json; /* of the base weights: {"name":"MIT","holder":...}; kept by training; or NULL */

@@ -11,7 +11,7 @@
 
 void net_metadata_defaults(struct net_metadata *m)
 {
-    *m = (struct net_metadata){.input_scale = 1.0 / 255.0, .input_offset = 0, .temperature = 1};
+    *m = (struct net_metadata){.input_scale = 1.0 / 255.0, .input_offset = 0, .temperature = 1, .frame = 1};
 }
 
 /* Whether the layer only passes on or selects values of its input. */
@@ -141,6 +141,17 @@ int net_read_metadata(struct net_metadata *m, const cJSON *object, struct error 
             return error_set(err, EX_DATAERR, "userDefinedMetadata: 'background' is not #rrggbb");
         snprintf(m->background, sizeof m->background, "%s", text);
     }
+    v = net_json_get(input, "orientation");
+    if (v) {
+        const char *text = cJSON_IsString(v) ? v->valuestring : "";
+        if (strcmp(text, "pillow") != 0 && strcmp(text, "none") != 0)
+            return error_set(err, EX_DATAERR, "userDefinedMetadata: 'orientation' is not pillow or none");
+        snprintf(m->orientation, sizeof m->orientation, "%s", text);
+    }
+    double frame = 1;
+    if (read_number(input, "frame", 1, 100000, &frame, err)) return -1;
+    if (frame != floor(frame)) return error_set(err, EX_DATAERR, "userDefinedMetadata: 'frame' is not whole");
+    m->frame = (int)frame;
     if (cJSON_IsObject(net_json_get(object, "license")) &&
         keep_text(net_json_get(object, "license"), &m->license_json, err))
         return -1;
@@ -187,6 +198,8 @@ cJSON *net_write_metadata(const struct net *n, const char *model_id, struct erro
     if (m->resize[0]) cJSON_AddStringToObject(input, "resize", m->resize);
     if (m->color[0]) cJSON_AddStringToObject(input, "color_space", m->color);
     if (m->background[0]) cJSON_AddStringToObject(input, "background", m->background);
+    if (m->orientation[0]) cJSON_AddStringToObject(input, "orientation", m->orientation);
+    if (m->frame > 1) cJSON_AddNumberToObject(input, "frame", m->frame);
     cJSON_AddNumberToObject(object, "temperature", m->temperature);
     if (m->license_json && !(extra = parse_own(m->license_json, err))) goto fail;
     if (extra) cJSON_AddItemToObject(object, "license", extra);

@@ -25,6 +25,8 @@ static inline const char *shard_background_name(const char *recorded)
 }
 const char *shard_encoding_name(enum shard_encoding e); /* "raw", "jpeg" */
 
+#define SHARD_MADE_BYTES 96
+
 /* Limits for a set from a stranger: pictures are square and small, and a class is the name of a folder. */
 #define SHARD_MAX_SIDE_PX 4096
 #define SHARD_MAX_CLASSES 65536
@@ -41,15 +43,17 @@ struct shard_set_info {
     uint64_t n_records;
     char data_hash[33]; /* over content hashes, labels, splits, variants in record order */
     enum shard_encoding encoding;
-    bool rows_apart; /* the second format: files of earlier sets, and a table of rows */
-    char made[64];   /* other settings that the records depend on; "" for the usual ones */
+    bool rows_apart;             /* the second format: files of earlier sets, and a table of rows */
+    char made[SHARD_MADE_BYTES]; /* other settings that the records depend on; "" for the usual ones */
 };
 
-/* Whether pictures were converted to sRGB (pack --color srgb). */
-static inline bool shard_made_srgb(const struct shard_set_info *info)
-{
-    return strstr(info->made, "color=srgb") != NULL;
-}
+/* What of them decides how a picture has to be opened to look like the records. */
+struct shard_made {
+    bool srgb;               /* pack --color srgb */
+    int frame;               /* pack --frame, from 1 */
+    const char *orientation; /* "browser", "pillow" or "none" */
+};
+void shard_made_read(struct shard_made *out, const struct shard_set_info *info);
 
 struct shard_record {      /* borrowed from the set */
     const uint8_t *pixels; /* side*side*3; readable a little beyond the end */

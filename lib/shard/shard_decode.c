@@ -47,7 +47,7 @@ int shard_decoders_open(struct shard_decoders **out, int side_px, struct error *
     d->side_px = side_px;
     d->options = DECODE_POOL_DEFAULTS;
     d->options.decode.max_pixels = (uint64_t)side_px * (uint64_t)side_px;
-    d->options.decode.no_orient = true;
+    d->options.decode.orientation = ORIENT_NONE;
     d->options.finish = finish;
     d->options.context = d;
     d->options.result_bytes = (size_t)side_px * (size_t)side_px * 3;

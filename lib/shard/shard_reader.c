@@ -272,6 +272,24 @@ out:
     return rc;
 }
 
+void shard_made_read(struct shard_made *out, const struct shard_set_info *info)
+{
+    struct error ignored = {0};
+    int64_t frame;
+    char word[SHARD_MADE_BYTES];
+    *out = (struct shard_made){.frame = 1, .orientation = "browser"};
+    for (const char *at = info->made; *at;) {
+        size_t n = strcspn(at, " ");
+        snprintf(word, sizeof word, "%.*s", (int)n, at);
+        if (strcmp(word, "color=srgb") == 0) out->srgb = true;
+        if (strcmp(word, "no-orient") == 0) out->orientation = "none";
+        if (strcmp(word, "orientation=pillow") == 0) out->orientation = "pillow";
+        if (text_starts(word, "frame=") && parse_i64(word + 6, 1, 1000000, &frame, "frame", &ignored) == 0)
+            out->frame = (int)frame;
+        at += n + (at[n] == ' ');
+    }
+}
+
 /* Reads one row of index.tsv. Settings come before classes, classes before shards, and the index
  * of a shard comes right after it. */
 static int read_set_row(struct shard_set *s, const struct manifest_reader *r, const int column[],

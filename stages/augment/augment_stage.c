@@ -1,7 +1,7 @@
 /*
  * augment_stage.c: decoding, augmenting and encoding happen in the sandboxed workers. This process names the
- * files and writes them. A file is named by the content of its source and the drawn parameters, so that other
- * settings never overwrite it.
+ * files and writes them. A file is named by the content of its source, the drawn parameters and how its
+ * source became pixels, so that other settings never overwrite it.
  */
 #include "augment_stage.h"
 
@@ -43,6 +43,7 @@ struct run {
     uint64_t n_made, n_recalled;
     struct picture_memory memory;
     bool remembers;
+    char rules[PICTURE_RULES_BYTES];     /* picture_rules_text */
     struct text learned, recalled, file; /* reused */
 };
 
@@ -222,11 +223,12 @@ static int open_memory(struct run *r, struct error *err)
     int rc =
         text_printf(&words, err,
                     "augment %d winnow %s spec %s seed %lld variants %lld size %lld format %d quality %lld "
-                    "background %s color %s truncated %d folder %s",
+                    "background %s color %s truncated %d folder %s%s%s",
                     ANSWERS_VERSION, WINNOW_VERSION, o->spec_text, (long long)o->common.seed,
                     (long long)o->variants, (long long)o->size, o->format, (long long)o->quality,
-                    o->background ? o->background : "white", o->color ? o->color : "none", o->allow_truncated,
-                    o->folder);
+                    o->rules.background ? o->rules.background : "white",
+                    o->rules.color ? o->rules.color : "none", o->allow_truncated, o->folder,
+                    *r->rules ? " " : "", r->rules);
     if (rc == 0 && picture_memory_open(&r->memory, o->memory, words.data, &own) == 0) {
         r->remembers = r->memory.hold = true;
     } else if (rc == 0) {
@@ -385,6 +387,12 @@ static int write_made(struct run *r, const char *const *fields, const struct dec
     int rc = -1, shown_w, shown_h;
     uint64_t drawn = random_key(params, strlen(params)) ^ (uint64_t)r->opt->size * 0x9E3779B97F4A7C15ull ^
                      (uint64_t)r->opt->quality;
+    if (*r->rules) drawn ^= random_key(r->rules, strlen(r->rules));
+    if (r->opt->spec.fill != FILL_NEAREST) {
+        const char fill[4] = {(char)r->opt->spec.fill, (char)r->opt->spec.fill_value[0],
+                              (char)r->opt->spec.fill_value[1], (char)r->opt->spec.fill_value[2]};
+        drawn ^= random_key(fill, sizeof fill);
+    }
     if (text_printf(&name, err, "%s/%.2s/%s-%lld-%08x.%s", r->opt->folder, d->xxh128, d->xxh128, (long long)v,
                     (unsigned)(drawn >> 32), endings[r->opt->format]) ||
         path_join(&path, r->opt->common.root, name.data, r->opt->common.allow_outside, err) ||
@@ -393,7 +401,7 @@ static int write_made(struct run *r, const char *const *fields, const struct dec
     xxh128_of(&h, bytes, n);
     xxh128_hex(hash, &h);
     snprintf(n_bytes, sizeof n_bytes, "%zu", n);
-    image_info_shown(&d->info, &shown_w, &shown_h);
+    picture_rules_shown(&r->opt->rules, &d->info, &shown_w, &shown_h);
     snprintf(width, sizeof width, "%d", r->opt->size ? (int)r->opt->size : shown_w);
     snprintf(height, sizeof height, "%d", r->opt->size ? (int)r->opt->size : shown_h);
     const char *const told[MADE_FIELDS] = {name.data, n_bytes, hash, width, height};
@@ -464,7 +472,6 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     struct error own = {0};
     r.memory = PICTURE_MEMORY_EMPTY;
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    char ignored[BACKGROUND_TEXT_BYTES];
     struct decode_pool *pool = NULL;
     const struct manifest_schema *s = &f->in.schema;
     int rc = -1;
@@ -476,9 +483,8 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
         manifest_column(s, "frames"),      manifest_column(s, "mode"),   manifest_column(s, "pdq"),
         manifest_column(s, "pdq_quality"),
     };
-    if (image_background_parse(opt->background, o.decode.background, ignored, err))
-        return error_prefix(err, "--background");
-    if (image_color_parse(opt->color, &o.decode.srgb, err)) return error_prefix(err, "--color");
+    if (picture_rules_apply(&opt->rules, &o.decode, err)) return -1;
+    picture_rules_text(&opt->rules, r.rules);
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.shrink_to_px = (int)opt->size;
     o.finish = finish;

@@ -6,13 +6,15 @@
 #include "cli/stage.h"
 #include "image/augment.h"
 #include "image/decode_pool.h"
+#include "image/picture_rules.h"
 #include "manifest/filter.h"
 
 enum made_format { MADE_JPEG, MADE_PNG, MADE_WEBP };
 
 struct augment_options {
     struct common_options common;
-    const char *spec_text, *folder, *splits, *sheet, *background, *color, *memory;
+    const char *spec_text, *folder, *splits, *sheet, *memory;
+    struct picture_rules rules;
     int64_t variants, quality, size, sheet_rows;
     int format; /* enum made_format */
     bool allow_truncated, no_sandbox;

@@ -18,11 +18,6 @@ static const struct option_row rows[] = {
            "counts as train"),
     OPTION(struct augment_options, INT, 0, "size", size, "PX",
            "first resize each picture to a square of this side; 0: keep its size", RANGE(0, 4096)),
-    OPTION(struct augment_options, STRING, 0, "color", color, "WORD",
-           "srgb: convert pictures to sRGB by their profile, gAMA or cICP; none: do not; give pack the "
-           "same option"),
-    OPTION(struct augment_options, STRING, 0, "background", background, "COLOUR",
-           "colour under transparent parts: white, black or #RRGGBB; give pack the same option"),
     OPTION(struct augment_options, CHOICE, 0, "format", format, "FORMAT", "format of the variants",
            CHOICES("jpeg|png|webp")),
     OPTION(struct augment_options, STRING, 0, "sheet", sheet, "FILE",
@@ -35,6 +30,9 @@ static const struct option_row rows[] = {
     COMMON_ROW_ROOT(struct augment_options, common),
     COMMON_ROW_THREADS(struct augment_options, common),
     COMMON_ROW_TALK(struct augment_options, common),
+
+    OPTION_GROUP("How a file becomes pixels: give pack the same"),
+    PICTURE_ROWS(struct augment_options, rules),
 
     OPTION_GROUP("Expert"),
     OPTION(struct augment_options, INT, 0, "quality", quality, "Q", "quality of JPEG and WebP",

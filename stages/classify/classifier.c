@@ -63,7 +63,8 @@ static int name_classes(struct classifier *c, struct error *err)
 static int choose_frames(struct image_loader_options *lo, const char *frames, struct error *err)
 {
     int64_t every = 1;
-    if (!frames || strcmp(frames, "first") == 0) return 0;
+    if (frames && strcmp(frames, "first") == 0) lo->rules.frame = 1;
+    if (!frames || lo->rules.frame == 1) return 0;
     if (strcmp(frames, "all") != 0 &&
         (!text_starts(frames, "every:") || parse_i64(frames + 6, 1, 100000, &every, "--frames every", err)))
         return error_set(err, EX_USAGE, "--frames '%s' is not first, every:N or all", frames);
@@ -74,9 +75,7 @@ static int choose_frames(struct image_loader_options *lo, const char *frames, st
 
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err)
 {
-    struct image_loader_options lo = {.threads = stage_threads(&opt->common),
-                                      .no_sandbox = opt->no_sandbox,
-                                      .no_orient = opt->no_orient};
+    struct image_loader_options lo = {.threads = stage_threads(&opt->common), .no_sandbox = opt->no_sandbox};
     if (scoring_model_open(&c->header, opt->model, &opt->scoring, SCORING_HEADER, NULL, err)) return -1;
     const struct net_shape *in = &c->header.layers[c->header.input].output;
     if (in->rank != 3 || in->dim[2] != 3 || in->dim[0] != in->dim[1] || in->dim[0] < 1)
@@ -106,8 +105,13 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     }
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
     if (resize_rule_parse(method, &lo.resize, err)) return -1;
-    lo.color = opt->color ? opt->color : c->header.metadata.color;
-    lo.background = opt->background ? opt->background : c->header.metadata.background;
+    const struct picture_rules recorded = {.background = c->header.metadata.background,
+                                           .color = c->header.metadata.color,
+                                           .orientation = c->header.metadata.orientation,
+                                           .frame = c->header.metadata.frame};
+    lo.rules = picture_rules_over(&opt->rules, &recorded);
+    if (opt->frames && opt->rules.frame)
+        return error_set(err, EX_USAGE, "--frame takes one frame and --frames several: leave one out");
     if (choose_frames(&lo, opt->frames, err)) return -1;
     lo.side_px = c->side_px;
     return image_loader_open(&c->loader, &lo, err);

@@ -13,11 +13,12 @@ enum result_format { RESULT_TSV, RESULT_JSON };
 struct classify_options {
     struct common_options common;
     struct scoring_options scoring;
-    const char *model, *device, *resize, *background, *color, *frames, *watch, *hand_off;
+    const char *model, *device, *resize, *frames, *watch, *hand_off;
     struct option_strings thresholds;
     int format, precision; /* enum result_format, predictor_precision */
     int64_t batch, top;
-    bool no_orient, no_sandbox, hash, once, no_decisions;
+    struct picture_rules rules;
+    bool no_sandbox, hash, once, no_decisions;
 };
 #define CLASSIFY_DEFAULTS                                                                                    \
     {                                                                                                        \

@@ -28,20 +28,15 @@ static const struct option_row rows[] = {
     OPTION_GROUP("Reading"),
     OPTION(struct classify_options, STRING, 0, "resize", resize, "METHOD",
            "bilinear, area, lanczos, bicubic or tfjs, instead of the method that the model records"),
-    OPTION(struct classify_options, STRING, 0, "color", color, "WORD",
-           "none or srgb, instead of the word that the model records; srgb applies colour profiles, gAMA "
-           "and cICP"),
-    OPTION(struct classify_options, STRING, 0, "background", background, "COLOUR",
-           "colour under transparent parts (white, black or #RRGGBB), instead of the one that the model "
-           "records"),
     OPTION(struct classify_options, STRING, 0, "frames", frames, "WHICH",
            "frames of animations to score: first, every:N or all; p_<class> is then the largest of all "
            "frames, and the columns frames_scored and, with --threshold, frames_over (share of frames) are "
            "added"),
-    OPTION(struct classify_options, FLAG, 0, "no-orient", no_orient, NULL,
-           "do not apply the EXIF orientation"),
     OPTION(struct classify_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
            "decode in this process; only for pictures that you trust"),
+
+    OPTION_GROUP("How a file becomes pixels, instead of what the model records"),
+    PICTURE_ROWS(struct classify_options, rules),
 
     OPTION_GROUP("Watching an inbox"),
     OPTION(struct classify_options, STRING, 0, "watch", watch, "DIR",

@@ -97,7 +97,7 @@ int embed_run(struct embed *e, struct manifest_reader *in, struct manifest_write
                               .done = row_done};
     int rc = -1;
     o.decode.allow_truncated = opt->allow_truncated;
-    o.decode.no_orient = opt->no_orient;
+    if (picture_rules_apply(&opt->rules, &o.decode, err)) return -1;
     o.decode.keep_gray = true;
     o.decode.shrink_to_px = image_shrink_hint(e->rule.method, resize_rule_side(&e->rule, e->side_px));
     o.finish = to_square;

@@ -9,7 +9,7 @@
 
 #include "cli/options.h"
 #include "cli/stage.h"
-#include "image/image.h"
+#include "image/picture_rules.h"
 #include "manifest/manifest.h"
 #include "model/activation_cache.h"
 #include "model/frozen_features.h"
@@ -24,7 +24,8 @@ struct embed_options {
     const char *base, *folder, *cache, *unlock_from, *device, *reduce, *fit, *resize, *input, *feature_layer;
     int64_t size, batch;
     int boundary, precision;
-    bool no_orient, allow_truncated, no_sandbox;
+    struct picture_rules rules;
+    bool allow_truncated, no_sandbox;
 };
 #define EMBED_DEFAULTS                                                                                       \
     {                                                                                                        \

@@ -44,12 +44,14 @@ static const struct option_row rows[] = {
     COMMON_ROW_THREADS(struct embed_options, common),
     COMMON_ROW_TALK(struct embed_options, common),
 
+    OPTION_GROUP("How a file becomes pixels: as pack is told"),
+    PICTURE_ROWS(struct embed_options, rules),
+
     OPTION_GROUP("Expert"),
     OPTION(struct embed_options, INT, 0, "batch", batch, "N", "pictures in one forward pass",
            RANGE(1, 65536)),
     OPTION(struct embed_options, CHOICE, 0, "precision", precision, "P",
            "precision of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
-    OPTION(struct embed_options, FLAG, 0, "no-orient", no_orient, NULL, "do not apply the EXIF orientation"),
     OPTION(struct embed_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "use truncated pictures as far as they can be decoded"),
     OPTION(struct embed_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,

@@ -258,8 +258,10 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct image_loader *loader = NULL;
     struct image_loader_options lo = {.side_px = predictor_side_px(s->predictor),
-                                      .background = s->net->metadata.background,
-                                      .color = s->net->metadata.color,
+                                      .rules = {.background = s->net->metadata.background,
+                                                .color = s->net->metadata.color,
+                                                .orientation = s->net->metadata.orientation,
+                                                .frame = s->net->metadata.frame},
                                       .threads = stage_threads(&o->common)};
     struct text path = TEXT_EMPTY;
     char shown[256], what[256];

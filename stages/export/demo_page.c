@@ -19,7 +19,7 @@
 
 #define MAX_PART_BYTES (64u << 20) /* the largest part, tf.min.js, has 1.5 MB */
 
-static const char *const page_files[] = {"index.html", "page.css",  "page.js",  "open.js",
+static const char *const page_files[] = {"index.html", "page.css",  "page.js",  "open.js", "turn.js",
                                          "picture.js", "worker.js", "icon.svg", NULL};
 
 /* From npm: {the path below node_modules, the name in the page}. Only the plain and the SIMD build,
@@ -291,6 +291,8 @@ static int write_info(struct export *x, const char *made, const char *web, struc
         put_pair(&t, "resize", m->resize[0] ? m->resize : "bilinear", err) ||
         (m->background[0] && put_pair(&t, "background", m->background, err)) ||
         (m->color[0] && put_pair(&t, "color", m->color, err)) ||
+        (m->orientation[0] && put_pair(&t, "orientation", m->orientation, err)) ||
+        (m->frame > 1 && put_number(&t, "frame", m->frame, err)) ||
         text_printf(&t, err, ",\"size\":%d", in->output.dim[0]) ||
         put_number(&t, "scale", m->input_scale, err) || put_number(&t, "offset", m->input_offset, err) ||
         put_number(&t, "temperature", m->temperature, err) || text_puts(&t, ",\"classes\":[", err))

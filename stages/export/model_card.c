@@ -153,6 +153,7 @@ static void put_head(FILE *f, struct export *x)
                                                          "8-bit integers"};
     const struct net_metadata *m = &x->net.metadata;
     const struct net_shape *in = &x->net.layers[x->net.input].output;
+    char frame[40] = "";
     fputs("# Model card: ", f);
     export_put_plain(f, x->opt->title ? x->opt->title : x->net.name);
     fputs("\n\n", f);
@@ -160,11 +161,14 @@ static void put_head(FILE *f, struct export *x)
     if (strcmp(x->id, x->source_id) != 0) fprintf(f, "| made from | `%s` |\n", x->source_id);
     fprintf(f, "| date | %s |\n| layers | %d |\n| numbers | %zu, kernels as %s |\n", x->date, x->net.n_layers,
             net_count_parameters(&x->net, false), encodings[x->encoding]);
+    if (m->frame > 1) snprintf(frame, sizeof frame, ", frame %d of animations", m->frame);
     if (in->rank == 3)
-        fprintf(f, "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s)%s%s%s |\n",
+        fprintf(f,
+                "| input | %dx%d RGB, x = byte * %.9g + %.9g, whole picture stretched (%s)%s%s%s%s%s%s |\n",
                 in->dim[1], in->dim[0], m->input_scale, m->input_offset,
                 m->resize[0] ? m->resize : "bilinear", m->background[0] ? ", transparent parts on " : "",
-                m->background, m->color[0] ? ", colours as sRGB" : "");
+                m->background, m->color[0] ? ", colours as sRGB" : "",
+                m->orientation[0] ? ", orientation " : "", m->orientation, frame);
     fprintf(f, "| classes |");
     for (int i = 0; i < m->n_classes; i++) {
         fputc(' ', f);

@@ -10,6 +10,7 @@
 #define WINNOW_FEATURE_DEDUP_H
 
 #include "dedup/near_dedup.h"
+#include "image/picture_rules.h"
 #include "vector/copy_check.h"
 #include "vector/vector_folder.h"
 #include "vector/vector_join.h"
@@ -18,7 +19,8 @@ struct feature_options {
     struct dedup_options dedup;
     struct option_strings features;
     int64_t neighbours;
-    bool no_verify, no_orient, allow_truncated, no_sandbox;
+    struct picture_rules rules;
+    bool no_verify, allow_truncated, no_sandbox;
 };
 /*
  * Thousandths of 1 - cosine. Of ten alterations all but a few percent lie within 450, and so do some

@@ -90,14 +90,13 @@ static int read_thumbs(struct feature_dedup *s, struct thumbs *t, struct error *
     size_t n_done = 0;
     int rc = -1, got;
     o.decode.keep_gray = true;
-    o.decode.no_orient = s->opt->no_orient;
     o.decode.allow_truncated = s->opt->allow_truncated;
     o.decode.shrink_to_px = COPY_SIDE;
     o.finish = to_thumb;
     o.result_bytes = sizeof(struct copy_thumb);
     o.threads = stage_threads(&s->opt->dedup.common);
     o.no_sandbox = s->opt->no_sandbox;
-    if (decode_pool_open(&pool, &o, err) ||
+    if (picture_rules_apply(&s->opt->rules, &o.decode, err) || decode_pool_open(&pool, &o, err) ||
         !(t->items = mem_zalloc(t->n + 1, sizeof *t->items, err))) /* zeros: flat */
         goto out;
     progress_start(&s->d.progress, &s->opt->dedup.common, t->n, "pictures");

@@ -35,6 +35,9 @@ static const struct option_row rows[] = {
     COMMON_ROW_THREADS(struct feature_options, dedup.common),
     COMMON_ROW_TALK(struct feature_options, dedup.common),
 
+    OPTION_GROUP("How a file becomes pixels: as embed is told"),
+    PICTURE_ROWS(struct feature_options, rules),
+
     OPTION_GROUP("Expert"),
     OPTION(struct feature_options, INT, 0, "neighbours", neighbours, "N",
            "compare each picture with its N nearest only; 0: with all within --distance, which can be "
@@ -45,8 +48,6 @@ static const struct option_row rows[] = {
     OPTION(struct feature_options, INT, 0, "block-distance", dedup.block_distance, "N",
            "largest distance at which a picture matches a vector of --blocklist",
            RANGE(0, VECTOR_MAX_DISTANCE)),
-    OPTION(struct feature_options, FLAG, 0, "no-orient", no_orient, NULL,
-           "do not apply the EXIF orientation"),
     OPTION(struct feature_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "compare truncated pictures as far as they can be decoded"),
     OPTION(struct feature_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,

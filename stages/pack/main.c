@@ -13,12 +13,6 @@ static const struct option_row rows[] = {
            "bilinear (antialiased), area, lanczos, bicubic, or tfjs (as the browser demo); with +256 or "
            "+256x256 resize the shorter side or both to 256 and cut out the central square; recorded in the "
            "set"),
-    OPTION(struct pack_options, STRING, 0, "color", color, "WORD",
-           "srgb: convert pictures to sRGB by their profile, gAMA or cICP; none: use the stored values; "
-           "recorded in the set and the model"),
-    OPTION(struct pack_options, STRING, 0, "background", background, "COLOUR",
-           "colour under transparent parts: white, black (as nsfwjs) or #RRGGBB; recorded in the set and "
-           "the model"),
     OPTION(struct pack_options, CHOICE, 0, "format", format, "FORMAT",
            "winnow shards, or tar files for WebDataset", CHOICES("winnow|webdataset")),
     OPTION(struct pack_options, CHOICE, 0, "encoding", encoding, "KIND",
@@ -34,11 +28,13 @@ static const struct option_row rows[] = {
            "the set that -o names"),
     OPTION(struct pack_options, STRING, 0, "check", check, "DIR",
            "compare all bytes of a set with its checksums, and do nothing else"),
-    OPTION(struct pack_options, FLAG, 0, "no-orient", no_orient, NULL, "do not apply the EXIF orientation"),
     COMMON_ROW_REJECTS(struct pack_options, common),
     COMMON_ROW_ROOT(struct pack_options, common),
     COMMON_ROW_THREADS(struct pack_options, common),
     COMMON_ROW_TALK(struct pack_options, common),
+
+    OPTION_GROUP("How a file becomes pixels (recorded in the set, and by train in the model)"),
+    PICTURE_ROWS(struct pack_options, rules),
 
     OPTION_GROUP("Expert"),
     OPTION(struct pack_options, INT, 0, "quality", quality, "Q", "quality of JPEG records", RANGE(1, 100)),

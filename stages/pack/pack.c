@@ -31,6 +31,7 @@ struct run {
     bool based; /* the new set takes over files of `reuse` (with --append of `old`) instead of copying */
     uint64_t n_reused, n_passed_over;
     struct resize_rule rule;
+    struct decode_options decode;
     char resize[RESIZE_RULE_BYTES];         /* as the set records it */
     char background[BACKGROUND_TEXT_BYTES]; /* likewise */
     struct copies copies;
@@ -227,22 +228,24 @@ static int done(void *context, const char *const *fields, const struct decoded *
 /* --- the whole --- */
 
 /* The settings that the records depend on besides size, method and encoding; "" for the usual ones. */
-static void describe_settings(const struct pack_options *o, char out[64])
+static void describe_settings(const struct run *r, char out[SHARD_MADE_BYTES])
 {
-    char quality[24] = "";
+    const struct pack_options *o = r->opt;
+    char quality[24] = "", frame[24] = "";
     if (o->encoding == SHARD_JPEG && o->quality != 95)
         snprintf(quality, sizeof quality, " quality=%lld", (long long)o->quality);
-    snprintf(out, 64, "%s%s%s%s", o->no_orient ? " no-orient" : "",
-             o->allow_truncated ? " allow-truncated" : "", quality,
-             o->color && strcmp(o->color, "srgb") == 0 ? " color=srgb" : "");
-    memmove(out, out + (*out == ' '), 63);
+    if (r->decode.frame > 1) snprintf(frame, sizeof frame, " frame=%d", r->decode.frame);
+    snprintf(out, SHARD_MADE_BYTES, "%s%s%s%s%s%s", r->decode.orientation == ORIENT_NONE ? " no-orient" : "",
+             o->allow_truncated ? " allow-truncated" : "", quality, r->decode.srgb ? " color=srgb" : "",
+             frame, r->decode.orientation == ORIENT_PILLOW ? " orientation=pillow" : "");
+    memmove(out, out + (*out == ' '), SHARD_MADE_BYTES - 1);
 }
 
 static bool suits(const struct run *r, const struct shard_set_info *info)
 {
     const struct pack_options *o = r->opt;
-    char made[64];
-    describe_settings(o, made);
+    char made[SHARD_MADE_BYTES];
+    describe_settings(r, made);
     return info->side_px == o->size && (int)info->encoding == o->encoding &&
            strcmp(info->resize, r->resize) == 0 && strcmp(info->background, r->background) == 0 &&
            strcmp(info->made, made) == 0;
@@ -295,12 +298,25 @@ static int refer_to_all(struct run *r, struct shard_set *set, struct error *err)
     return 0;
 }
 
+/* The options of m that differ from those of other. */
+static void name_rules(const struct shard_made *m, const struct shard_made *other, char out[80])
+{
+    char frame[24] = "";
+    bool turned = strcmp(m->orientation, other->orientation) != 0;
+    if (m->frame != other->frame) snprintf(frame, sizeof frame, " --frame %d", m->frame);
+    snprintf(out, 80, "%s%s%s%s",
+             m->srgb == other->srgb ? ""
+             : m->srgb              ? " --color srgb"
+                                    : " --color none",
+             frame, turned ? " --orientation " : "", turned ? m->orientation : "");
+}
+
 static int open_output(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->opt;
-    char made[64];
+    char made[SHARD_MADE_BYTES];
     struct error none = {0};
-    describe_settings(o, made);
+    describe_settings(r, made);
     if (o->format == PACK_WEBDATASET)
         return tar_writer_open(&r->tars, o->folder, o->shard_bytes, r->classes->names, r->classes->n, err);
     struct shard_writer_options w = {.side_px = (int)o->size,
@@ -323,10 +339,17 @@ static int open_output(struct run *r, struct error *err)
     if (shard_writer_open(&r->shards, o->folder, &w, err)) return -1;
     if (!o->append || !shard_writer_appends(r->shards)) return 0;
     if (shard_set_open_stored(&r->old, o->folder, err)) return -1;
-    bool srgb = o->color && strcmp(o->color, "srgb") == 0;
-    if (shard_made_srgb(shard_set_info(r->old)) == srgb) return 0;
-    return error_set(err, EX_DATAERR, "'%s' was packed with --color %s: cannot append with --color %s",
-                     o->folder, srgb ? "none" : "srgb", srgb ? "srgb" : "none");
+    struct shard_made old;
+    char there[80], asked[80];
+    shard_made_read(&old, shard_set_info(r->old));
+    const struct shard_made own = {.srgb = r->decode.srgb,
+                                   .frame = r->decode.frame > 1 ? r->decode.frame : 1,
+                                   .orientation = orientation_rule_name(r->decode.orientation)};
+    name_rules(&old, &own, there);
+    name_rules(&own, &old, asked);
+    if (strcmp(there, asked) == 0) return 0;
+    return error_set(err, EX_DATAERR, "'%s' was packed with%s: cannot append with%s", o->folder, there,
+                     asked);
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -422,9 +445,10 @@ int pack_picture_rules(const struct pack_options *opt, struct resize_rule *rule,
         (resize_rule_side(rule, (int)opt->size) < opt->size &&
          error_set(err, EX_USAGE, "a square of %d cannot be cut from it", (int)opt->size)))
         return error_prefix(err, "--resize");
-    if (image_background_parse(opt->background, decode->background, background, err))
-        return error_prefix(err, "--background");
-    return image_color_parse(opt->color, &decode->srgb, err) ? error_prefix(err, "--color") : 0;
+    return picture_rules_apply(&opt->rules, decode, err) ||
+                   image_background_parse(opt->rules.background, decode->background, background, err)
+               ? -1
+               : 0;
 }
 
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,
@@ -443,7 +467,7 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
     o.decode.allow_truncated = opt->allow_truncated;
     if (pack_picture_rules(opt, &r.rule, &o.decode, r.background, err)) return -1;
     resize_rule_text(&r.rule, r.resize);
-    o.decode.no_orient = opt->no_orient;
+    r.decode = o.decode;
     o.decode.keep_gray = true;
     o.decode.shrink_to_px = image_shrink_hint(r.rule.method, resize_rule_side(&r.rule, (int)opt->size));
     o.finish = finish;

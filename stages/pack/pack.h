@@ -5,7 +5,7 @@
 #include "cli/options.h"
 #include "cli/stage.h"
 #include "image/decode_pool.h"
-#include "image/image.h"
+#include "image/picture_rules.h"
 #include "manifest/manifest.h"
 #include "manifest/source.h"
 #include "shard/shard.h"
@@ -16,11 +16,12 @@ enum { PACK_AUTO = SHARD_JPEG + 1 }; /* of pack_options.encoding, until pack_cho
 
 struct pack_options {
     struct common_options common;
-    const char *folder, *check, *reuse, *background, *color, *resize;
+    const char *folder, *check, *reuse, *resize;
+    struct picture_rules rules;
     int64_t size, quality;
     int format, encoding; /* enum pack_format, shard_encoding */
     uint64_t shard_bytes;
-    bool append, allow_truncated, no_orient, no_sandbox;
+    bool append, allow_truncated, no_sandbox;
 };
 #define PACK_DEFAULTS                                                                                        \
     {                                                                                                        \
@@ -49,8 +50,8 @@ void pack_classes_release(struct pack_classes *c);
  */
 int pack_choose_encoding(struct pack_options *opt, uint64_t n_rows, struct error *err);
 
-/* Converts --resize, --background and --color to settings of the decoder, and the background to the form
- * that the set records. EX_USAGE names the option. */
+/* Converts --resize and the picture rules to settings of the decoder, and the background to the form that
+ * the set records. EX_USAGE names the option. */
 int pack_picture_rules(const struct pack_options *opt, struct resize_rule *rule,
                        struct decode_options *decode, char background[BACKGROUND_TEXT_BYTES],
                        struct error *err);

@@ -164,7 +164,9 @@ static bool differs(void *context, const char *const *fields)
     struct other_reading *o = context;
     const struct dedup_row *row = &o->s->d.rows[o->s->d.n_against + o->asked++];
     if (row->flags & ROW_LISTED || row->reason == REJECT_UNREADABLE) return false;
-    if (o->orientation < 0 || o->mode < 0) return true;
+    /* Those tools look at first frames, and at samples as they are stored. */
+    bool other_rules = o->s->opt->rules.frame > 1 || o->s->opt->rules.color;
+    if (o->orientation < 0 || o->mode < 0 || other_rules) return true;
     const char *turned = fields[o->orientation], *mode = fields[o->mode];
     return (*turned && strcmp(turned, "1") != 0) || strstr(mode, "alpha") || strstr(mode, "palette");
 }
@@ -183,6 +185,7 @@ static int block_by_other_reading(struct phash_dedup *s, struct manifest_source 
                                   const struct hash_list *list, struct error *err)
 {
     const struct pdq_wanted one = {s->opt->family, 1, false};
+    enum orientation_rule rule;
     struct decode_pool_options options = DECODE_POOL_DEFAULTS;
     struct looks k = {0};
     struct other_reading o = {.s = s, .looks = &k};
@@ -195,7 +198,9 @@ static int block_by_other_reading(struct phash_dedup *s, struct manifest_source 
     struct decode_pool *pool = NULL;
     if (list->n_pdq == 0) return 0;
     pdq_finish_set(&options, &one);
-    options.decode.no_orient = !s->opt->no_orient;
+    /* the way that phash_rows.c did not take */
+    if (orientation_rule_parse(s->opt->rules.orientation, &rule, err)) return -1;
+    if (!s->opt->rules.no_orient && rule != ORIENT_NONE) options.decode.orientation = ORIENT_NONE;
     options.decode.drop_alpha = true;
     options.decode.allow_truncated = s->opt->allow_truncated;
     options.threads = stage_threads(&s->opt->dedup.common);

@@ -6,7 +6,6 @@
 #include "phash_dedup.h"
 
 static const struct option_row rows[] = {
-    OPTION(struct phash_options, FLAG, 0, "no-orient", no_orient, NULL, "do not apply the EXIF orientation"),
     OPTION(struct phash_options, FLAG, 0, "hash-only", hash_only, NULL,
            "only add pdq, pdq_quality and pdq_family; keep every row whose picture can be read"),
     OPTION(struct phash_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
@@ -42,6 +41,9 @@ static const struct option_row rows[] = {
     COMMON_ROW_ROOT(struct phash_options, dedup.common),
     COMMON_ROW_THREADS(struct phash_options, dedup.common),
     COMMON_ROW_TALK(struct phash_options, dedup.common),
+
+    OPTION_GROUP("How a file becomes pixels: as pack is told"),
+    PICTURE_ROWS(struct phash_options, rules),
 
     OPTION_GROUP("Expert"),
     OPTION(struct phash_options, CHOICE, 0, "pdq", family, "FAMILY",
@@ -98,6 +100,10 @@ static int check_options(const struct phash_options *o, struct error *err)
     if (o->near_pairs && (o->dedup.against || o->dihedral))
         return error_set(err, EX_USAGE, "--near-pairs does nothing with %s: leave one out",
                          o->dedup.against ? "--against" : "--dihedral");
+    if (o->index && (o->rules.frame || o->rules.color || o->rules.background || o->rules.orientation))
+        return error_set(err, EX_USAGE,
+                         "--index keeps hashes of first frames on white, turned as browsers do: leave out "
+                         "--frame, --color, --background and --orientation, or --index");
     if (mode && alone) return error_set(err, EX_USAGE, "%s does nothing with %s: leave one out", alone, mode);
     if (o->dedup.delete_blocked && !o->dedup.blocklist)
         return error_set(err, EX_USAGE, "--delete-blocked needs --blocklist FILE");

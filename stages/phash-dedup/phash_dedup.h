@@ -12,12 +12,14 @@
 #include "dedup/near_dedup.h"
 #include "hash/pdq.h"
 #include "image/decode_pool.h"
+#include "image/picture_rules.h"
 #include "store/pdq_index.h"
 
 struct phash_options {
     struct dedup_options dedup;
     int family; /* enum pdq_family */
-    bool hash_only, no_orient, dihedral, allow_truncated, exact_groups;
+    struct picture_rules rules;
+    bool hash_only, dihedral, allow_truncated, exact_groups;
     int64_t min_quality;
     const char *index, *near_pairs;
 };

@@ -19,7 +19,7 @@ static int open_pool(struct decode_pool **pool, struct pdq_wanted *wanted, const
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
     *wanted = (struct pdq_wanted){opt->family, opt->dihedral ? PDQ_DIHEDRALS : 1, false};
     pdq_finish_set(&o, wanted);
-    o.decode.no_orient = opt->no_orient;
+    if (picture_rules_apply(&opt->rules, &o.decode, err)) return -1;
     o.decode.allow_truncated = opt->allow_truncated;
     o.threads = stage_threads(&opt->dedup.common);
     return decode_pool_open(pool, &o, err);

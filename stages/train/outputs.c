@@ -126,13 +126,18 @@ int outputs_model(struct train_run *run, const struct trainer *t, struct error *
 {
     struct text extra = TEXT_EMPTY;
     struct net_metadata *m = &run->net.metadata;
+    struct shard_made made;
     int rc = -1;
     if (extra_json(run, t, &extra, err)) goto out;
     free(m->extra_json);
     m->extra_json = extra.data;
     extra = TEXT_EMPTY;
     snprintf(m->resize, sizeof m->resize, "%s", run->data.info->resize);
-    snprintf(m->color, sizeof m->color, "%s", shard_made_srgb(run->data.info) ? "srgb" : "");
+    shard_made_read(&made, run->data.info);
+    bool usual = strcmp(made.orientation, "browser") == 0;
+    snprintf(m->color, sizeof m->color, "%s", made.srgb ? "srgb" : "");
+    snprintf(m->orientation, sizeof m->orientation, "%s", usual ? "" : made.orientation);
+    m->frame = made.frame;
     snprintf(m->background, sizeof m->background, "%s", run->data.info->background);
     m->temperature = 1; /* a base's temperature was fitted to other weights */
     rc = net_hash(&run->net, m->model_id, err) || net_write_tfjs(&run->net, run->path_model.data, err) ? -1

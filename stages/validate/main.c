@@ -45,6 +45,9 @@ static const struct option_row rows[] = {
     COMMON_ROW_THREADS(struct validate_options, common),
     COMMON_ROW_TALK(struct validate_options, common),
 
+    OPTION_GROUP("How a file becomes pixels, for its size as shown and for --with: as pack is told"),
+    PICTURE_ROWS(struct validate_options, rules),
+
     OPTION_GROUP("Expert"),
     OPTION(struct validate_options, STRING, 0, "modes", modes, "LIST",
            "keep only these colour modes: rgb,rgb-alpha,gray,gray-alpha,palette,cmyk,ycck, with 16 "

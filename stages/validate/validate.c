@@ -87,7 +87,7 @@ static const char *broken_rule(const struct validate_options *o, const struct de
                                size_t detail_bytes)
 {
     int width, height;
-    image_info_shown(&d->info, &width, &height);
+    picture_rules_shown(&o->rules, &d->info, &width, &height);
     int64_t shorter = width < height ? width : height, longer = width < height ? height : width;
     const char *format = image_kind_name(d->info.format);
     snprintf(detail, detail_bytes, "%d x %d", width, height);
@@ -116,15 +116,17 @@ static const char *broken_rule(const struct validate_options *o, const struct de
 /* Writes down everything that the answer depends on, except the picture. */
 static int question(const struct validate_options *o, struct text *t, struct error *err)
 {
+    char rules[PICTURE_RULES_BYTES];
+    picture_rules_text(&o->rules, rules);
     return text_printf(
         t, err,
         "validate %d winnow %s bytes %llu %llu sides %lld %lld pixels %lld aspect %.17g frames "
-        "%lld formats %s of %s modes %s markers %d header-only %d frames %d icc %d truncated %d with %s",
+        "%lld formats %s of %s modes %s markers %d header-only %d frames %d icc %d truncated %d with %s%s%s",
         ANSWERS_VERSION, WINNOW_VERSION, (unsigned long long)o->min_bytes, (unsigned long long)o->max_bytes,
         (long long)o->min_side, (long long)o->max_side, (long long)o->max_pixels, o->max_aspect,
         (long long)o->max_frames, o->formats ? o->formats : "all", image_optional_formats(),
         o->modes ? o->modes : "all", o->markers, o->header_only, o->frames, o->icc, o->allow_truncated,
-        o->with ? o->with : "nothing");
+        o->with ? o->with : "nothing", *rules ? " " : "", rules);
 }
 
 /* Opens the memory file. When it cannot be used, the run takes longer but does not fail. */
@@ -269,7 +271,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
                    : 0;
     const char *rule = broken_rule(r->opt, d, detail, sizeof detail);
     if (rule) return remember(r, d, rule, NULL, detail, err) || reject(r, fields, rule, detail, err) ? -1 : 0;
-    image_info_shown(&d->info, &width, &height);
+    picture_rules_shown(&r->opt->rules, &d->info, &width, &height);
     snprintf(width_text, sizeof width_text, "%d", width);
     snprintf(height_text, sizeof height_text, "%d", height);
     snprintf(orientation, sizeof orientation, "%d", d->info.orientation);
@@ -366,11 +368,11 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
     o.frames_every = opt->frames;
     o.decode.allow_truncated = opt->allow_truncated;
     o.decode.max_pixels = (uint64_t)opt->max_pixels;
+    if (picture_rules_apply(&opt->rules, &o.decode, err)) return -1;
     if (opt->with) {
         pdq_finish_set(&o, &wanted);
     } else {
         o.decode.keep_gray = true;
-        o.decode.no_orient = true; /* the pixels are not used */
         /* A JPEG can be damaged only in its entropy coding, which is read completely at every scale. */
         o.decode.shrink_to_px = 1;
     }

@@ -4,6 +4,7 @@
 
 #include "cli/options.h"
 #include "cli/stage.h"
+#include "image/picture_rules.h"
 #include "manifest/filter.h"
 
 enum validate_markers { MARKERS_OFF, MARKERS_RECORD, MARKERS_OBEY };
@@ -17,6 +18,7 @@ struct validate_options {
     const char *with;            /* what later stages need of the same decode: "pdq,stats", or NULL */
     const char *memory;          /* a picture_memory, or NULL */
     int markers;                 /* off, record, obey */
+    struct picture_rules rules;
     bool header_only, frames, icc, allow_truncated, no_sandbox;
 };
 /* In bytes, as in the scripts that this program replaces: they removed files under 6 KB and over 10 MB. */

@@ -1,9 +1,10 @@
-// What Chromium, the demo page and sharp make of pictures. usage: node odd.cjs FOLDER OUT
+// What Chromium, the demo page and sharp make of pictures. usage: node odd.cjs FOLDER OUT [RULES]
+// RULES (JSON): what the page is told, as a model says it; then Chromium and sharp are left out.
 // Writes OUT/chromium/NAME, OUT/page/NAME and OUT/sharp/NAME: "P6" pictures on white, or nothing where the file is refused.
 const fs = require('fs'), path = require('path');
 const { createRequire } = require('module');
 const need = createRequire(path.resolve(process.env.NPM || 'build/npm', 'x.cjs'));
-const [folder, out] = process.argv.slice(2);
+const [folder, out, rules] = process.argv.slice(2);
 const files = fs.readdirSync(folder).sort();
 const keep = (who, name, width, height, rgb) =>
   fs.writeFileSync(path.join(out, who, name), Buffer.concat([Buffer.from(`P6\n${width} ${height}\n255\n`), rgb]));
@@ -12,8 +13,11 @@ async function browser() {
   const { chromium } = need('playwright-core');
   const b = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
   const page = await b.newPage();
-  await page.addScriptTag({ path: path.join(__dirname, '../../web/demo/open.js') });
-  const both = await page.evaluate(async list => {
+  const server = require('http').createServer((q, r) => r.end('<!doctype html>')).listen(0, '127.0.0.1');
+  await new Promise(r => server.once('listening', r));
+  await page.goto('http://127.0.0.1:' + server.address().port);      // ImageDecoder is for secure contexts
+  for (const name of ['turn.js', 'open.js']) await page.addScriptTag({ path: path.join(__dirname, '../../web/demo', name) });
+  const both = await page.evaluate(async ({ list, rules }) => {
     const rgb = d => { let s = ''; for (let i = 0; i < d.data.length; i += 4) s += String.fromCharCode(d.data[i], d.data[i + 1], d.data[i + 2]); return btoa(s); };
     const asShown = async blob => {
       const image = new Image();
@@ -31,21 +35,24 @@ async function browser() {
     const results = [];
     for (const f of list) {
       const blob = new Blob([Uint8Array.from(atob(f.bytes), c => c.charCodeAt(0))]), r = { name: f.name };
-      for (const [who, how] of [['chromium', asShown], ['page', async x => (await openPicture(x)).data]]) {
+      for (const [who, how] of [['chromium', asShown], ['page', async x => (await openPicture(x, rules)).data]]) {
+        if (rules && who === 'chromium') continue;
         try {
           const d = await how(blob);
           r[who] = { width: d.width, height: d.height, rgb: rgb(d) };
-        } catch (e) { /* refused */ }
+        } catch (e) { r[who + 'Says'] = e.message; }
       }
       results.push(r);
     }
     return results;
-  }, files.map(name => ({ name, bytes: fs.readFileSync(path.join(folder, name)).toString('base64') })));
+  }, { list: files.map(name => ({ name, bytes: fs.readFileSync(path.join(folder, name)).toString('base64') })), rules: rules && JSON.parse(rules) });
+  fs.writeFileSync(path.join(out, 'page-says'), both.filter(r => r.pageSays).map(r => r.name + '\t' + r.pageSays + '\n').join(''));
   for (const r of both)
     for (const who of ['chromium', 'page'])
       if (r[who]) keep(who, r.name, r[who].width, r[who].height, Buffer.from(r[who].rgb, 'base64'));
   console.log('chromium ' + b.version());
   await b.close();
+  server.close();
 }
 
 async function sharpen() {
@@ -63,4 +70,4 @@ async function sharpen() {
 }
 
 for (const who of ['chromium', 'page', 'sharp']) fs.mkdirSync(path.join(out, who), { recursive: true });
-browser().then(sharpen).catch(e => { console.error(String(e)); process.exit(1); });
+browser().then(() => rules || sharpen()).catch(e => { console.error(String(e)); process.exit(1); });

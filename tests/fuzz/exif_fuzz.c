@@ -12,8 +12,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *copy = malloc(size ? size : 1);
     if (!copy) return 0;
     if (size) memcpy(copy, data, size);
-    int orientation = exif_orientation(copy, size);
-    if (orientation < 1 || orientation > 8) abort();
+    for (int rule = ORIENT_BROWSER; rule <= ORIENT_NONE; rule++) {
+        int orientation = exif_orientation(copy, size, (enum orientation_rule)rule);
+        if (orientation < 1 || orientation > 8) abort();
+    }
     free(copy);
     return 0;
 }

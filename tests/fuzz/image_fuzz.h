@@ -19,6 +19,8 @@ static inline int image_fuzz_one(const uint8_t *data, size_t size, enum image_ki
     o.keep_gray = choice & 2;
     o.shrink_to_px = choice & 4 ? 16 : 0;
     o.srgb = choice & 16;
+    o.frame = data[size - 2] & 3;
+    o.orientation = (enum orientation_rule)((data[size - 2] >> 2) % 3);
     o.max_pixels = 1 << 18;       /* so that a run is many small pictures */
     uint8_t *copy = malloc(size); /* an own block: one byte too far is seen */
     if (!copy) return 0;

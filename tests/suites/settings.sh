@@ -70,6 +70,8 @@ refused 'FINE_FLAGS = --schedule exp' 'schedule' "a schedule that train cannot r
 refused 'SPLIT_FLAGS = --val 1.5' 'val' "a share over 1"
 refused 'EXPORTS = tfjs onx' 'onx' "an export that is none"
 refused 'RESIZE = cubical' 'cubical' "a way to resize that is none"
+refused 'PICTURE_FLAGS = --orientation exif' 'exif' "a rule of orientation that is none"
+refused 'PICTURE_FLAGS = --size 3' 'size' "a flag that only pack has, for every step"
 refused 'DEVICE = gpu' 'gpu' "a device that is none"
 refused 'PAGES_FLAGS = --limit x' 'limit' "a flag of expand-pages"
 refused 'CLASSES_CHANGED = maybe' 'hold, publish' "a choice that is none"
@@ -170,6 +172,9 @@ is "$(awk -F'\t' 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $at["label"]
 rm "$lists/a:b.txt"
 make_ SETTINGS="$work/my settings #1.conf" dataset
 is "$(classes "$work/my run: 1")" "hot dog: \$1 #2|it's 50%" "a list that was deleted is not a class any more"
+printf 'PICTURE_FLAGS = --background black --frame 2\n' >>"$work/my settings #1.conf"
+make_ SETTINGS="$work/my settings #1.conf" dataset
+is "$? $(awk -F'\t' '$1 == "background" || $1 == "made" { print $2 }' "$work/my run: 1/round-1/shards/index.tsv" | paste -sd' ')" "0 #000000 frame=2" "PICTURE_FLAGS reach the set $(tail -n 1 "$work/log")"
 
 # --- decisions: right from end to end, or nothing changes ---
 run=$work/rounds

@@ -31,7 +31,8 @@ static bool decode(const char *path, struct image *m)
     struct error err = {0};
     char *bytes;
     size_t n;
-    o.no_orient = o.keep_gray = true; /* as the samples are stored */
+    o.keep_gray = true;
+    o.orientation = ORIENT_NONE; /* as the samples are stored */
     if (io_read_file(path, 1 << 20, &bytes, &n, &err)) return false;
     enum image_reason reason = image_decode((const uint8_t *)bytes, n, &o, m, &info, &failure);
     free(bytes);

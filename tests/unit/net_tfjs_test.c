@@ -95,6 +95,8 @@ static void test_round_trip(void)
     copy.metadata.n_classes = 5;
     strcpy(copy.metadata.resize, "tfjs");
     strcpy(copy.metadata.background, "#00ff7f");
+    strcpy(copy.metadata.orientation, "pillow");
+    copy.metadata.frame = 7;
     copy.metadata.temperature = 1.3125;
     copy.metadata.extra_json = strdup("{\"metrics\":{\"accuracy\":0.91},\"classes\":[\"never\"]}");
     snprintf(folder, sizeof folder, "%s/model", tap_tmpdir());
@@ -116,6 +118,7 @@ static void test_round_trip(void)
         CHECK(back.metadata.n_classes == 5 && strcmp(back.metadata.classes[1], classes[1]) == 0);
         CHECK(back.metadata.temperature == 1.3125 && strcmp(back.metadata.resize, "tfjs") == 0);
         CHECK(strcmp(back.metadata.background, "#00ff7f") == 0);
+        CHECK(strcmp(back.metadata.orientation, "pillow") == 0 && back.metadata.frame == 7);
         CHECK(back.metadata.extra_json &&
               strcmp(back.metadata.extra_json, "{\"metrics\":{\"accuracy\":0.91}}") == 0);
         CHECK(back.layers[1].same && back.layers[1].stride_w == 2 && back.layers[2].scale == false);

@@ -61,28 +61,45 @@
     return word(b, 0) === 'RIFF' && word(b, 8) === 'WEBP' ? closeWebp(b) : null;
   }
 
-  async function bitmapOf(blob, srgb) {
-    const how = { imageOrientation: 'from-image', colorSpaceConversion: srgb ? 'default' : 'none', premultiplyAlpha: 'default' };
+  const REASONS = {
+    heic: 'it is a HEIC picture, which this browser cannot open: save it as JPEG, or use classify',
+    jxl: 'it is a JPEG XL picture, which this browser cannot open: save it as PNG, or use classify',
+    avif: 'it is an AVIF picture that this browser cannot open',
+    tiff: 'it is a TIFF, which browsers do not open',
+  };
+
+  async function bitmapOf(bytes, how) {
     try {
-      return await createImageBitmap(blob, how);
+      return await createImageBitmap(new Blob([bytes]), how);
     } catch (refused) {
-      const closed = close(new Uint8Array(await blob.arrayBuffer()));
-      if (!closed) throw refused;
-      return createImageBitmap(new Blob([closed]), how);
+      const closed = close(bytes);
+      try {
+        if (closed) return await createImageBitmap(new Blob([closed]), how);
+      } catch (e) { /* the first answer counts */ }
+      throw REASONS[pictureKind(bytes)] ? new Error(REASONS[pictureKind(bytes)]) : refused;
     }
   }
 
-  // background: a colour, white by default; srgb: convert by the file's profile.
-  async function openPicture(blob, background, srgb) {
-    const bitmap = await bitmapOf(blob, srgb);
+  // rules: what the model records: background, a colour (white); color, 'srgb' to convert by the file's profile; orientation,
+  // 'pillow' or 'none' instead of the browser's own; frame, of animations, from 1.
+  async function openPicture(blob, rules) {
+    const { background = '#fff', color, orientation, frame = 1 } = rules || {};
+    let bytes = new Uint8Array(await blob.arrayBuffer());
+    const colorSpaceConversion = color === 'srgb' ? 'default' : 'none';
+    const own = orientation === 'none' ? 1 : orientation === 'pillow' ? await pillowOrientation(bytes) : 0;
+    if (own) bytes = unturnedPicture(bytes);
+    const later = frame > 1 ? await pictureFrame(bytes, frame, colorSpaceConversion) : null;
+    const bitmap = later || await bitmapOf(bytes, { imageOrientation: 'from-image', colorSpaceConversion, premultiplyAlpha: 'default' });
     try {
-      if (bitmap.width * bitmap.height > MAX_PIXELS) throw new Error('it has more than 50 million pixels');
+      const width = later ? later.displayWidth : bitmap.width, height = later ? later.displayHeight : bitmap.height;
+      if (width * height > MAX_PIXELS) throw new Error('it has more than 50 million pixels');
       const canvas = document.createElement('canvas');
-      canvas.width = bitmap.width;
-      canvas.height = bitmap.height;
+      canvas.width = own > 4 ? height : width;
+      canvas.height = own > 4 ? width : height;
       const context = canvas.getContext('2d', { willReadFrequently: true, alpha: false });
-      context.fillStyle = background || '#fff';
+      context.fillStyle = background;
       context.fillRect(0, 0, canvas.width, canvas.height);
+      if (own) turnPicture(context, own, width, height);
       context.drawImage(bitmap, 0, 0);
       return { canvas, data: context.getImageData(0, 0, canvas.width, canvas.height) };
     } finally {

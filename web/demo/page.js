@@ -45,7 +45,7 @@
 
   // --- reading pictures ---------------------------------------------------------------------------------------------------
 
-  const decode = blob => openPicture(blob, info.background, info.color === 'srgb');
+  const decode = blob => openPicture(blob, info);
 
   function add(files) {
     const pictures = Array.from(files).filter(f => f.type === '' || f.type.startsWith('image/'));

@@ -1,7 +1,7 @@
 /*
  * heic_decode.c: HEIC through libheif: the primary item with libheif's colour, turned and cropped as libheif
- * does (irot, imir and clap in the file's order, never by EXIF; no_orient does not stop it). HEVC itself is
- * decoded in this thread by hevc_plugin.c.
+ * does (irot, imir and clap in the file's order, never by EXIF; no rule of orientation stops it). HEVC
+ * itself is decoded in this thread by hevc_plugin.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
