@@ -8,7 +8,7 @@ $(BUILD)/bench/gpu_bench: ALL_LDFLAGS += $(addprefix -Wl$(comma)--export-dynamic
 $(BUILD)/tests/gpu/probe.o: AREA_CFLAGS := $(CFLAGS.tensor/cuda)
 $(BUILD)/tests/gpu/probe.o: $(BUILD)/cuda.txt
 $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
-	$(CC) -pie -Wl,-z,lazy -o $@ $< -L$(CUDA_LIB) -lcudnn -lcudart
+	$(CC) $(filter -fsanitize% --coverage,$(OPT.$(CONFIG))) -pie -Wl,-z,lazy -o $@ $< -L$(CUDA_LIB) -lcudnn -lcudart
 test-programs: $(BUILD)/tests/gpu/probe $(BUILD)/bench/gpu_bench
 endif
 
