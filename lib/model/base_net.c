@@ -28,7 +28,7 @@ int base_net_open(struct net *net, const char *base, const char *input, int side
     bool beside = false;
     int rc = base_path(base, &named, err);
     if (!rc) rc = input ? net_input_parse(&in, input, err) : net_input_beside(&in, named.data, &beside, err);
-    if (!rc && onnx_open_model(net, named.data, side_px ? side_px : in.side_px, err))
+    if (!rc && onnx_open_model(net, named.data, side_px ? side_px : in.side_px, false, err))
         rc = error_prefix(err, "--base");
     if (!rc && net_is_int8(net))
         rc = error_set(

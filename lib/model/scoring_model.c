@@ -28,7 +28,7 @@ int scoring_model_open(struct net *n, const char *path, const struct scoring_opt
     *n = NET_EMPTY;
     bool beside = false;
     if ((o->input ? net_input_parse(&input, o->input, err) : net_input_beside(&input, path, &beside, err)) ||
-        onnx_open_model(n, path, input.side_px, err))
+        onnx_open_model(n, path, input.side_px, form == SCORING_HEADER, err))
         return -1;
     beside &= n->input_assumed; /* a preprocessing that the model itself records takes precedence */
     if (((o->input || beside) && net_set_input(n, &input, err)) ||

@@ -52,7 +52,7 @@ int onnx_read(struct net *n, const char *path, const struct onnx_read_options *o
 /* Decides by the name, which ends in .onnx, or by the first bytes. */
 bool onnx_is_file(const char *path);
 /* Opens an ONNX file, or any other model that net_open can read. side_px: used if the file leaves the size
- * open; 0: not known. */
-int onnx_open_model(struct net *n, const char *path, int side_px, struct error *err);
+ * open; 0: not known. header_only: without weights, where the format allows it. */
+int onnx_open_model(struct net *n, const char *path, int side_px, bool header_only, struct error *err);
 
 #endif

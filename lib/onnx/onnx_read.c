@@ -387,8 +387,9 @@ bool onnx_is_file(const char *path)
     return kind && strcmp(kind->name, "an ONNX model") == 0;
 }
 
-int onnx_open_model(struct net *n, const char *path, int side_px, struct error *err)
+int onnx_open_model(struct net *n, const char *path, int side_px, bool header_only, struct error *err)
 {
     struct onnx_read_options options = {.height = side_px, .width = side_px};
-    return onnx_is_file(path) ? onnx_read(n, path, &options, err) : net_open(n, path, err);
+    if (onnx_is_file(path)) return onnx_read(n, path, &options, err);
+    return header_only ? net_open_header(n, path, err) : net_open(n, path, err);
 }

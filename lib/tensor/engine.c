@@ -223,7 +223,7 @@ bool engine_has_batch_norm(const struct engine *e) { return e->plan.has_batch_no
 
 /* --- constants --- */
 
-static const float *weight(const struct net *net, int layer, enum weight_role role)
+static float *weight(const struct net *net, int layer, enum weight_role role)
 {
     const struct net_layer *l = &net->layers[layer];
     for (int i = 0; i < l->n_weights; i++)
@@ -260,39 +260,39 @@ static int norm_constants(const struct net *net, int layer, int n_c, double *sca
     return 0;
 }
 
-static int load_node(struct engine *e, const struct net *net, const struct node *n, struct error *err)
+/* own: whether the values of weight_layer may be changed, because nothing reads them afterwards. */
+static int load_node(struct engine *e, const struct net *net, const struct node *n, bool own,
+                     struct error *err)
 {
     const struct op_desc *d = &n->d;
     int n_c = d->y.c, rc = -1;
-    size_t n_w = 0;
     double *scale = mem_zalloc(2 * (size_t)n_c, sizeof *scale, err), *shift = scale + n_c;
-    float *w = NULL, *bias = scale ? mem_zalloc(2 * (size_t)n_c, sizeof *bias, err) : NULL;
+    float *copy = NULL, *bias = scale ? mem_zalloc(2 * (size_t)n_c, sizeof *bias, err) : NULL, *w = NULL;
     if (!bias) goto out;
     for (int c = 0; c < n_c; c++)
         scale[c] = 1;
     if (n->norm_layer != NO && norm_constants(net, n->norm_layer, n_c, scale, shift, err)) goto out;
     if (n->weight_layer == NO) {
-        n_w = (size_t)n_c;
-    } else {
-        n_w = (size_t)d->kernel_h * (size_t)d->kernel_w *
-              (d->kind == OP_DEPTHWISE ? 1 : (size_t)(d->x[0].c / conv_groups(d))) * (size_t)n_c;
-    }
-    if (!(w = mem_alloc(n_w * sizeof *w, err))) goto out;
-    if (n->weight_layer == NO) {
+        if (!(w = copy = mem_alloc((size_t)n_c * sizeof *copy, err))) goto out;
         for (int c = 0; c < n_c; c++)
             w[c] = (float)scale[c];
     } else {
         const struct net_layer *l = &net->layers[n->weight_layer];
-        const float *kernel =
+        float *kernel =
             weight(net, n->weight_layer, d->kind == OP_DEPTHWISE ? WEIGHT_DEPTHWISE_KERNEL : WEIGHT_KERNEL);
         const float *own_bias = l->use_bias ? weight(net, n->weight_layer, WEIGHT_BIAS) : NULL;
         if (!kernel || (l->use_bias && !own_bias)) {
             error_set(err, EX_DATAERR, "layer '%s': a weight is missing", l->name);
             goto out;
         }
-        for (size_t i = 0; i < n_w; i++)
-            w[i] = n->norm_layer == NO || d->whole_weights ? kernel[i]
-                                                           : (float)(kernel[i] * scale[i % (size_t)n_c]);
+        w = kernel;
+        if (n->norm_layer != NO && !d->whole_weights) {
+            size_t n_w = (size_t)d->kernel_h * (size_t)d->kernel_w *
+                         (d->kind == OP_DEPTHWISE ? 1 : (size_t)(d->x[0].c / conv_groups(d))) * (size_t)n_c;
+            if (!own && !(w = copy = mem_alloc(n_w * sizeof *copy, err))) goto out;
+            for (size_t i = 0; i < n_w; i++)
+                w[i] = (float)(kernel[i] * scale[i % (size_t)n_c]);
+        }
         for (int c = 0; own_bias && c < n_c; c++)
             shift[c] += own_bias[c] * scale[c];
     }
@@ -305,7 +305,7 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
 out:
     free(scale);
     free(bias);
-    free(w);
+    free(copy);
     return rc;
 }
 
@@ -335,7 +335,7 @@ int engine_load_constants(struct engine *e, const struct net *net, struct error 
     for (size_t i = 0; rc == 0 && i < e->plan.n_nodes; i++) {
         const struct node *n = &e->plan.nodes[i];
         if (!n->d.constant_weights) continue;
-        rc = load_node(e, net, n, err);
+        rc = load_node(e, net, n, spent && n->weight_layer != NO && last[n->weight_layer] == (int)i, err);
         const int layers[] = {n->weight_layer, n->norm_layer};
         for (int l = 0; rc == 0 && spent && l < 2; l++)
             if (layers[l] != NO && last[layers[l]] == (int)i) net_forget_values(spent, layers[l]);

@@ -174,7 +174,7 @@ static int largest_divisor(int n, int limit)
 
 /* How many pictures segment 0 handles at a time: enough for efficient matrix products, and few enough to
  * fit into the caches and to need little memory. */
-#define CHUNK_LIMIT 8
+#define CHUNK_LIMIT 4
 
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
                const struct backend_table *t, const struct backend *b, struct error *err)

@@ -171,6 +171,7 @@ int main(int argc, char **argv)
     struct net_int8 q = NET_INT8_EMPTY;
     if (!train && net_int8_read(&q, &net, &err)) return fail(&err);
     if (q.layers) o.int8 = &q;
+    if (!train) o.spent = &net;
     if (engine_open(&e, &net, &o, &err)) return fail(&err);
     net_drop_weights(&net);
     net_int8_release(&q);

@@ -40,6 +40,12 @@ int main(void)
     double want[CLASSES];
     struct error err = {0};
     struct predictor *p;
+    struct net header;
+    struct scoring_options scoring = {0};
+    CHECK(!scoring_model_open(&header, fixture("tfjs-float32"), &scoring, SCORING_HEADER, NULL, &err) &&
+          header.layers[header.output].output.dim[0] == CLASSES);
+    CHECK_SAY(!header.stores && !header.layers[1].weights[0].values, "a header has no weights in memory");
+    net_release(&header);
     for (int i = 0; i < SIDE * SIDE * 3; i++)
         pixels[0][i] = pixels[2][i] = (uint8_t)(i * 37 % 256);
     static const char *const devices[] = {"ref", "cpu"};

@@ -125,7 +125,7 @@ static size_t cpu_memory_available(const struct backend *b)
 /* Large arenas lie in large pages where the system has some: a loop that reads blocks of channels, or many
  * transformed tiles, or all weights once, touches more pages than a processor remembers. */
 #define LARGE_PAGE ((size_t)2 << 20)
-#define CONSTANTS (4 * LARGE_PAGE) /* that are reserved together; what is not used is never resident */
+#define CONSTANTS (32 * LARGE_PAGE) /* that are reserved together; what is not used is never resident */
 
 static int cpu_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
@@ -138,8 +138,10 @@ static int cpu_alloc(struct backend *b, size_t bytes, struct backend_buffer **ou
         free(buffer);
         return err->code ? -1 : error_set(err, EX_OSERR, "cannot allocate %zu bytes", bytes);
     }
-    if (page == LARGE_PAGE) (void)madvise(buffer->data, rounded / page * page, MADV_HUGEPAGE);
-    memset(buffer->data, 0, rounded / page * page);
+    /* Zeroed by the system when it is used first. */
+    if (page != LARGE_PAGE || madvise(buffer->data, rounded / page * page, MADV_HUGEPAGE) ||
+        madvise(buffer->data, rounded / page * page, MADV_DONTNEED))
+        memset(buffer->data, 0, rounded / page * page);
     buffer->bytes = bytes;
     *out = buffer;
     return 0;
