@@ -132,11 +132,12 @@ $(ROUND_DIR)/reports.tsv: $(ROUND_DIR)/reported.tsv $(ROUND_DIR)/fine/model/mode
 	rm -f $@.log
 endif
 
+# What a model said of a picture it says again: after new reports, and when nightly measures a published model, new pictures alone are computed.
 $(ROUND_DIR)/report.html: $(ROUND_DIR)/fine/model/model.json $(REPORTED) | $(BIN)/eval
 	$(why)
-	$(BIN)/eval --model $(ROUND_DIR)/fine/model --shards $(ROUND_DIR)/shards --split test --log $(ROUND_DIR)/fine/log.tsv $(EVAL_FLAGS) \
+	$(BIN)/eval --model $(ROUND_DIR)/fine/model --memory $(ROUND_DIR)/fine/scored.tsv --shards $(ROUND_DIR)/shards --split test --log $(ROUND_DIR)/fine/log.tsv $(EVAL_FLAGS) \
 	  $(if $(REPORTED),--reports $(REPORTED) --slices $(ROUND_DIR)/report-slices.tsv) --out $(ROUND_DIR)/eval
-	$(BIN)/eval --model $(ROUND_DIR)/head/model --shards $(ROUND_DIR)/shards --split test $(EVAL_FLAGS) --out $(ROUND_DIR)/eval-head
+	$(BIN)/eval --model $(ROUND_DIR)/head/model --memory $(ROUND_DIR)/head/scored.tsv --shards $(ROUND_DIR)/shards --split test $(EVAL_FLAGS) --out $(ROUND_DIR)/eval-head
 	cp $(ROUND_DIR)/eval/metrics.tsv $(ROUND_DIR)/metrics.tsv
 	cp $(ROUND_DIR)/eval/report.html $@.tmp && mv $@.tmp $@
 

@@ -19,7 +19,7 @@ struct eval_options {
     struct scoring_options scoring;
     struct common_options common;
     const char *predictions, *model, *shards, *manifest, *split, *out, *slices_file, *reports, *log, *title,
-        *device, *prevalence, *prevalence_from, *val_predictions, *max_miss, *max_wrong_block, *cost;
+        *device, *memory, *prevalence, *prevalence_from, *val_predictions, *max_miss, *max_wrong_block, *cost;
     struct option_strings views, slice_columns, gates, store_decisions;
     const char *views_file;
     bool fit_temperature, compare, drift, no_report, no_thumbnails;

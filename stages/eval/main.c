@@ -31,6 +31,9 @@ static const struct option_row rows[] = {
            CHOICES(PREDICTOR_PRECISIONS)),
     OPTION(struct eval_options, INT, 0, "batch", batch, "N", "pictures in one forward pass; 0 means 8",
            RANGE(0, 1024)),
+    OPTION(struct eval_options, STRING, 0, "memory", memory, "FILE",
+           "keep here, by xxh128, what the model says of each picture of a shard set; what the same model "
+           "said before is not computed again (CPU)"),
     OPTION(struct eval_options, STRING, 0, "reports", reports, "FILE",
            "reports from users (see collect-reports): show whether each reported mistake is fixed"),
     OPTION(struct eval_options, STRING, 0, "log", log, "FILE",
@@ -249,6 +252,9 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
     if (!o->out) return error_set(err, EX_USAGE, "--out DIR is needed");
     if (!o->predictions == !o->model)
         return error_set(err, EX_USAGE, "either --predictions or --model is needed");
+    if (o->memory && (!*o->memory || !o->model || !o->shards))
+        return error_set(err, EX_USAGE,
+                         *o->memory ? "--memory goes with --model and --shards" : "--memory: an empty name");
     if (o->prevalence && o->prevalence_from)
         return error_set(err, EX_USAGE, "either --prevalence or --prevalence-from, not both");
     if (o->val_predictions && !o->prevalence_from && !o->max_miss && !o->cost)

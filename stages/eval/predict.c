@@ -14,10 +14,14 @@
 #include "image/image_loader.h"
 #include "model/predictor.h"
 #include "net/net.h"
+#include "predict_memory.h"
 #include "shard/shard.h"
+
+#define MOST_ROWS 1024 /* that wait to be written: of known rows and one batch of others */
 
 struct out_row {
     const char *path, *id, *label, *split, *fold, *group;
+    uint64_t checksum; /* of the record; 0: a picture of a manifest */
 };
 
 struct sink {
@@ -26,28 +30,46 @@ struct sink {
     /* [n_classes]: the names in the model, or class_0 and so on, as in classify, when it has none. */
     char **classes;
     struct manifest_writer writer;
-    int n_classes, batch, n_waiting;
+    int n_classes, batch, n_waiting, n_rows;
     size_t image_bytes;
-    uint8_t *pixels;      /* [batch][side][side][3] */
-    float *probabilities; /* [batch][n_classes] */
-    struct out_row *rows; /* [batch], text in arena */
+    uint8_t *pixels;      /* [batch][side][side][3], n_waiting of them */
+    float *computed;      /* [batch][n_classes] */
+    int *row_of;          /* [batch]: the row of each picture that waits */
+    float *probabilities; /* [MOST_ROWS][n_classes] */
+    struct out_row *rows; /* [MOST_ROWS], text in arena */
+    struct predict_memory memory;
     struct arena arena;
     uint64_t n_done, n_rejected;
     struct progress progress;
 };
 
+/* Computes the pictures that wait. */
+static int sink_compute(struct sink *s, struct error *err)
+{
+    size_t n = (size_t)s->n_classes;
+    if (s->n_waiting == 0) return 0;
+    if (predictor_run(s->predictor, s->pixels, s->n_waiting, s->computed, err)) return -1;
+    for (int i = 0; i < s->n_waiting; i++) {
+        const struct out_row *row = &s->rows[s->row_of[i]];
+        const float *p = s->computed + (size_t)i * n;
+        memcpy(s->probabilities + (size_t)s->row_of[i] * n, p, n * sizeof *p);
+        for (size_t k = 0; k < n; k++)
+            if (isnan(p[k])) return error_set(err, EX_DATAERR, "the model gives NaN for '%s'", row->path);
+        if (predict_memory_add(&s->memory, row->id, row->checksum, p, err)) return -1;
+    }
+    s->n_waiting = 0;
+    return 0;
+}
+
 static int sink_flush(struct sink *s, struct error *err)
 {
-    if (s->n_waiting == 0) return 0;
-    if (predictor_run(s->predictor, s->pixels, s->n_waiting, s->probabilities, err)) return -1;
-    for (int i = 0; i < s->n_waiting; i++) {
+    if (sink_compute(s, err)) return -1;
+    for (int i = 0; i < s->n_rows; i++) {
         const float *p = s->probabilities + (size_t)i * (size_t)s->n_classes;
         const char *cells[PREDICTIONS_MAX_CLASSES + 8];
         char text[PREDICTIONS_MAX_CLASSES][20];
         int best = 0, at = 0;
         for (int k = 0; k < s->n_classes; k++) {
-            if (isnan(p[k]))
-                return error_set(err, EX_DATAERR, "the model gives NaN for '%s'", s->rows[i].path);
             if (p[k] > p[best]) best = k;
             snprintf(text[k], sizeof text[k], "%.9g", (double)p[k]);
         }
@@ -62,17 +84,18 @@ static int sink_flush(struct sink *s, struct error *err)
         cells[at++] = s->rows[i].group;
         if (manifest_writer_row(&s->writer, NULL, cells, err)) return -1;
     }
-    s->n_done += (uint64_t)s->n_waiting;
+    s->n_done += (uint64_t)s->n_rows;
     progress_update(&s->progress, s->n_done + s->n_rejected, NULL);
-    s->n_waiting = 0;
+    s->n_rows = 0;
     arena_reset(&s->arena);
     return 0;
 }
 
+/* pixels NULL: the row's probabilities are in their place already. */
 static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row *row, struct error *err)
 {
-    struct out_row *to = &s->rows[s->n_waiting];
-    memcpy(s->pixels + (size_t)s->n_waiting * s->image_bytes, pixels, s->image_bytes);
+    struct out_row *to = &s->rows[s->n_rows];
+    to->checksum = row->checksum;
     if (!(to->path = arena_strdup(&s->arena, row->path, err)) ||
         !(to->id = arena_strdup(&s->arena, row->id, err)) ||
         !(to->label = arena_strdup(&s->arena, row->label, err)) ||
@@ -80,7 +103,11 @@ static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row 
         !(to->fold = arena_strdup(&s->arena, row->fold, err)) ||
         !(to->group = arena_strdup(&s->arena, row->group, err)))
         return -1;
-    return ++s->n_waiting == s->batch ? sink_flush(s, err) : 0;
+    if (pixels) {
+        memcpy(s->pixels + (size_t)s->n_waiting * s->image_bytes, pixels, s->image_bytes);
+        s->row_of[s->n_waiting++] = s->n_rows;
+    }
+    return ++s->n_rows == MOST_ROWS || s->n_waiting == s->batch ? sink_flush(s, err) : 0;
 }
 
 static int class_of(const struct sink *s, const char *label)
@@ -119,8 +146,10 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
         return error_set(err, EX_DATAERR, "'%s' has %d classes; the limit is %d", o->model, s->n_classes,
                          PREDICTIONS_MAX_CLASSES);
     if (!(s->pixels = mem_zalloc((size_t)s->batch, s->image_bytes, err)) ||
-        !(s->probabilities = mem_zalloc((size_t)s->batch * (size_t)s->n_classes, sizeof(float), err)) ||
-        !(s->rows = mem_zalloc((size_t)s->batch, sizeof *s->rows, err)) ||
+        !(s->computed = mem_zalloc((size_t)s->batch * (size_t)s->n_classes, sizeof(float), err)) ||
+        !(s->row_of = mem_zalloc((size_t)s->batch, sizeof *s->row_of, err)) ||
+        !(s->probabilities = mem_zalloc(MOST_ROWS * (size_t)s->n_classes, sizeof(float), err)) ||
+        !(s->rows = mem_zalloc(MOST_ROWS, sizeof *s->rows, err)) ||
         !(columns = mem_zalloc((size_t)s->n_classes + 8, sizeof *columns, err)) ||
         !(names = mem_zalloc((size_t)s->n_classes, sizeof *names, err)) ||
         !(s->classes = mem_zalloc((size_t)s->n_classes, sizeof *s->classes, err)))
@@ -157,7 +186,10 @@ static void sink_close(struct sink *s)
     free(s->classes);
     predictor_close(s->predictor);
     manifest_writer_discard(&s->writer);
+    predict_memory_close(&s->memory);
     free(s->pixels);
+    free(s->computed);
+    free(s->row_of);
     free(s->probabilities);
     free(s->rows);
     arena_release(&s->arena);
@@ -197,11 +229,13 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
         if (r.variant != 0 ||
             (strcmp(o->split, "all") != 0 && strcmp(o->split, shard_split_name(r.split)) != 0))
             continue;
-        if (shard_set_read(set, i, scratch, &r, err)) goto out;
+        float *p = s->probabilities + (size_t)s->n_rows * (size_t)s->n_classes;
+        bool known = predict_memory_find(&s->memory, &r, p);
+        if (!known && shard_set_read(set, i, scratch, &r, err)) goto out;
         if (r.fold >= 0) snprintf(fold, sizeof fold, "%d", r.fold);
-        struct out_row row = {r.path, r.xxh128, info->classes[r.label], shard_split_name(r.split),
-                              fold,   r.group};
-        if (sink_add(s, r.pixels, &row, err)) goto out;
+        struct out_row row = {r.path,  r.xxh128,  info->classes[r.label], shard_split_name(r.split), fold,
+                              r.group, r.checksum};
+        if (sink_add(s, known ? NULL : r.pixels, &row, err)) goto out;
     }
     rc = sink_flush(s, err);
 out:
@@ -248,7 +282,7 @@ static struct out_row *row_copy(const struct out_row *r, struct error *err)
         copies[i] = at;
         at = stpcpy(at, fields[i]) + 1;
     }
-    *copy = (struct out_row){copies[0], "", copies[1], copies[2], copies[3], copies[4]};
+    *copy = (struct out_row){copies[0], "", copies[1], copies[2], copies[3], copies[4], 0};
     return copy;
 }
 
@@ -298,9 +332,13 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
                          (unsigned long long)r.row);
             goto out;
         }
-        struct out_row row = {r.fields[c_path],           "",
-                              r.fields[c_label],          split,
-                              manifest_field(&r, c_fold), manifest_field(&r, c_group)};
+        struct out_row row = {r.fields[c_path],
+                              "",
+                              r.fields[c_label],
+                              split,
+                              manifest_field(&r, c_fold),
+                              manifest_field(&r, c_group),
+                              0};
         struct out_row *copy;
         while (image_loader_full(loader))
             if (take_one(s, loader, o, err) < 0) goto out;
@@ -324,7 +362,7 @@ out:
 
 int predict_run(const struct eval_options *o, const char *path, struct text *model_line, struct error *err)
 {
-    struct sink s = {.writer = MANIFEST_WRITER_EMPTY};
+    struct sink s = {.writer = MANIFEST_WRITER_EMPTY, .memory = PREDICT_MEMORY_EMPTY};
     struct stat st;
     enum shard_split split = SHARD_TRAIN;
     int rc = -1;
@@ -333,10 +371,16 @@ int predict_run(const struct eval_options *o, const char *path, struct text *mod
     if (split == SHARD_SPLITS && strcmp(o->split, "all") != 0)
         return error_set(err, EX_USAGE, "--split takes train, val, test or all, not '%s'", o->split);
     if (sink_open(&s, o, path, err)) goto out;
-    if (stat(o->shards, &st) == 0 && S_ISDIR(st.st_mode) ? predict_shards(&s, o, err)
-                                                         : predict_manifest(&s, o, err))
+    bool shards = stat(o->shards, &st) == 0 && S_ISDIR(st.st_mode);
+    if (o->memory && !shards) {
+        error_set(err, EX_USAGE, "--memory needs a shard set; '%s' is none", o->shards);
+        goto out;
+    }
+    if ((o->memory && predict_memory_open(&s.memory, o, s.predictor, err)) ||
+        (shards ? predict_shards(&s, o, err) : predict_manifest(&s, o, err)))
         goto out;
     progress_end(&s.progress);
+    predict_memory_commit(&s.memory, &o->common, s.n_done);
     if (s.n_done == 0) {
         error_set(err, EX_DATAERR, "'%s' has no picture of the split '%s'%s", o->shards, o->split,
                   s.n_rejected ? " that can be read" : "");

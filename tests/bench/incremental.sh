@@ -6,6 +6,8 @@
 # TODAY=TREE: a built tree of another version, run beside it, in turns. REALTIME=1 (root): before everything else on the machine, the runs
 # from nothing excepted; REALTIME=all: those, too. QUICK=1: does not compare with runs from nothing.
 # MB written: pages that the programs made dirty, as the kernel counts them (getrusage: ru_oublock of all children), names of files apart.
+# TRAIN=FOLDER: also what comes after the data set, with this base (PX and SIDE those that it takes): phase head with five folds, and eval of
+# the first model on all pictures, which stays as a published one does.
 # FILES=1: also which files are new or changed after one URL more, with their sizes (a file that was appended to counts whole there).
 # FOLDER=DIR: pictures and runs go there and stay, so that a second call does not make the pictures again.
 set -u
@@ -102,6 +104,19 @@ same() { # whether the manifests of new are those of a run from nothing, with th
     [ "$(grep ^data_hash new/round-1/shards/index.tsv)" = "$(grep ^data_hash whole/round-1/shards/index.tsv)" ] && echo same || echo "not the shards"
     read -r seconds written <<<"$keep"
 }
+after() { # TEXT: head and folds from new's shards, then what the first of their models says
+    [ -n "${TRAIN:-}" ] || return 0
+    (cd "$TOP" && measured "$base/head.log" $first "$BIN/train" -v --shards "$base/new/round-1/shards" --base "$TRAIN" --phase head --folds 5 --fold-rows all --cache "$base/new/cache" --on-change restart --epochs 60 --batch 32 --lr 0.01 --out "$base/new/head") >figures
+    read -r seconds written <figures
+    row "$1" head "$seconds" "$written" "features $(sed -n 's/^train: .*features.*: \([0-9]* .*\)/\1/p' head.log | head -n 1)"
+    [ -d new/frozen ] || cp -r new/head/model new/frozen
+    for memory in "" "--memory $base/new/scored.tsv"; do
+        # shellcheck disable=SC2086
+        measured "$base/eval.log" $first "$BIN/eval" -v --model new/frozen --shards new/round-1/shards --split all --no-report --out "new/eval${memory:+-memory}" $memory >figures
+        read -r seconds written <figures
+        row "$1" eval "$seconds" "$written" "$([ -n "$memory" ] && sed -n 's/^eval: \([0-9]* pictures computed.*\)/\1/p' eval.log)"
+    done
+}
 names=new
 [ -z "${TODAY:-}" ] || names="today new"
 row() { printf '%-22s %-6s %10s s %10s MB written   %s\n' "$@"; }
@@ -112,6 +127,7 @@ for name in $names; do
     run $name $name
     row "from nothing" $name "$seconds" "$written" "shards $(du -sm $name/round-1/shards | cut -f1) MB"
 done
+after "from nothing"
 for name in $names; do make_again $name $name && row "nothing changed" $name "$seconds" "$written" ""; done
 lists 1 $((N + 1))
 for name in $names; do
@@ -119,6 +135,8 @@ for name in $names; do
     row "one URL more" $name "$seconds" "$written" "$([ $name = new ] && [ -z "${QUICK:-}" ] && same)"
     [ -z "${FILES:-}" ] || find $name -type f -newer mark -size +8k -links 1 -printf '    %9s %p\n'
 done
+after "one URL more"
+[ -z "${TRAIN:-}" ] || { cmp -s new/eval/predictions.tsv new/eval-memory/predictions.tsv && echo "the predictions are the same with and without --memory"; }
 lists 1 $((N + 1 + N / 100))
 for name in $names; do
     run $name $name

@@ -152,6 +152,11 @@ def scenarios(Scenario, work, top, bin_dir, port):
     folder('eval', 'pack/shards')
     yield Scenario('eval', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'shards', '--split', 'all', '--out', 'report'], [], ['report'], slow=True)
 
+    # With --memory: what fails there costs time, never a row.
+    folder('eval-memory', 'pack/shards')
+    yield Scenario('eval-memory', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'shards', '--split', 'all', '--no-report', '--memory', 'kept/scored.tsv',
+                                   '--out', 'report'], [], ['report'], slow=True, prepare=lambda where: shutil.rmtree(os.path.join(where, 'kept'), ignore_errors=True))
+
     folder('eval-pictures', 'web', 'validate/valid.tsv')
     yield Scenario('eval-pictures', ['eval', '--model', os.path.join(work, 'train/run/model'), '--shards', 'valid.tsv', '--split', 'all', '-v', '--out', 'report'],
                    [], ['report'], slow=True)

@@ -87,4 +87,42 @@ must_fail 65 "row 1" "row 1" "$BIN/eval" --model "$model" --shards "$T/out-of-ro
 "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split test --root "$T/p" --out "$T/plain" && grep -q 'data:image' "$T/plain/report.html" &&
     "$BIN/eval" --model "$model" --shards "$T/m.tsv" --split test --root "$T/p" --no-thumbnails --out "$T/bare" && ! grep -q 'data:image' "$T/bare/report.html"
 ok $? "--no-thumbnails: a report without pictures"
+
+# --memory: the same model computes new pictures only, and the rows are the same.
+grep -v 'broken\|	1$' "$T/m.tsv" >"$T/whole.tsv"
+head -n 21 "$T/whole.tsv" >"$T/some.tsv"
+side=$(grep -o '"batch_input_shape":[^]]*' "$model/model.json" | grep -o '[0-9]\+' | head -1)
+for s in some whole; do "$BIN/pack" --root "$T/p" --size "$side" -o "$T/shards-$s" "$T/$s.tsv" 2>"$T/err"; done
+scored() { # SET [OPTION]...: how many were computed and remembered; its rows in $T/m/predictions.tsv
+    local set=$1
+    shift
+    "$BIN/eval" -v --model "$model" --shards "$T/shards-$set" --split all --no-report --out "$T/m" --memory "$T/kept/scored.tsv" "$@" 2>"$T/err"
+    sed -n 's/^eval: \([0-9]*\) pictures computed, \([0-9]*\) remembered$/\1 \2/p' "$T/err"
+}
+for batch in 0 5; do "$BIN/eval" --model "$model" --shards "$T/shards-whole" --split all --no-report --batch $batch --out "$T/w$batch" 2>"$T/err"; done
+same() { cmp "$T/m/predictions.tsv" "$T/w0/predictions.tsv" && cmp "$T/m/metrics.tsv" "$T/w0/metrics.tsv"; }
+is "$(scored some) $(scored some)" "20 0 0 20" "a model is asked once about each picture"
+is "$(scored whole --batch 5)" "4 20" "and then about the new ones"
+same && cmp "$T/w0/predictions.tsv" "$T/w5/predictions.tsv"
+ok $? "the rows are those of a run that remembers nothing"
+"$BIN/pack" --root "$T/p" --size "$side" --resize area -o "$T/shards-other" "$T/whole.tsv" 2>"$T/err"
+is "$(scored other)" "24 0" "pictures packed in another way are computed again"
+is "$(scored whole) $(scored whole)" "24 0 0 24" "what was said last counts"
+cp "$T/kept/scored.tsv" "$T/good.tsv"
+truncate -s -20 "$T/kept/scored.tsv"
+is "$(scored whole)" "1 23" "a torn tail costs its picture"
+awk -F'\t' -v OFS='\t' 'NR == 2 { sub(/0\.[0-9]/, "0.5", $5) } { print }' "$T/good.tsv" >"$T/kept/scored.tsv"
+rm -rf "$T/m" && scored whole >/dev/null && same
+ok $? "an edited line is not believed"
+sed '1s/check/sum/' "$T/good.tsv" >"$T/kept/scored.tsv"
+is "$(scored whole)" "" "a file of another kind"
+grep -q "^eval: every picture is computed: .*scored.tsv' is not a memory of pictures that this version reads: delete it" "$T/err" && same
+ok $? "is said and left alone"
+cp "$T/good.tsv" "$T/kept/scored.tsv"
+(exec 9>>"$T/kept/scored.tsv.lock" && flock 9 && rm -rf "$T/m" && scored whole >/dev/null; grep -q '^eval: every picture is computed: ' "$T/err") && same
+ok $? "two at once: the second says so and has the same rows"
+sed 's/"temperature": *[0-9.e+-]*/"temperature":1.5/' "$model/model.json" >"$T/model.json" && cp "$T/model.json" "$model/model.json"
+is "$(scored whole)" "24 0" "another model is asked anew"
+must_fail 64 "goes with --model and --shards" "--memory without a model" "$BIN/eval" --predictions "$T/w0/predictions.tsv" --memory "$T/kept/scored.tsv" --out "$T/x"
+must_fail 64 "needs a shard set" "--memory with a manifest" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --root "$T/p" --memory "$T/kept/scored.tsv" --out "$T/x"
 done_testing
