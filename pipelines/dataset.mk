@@ -59,7 +59,7 @@ OOF := $(ROUND_DIR)/head/oof.tsv
 $(ROUND_DIR)/measured.tsv: $(ROUND_DIR)/split.tsv | $(BIN)/validate
 	$(why)
 	if head -n 1 $< | tr '\t' '\n' | grep -qx blurriness; then $(same); \
-	else $(BIN)/validate $(ROOT_FLAGS) --min-bytes 0 --min-side 1 $(PICTURE_FLAGS) --with stats -o $@ $<; fi
+	else $(BIN)/validate $(ROOT_FLAGS) --min-bytes 0 --min-side 1 $(PICTURE_FLAGS) --with stats --memory $(RUN)/measured.memory.tsv -o $@ $<; fi
 $(ROUND_DIR)/audit.tsv: $(ROUND_DIR)/$(if $(STATS),split,measured).tsv $(if $(filter train round,$(MAKECMDGOALS)),$(OOF),$(wildcard $(OOF))) | $(BIN)/audit
 	$(why)
 	like=; if test -f $(ROUND_DIR)/features/info.tsv; then like="--features $(ROUND_DIR)/features"; \

@@ -9,6 +9,7 @@
 # validate, phash, augment. In between, as one job: dedup (exact copies, near copies over the hashes that are there, copies by features),
 # split; at the end pack. Beyond the dataset: features (into RUN/cache, where phase head of `train` finds them), and classify
 # (MODEL=RUN/round-N/fine/model, CLASSIFY=RUN/valid.tsv) with the scores joined in RUN/round-N/scores.tsv.
+# What is remembered of pictures (RUN/memory.tsv, RUN/variants.tsv, RUN/near.cache) is used and kept as in a run that is not in parts.
 # Every task can be killed and made again: its output appears whole or not at all; fetch and features go on where they were.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -83,8 +84,10 @@ $(PARTS_DIR)/validate.stamp: $(RUN)/fetched.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-in-$(i).tsv): $(PARTS_DIR)/validate.stamp ;
 $(PARTS_DIR)/validate-out-%.tsv: $(PARTS_DIR)/validate-in-%.tsv
-	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(PICTURE_FLAGS) $(WITH) --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
+	$(PIPELINES)/part-memory take $(RUN)/memory.tsv $< $(PARTS_DIR)/validate-memory-$*.tsv
+	$(BIN)/validate $(ROOT_FLAGS) -j $(JOBS) --markers $(MARKERS) $(VALIDATE_FLAGS) $(PICTURE_FLAGS) $(WITH) --memory $(PARTS_DIR)/validate-memory-$*.tsv --rejects $(PARTS_DIR)/validate-rejects-$*.tsv -o $@ $<
 $(RUN)/valid.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-out-$(i).tsv)
+	$(PIPELINES)/part-memory give $(RUN)/memory.tsv $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-memory-$(i).tsv)
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/validate-rejects-$(i).tsv) -o $(RUN)/validate.rejects.tsv
 	$(BIN)/manifest merge $^ -o $@
 
@@ -107,10 +110,14 @@ $(PARTS_DIR)/augment.stamp: $(ROUND_DIR)/split.tsv
 	@touch $@
 $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-in-$(i).tsv): $(PARTS_DIR)/augment.stamp ;
 $(PARTS_DIR)/augment-out-%.tsv: $(PARTS_DIR)/augment-in-%.tsv
-	$(BIN)/augment $(ROOT_FLAGS) -j $(JOBS) $(AUGMENT_FLAGS) $(PICTURE_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --rejects $(PARTS_DIR)/augment-rejects-$*.tsv -o $@ $<
+	$(PIPELINES)/part-memory take $(RUN)/variants.tsv $< $(PARTS_DIR)/augment-memory-$*.tsv
+	$(BIN)/augment $(ROOT_FLAGS) -j $(JOBS) $(AUGMENT_FLAGS) $(PICTURE_FLAGS) --variants $(AUGMENT_VARIANTS) --out augmented --memory $(PARTS_DIR)/augment-memory-$*.tsv --rejects $(PARTS_DIR)/augment-rejects-$*.tsv -o $@ $<
+ifneq ($(strip $(AUGMENT_VARIANTS)),0)
 $(ROUND_DIR)/augmented.tsv: $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-out-$(i).tsv)
+	$(PIPELINES)/part-memory give $(RUN)/variants.tsv $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-memory-$(i).tsv)
 	$(BIN)/manifest merge $(foreach i,$(PART_NUMBERS),$(PARTS_DIR)/augment-rejects-$(i).tsv) -o $(ROUND_DIR)/augment.rejects.tsv
 	$(BIN)/manifest merge $^ -o $@
+endif
 
 # --- features: what the frozen base makes of each picture, into the cache that phase head reads -----------------------------------
 TRAIN_FEATURES = $(BIN)/train --phase head --shards $(ROUND_DIR)/shards --base $(BASE) --cache $(RUN)/cache --device $(DEVICE) --threads $(JOBS) \

@@ -79,8 +79,18 @@ changed
 touch "$work/lists/noise.txt"
 has "$(why -n | tr '\n' ';')" "why: fetched.tsv: newer than it: lists.tsv;why: valid.tsv: newer than it: fetched.tsv;" "make -n: says what would run, and why"
 is "$(why --dry-run | wc -l) $(find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | cmp - "$work/made-before" && rows "$work/run/fetched.tsv")" "10 $(rows "$work/run/fetched.tsv")" "for every step, and runs none"
+# What comes after the data set says so, too.
+later() { make -n --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/run.conf" BASE="$TOP/tests/fixtures/tiny-net/tfjs-float32" "$@" 2>&1 | sed -n "s,^why: $work/run/round-1/,,p"; }
+is "$(later train audit | cut -d: -f1 | sort | grep -c '^audit.tsv\|^exports\|^fine/model\|^head/model\|^measured.tsv\|^report.html\|^suspects.tsv')" 7 "make -n train audit: says what would run after it"
+has "$(later train)" "report.html: not there yet" "and why"
 go run
 ok $? "a URL more"
+make -s --no-print-directory BUILD="$BUILD" BIN="$BIN" SETTINGS="$work/run.conf" audit >"$work/make.log" 2>&1 && [ -s "$work/run/round-1/audit.tsv" ] &&
+    "$BIN/validate" -v --root "$work/run" --min-bytes 0 --min-side 1 --with stats --memory "$work/run/measured.memory.tsv" -o "$work/v.tsv" "$work/run/round-1/split.tsv" 2>&1 | grep -q 'validate: 0 pictures looked at' &&
+    cmp -s "$work/v.tsv" "$work/run/round-1/measured.tsv"
+ok $? "make audit remembers what it measured"
+rm -f "$work/run/round-1/"{audit,measured,facts}.tsv "$work/run/round-1/audit.html"
+go run
 find "$work/run/augmented" -type f -printf '%p %T@\n' | sort | comm -13 "$work/made-before" - >"$work/made"
 [ "$(wc -l <"$work/made")" -le 1 ] && [ "$(wc -l <"$work/made-before")" -gt 10 ]
 ok $? "of $(wc -l <"$work/made-before") variants none was made again"

@@ -64,7 +64,7 @@ FOLDS = 2
 EXPORTS = tfjs
 CONF
 }
-same() { # RUN: against the plain run
+same() { # RUN [packed]: against the plain run; packed: its shards were made in several steps, so the files differ, but not what they hold
     local r
     for f in fetched.tsv fetch.rejects.tsv valid.tsv validate.rejects.tsv round-1/unique.tsv round-1/hash-dedup.rejects.tsv round-1/distinct.tsv \
         round-1/phash-dedup.rejects.tsv round-1/split.tsv round-1/augmented.tsv; do
@@ -76,6 +76,7 @@ same() { # RUN: against the plain run
         done
         cmp -s "$work/plain/$f.cmp" "$1/$f.cmp" || { echo "#   $f differs: $(diff "$work/plain/$f.cmp" "$1/$f.cmp" | head -3 | cut -c1-200 | tr '\n' '|')"; return 1; }
     done
+    [ "${2:-}" = packed ] && { [ "$(grep '^data_hash' "$1/round-1/shards/index.tsv")" = "$(grep '^data_hash' "$work/plain/round-1/shards/index.tsv")" ]; return; }
     diff -r "$work/plain/round-1/shards" "$1/round-1/shards" >"$work/diff" || { echo "#   shards: $(head -2 "$work/diff")"; return 1; }
 }
 
@@ -88,6 +89,34 @@ make -s --no-print-directory -f pipelines/parts.mk SETTINGS="$work/parts.conf" P
 ok $? "in three parts under make -j2 $(tail -2 "$work/log" | tr '\n' '|')"
 same "$work/parts"
 ok $? "manifests, rejects and shards are the same"
+
+# What is remembered: other parts look at no picture again, and neither does a run that is not in parts.
+again() { # RUN MAKE-ARGUMENT...: what validate and augment say they looked at or made, and what they remembered, in sum
+    local run=$1
+    shift
+    make -s --no-print-directory "$@" BUILD="$BUILD" BIN="$BIN" VALIDATE_FLAGS='--min-bytes 100 --max-bytes 10M -v' AUGMENT_FLAGS='--spec flip,shift=0.1 -v' dataset >"$work/log" 2>&1
+    sed -nE -e 's/^validate: ([0-9]+) pictures looked at, ([0-9]+) remembered$/looked \1 \2/p' -e 's/^augment: ([0-9]+) made; variants of ([0-9]+) pictures were there$/made \1 \2/p' "$work/log" |
+        awk '{ n[$1] += $2; there[$1] += $3 } END { print 0 + n["looked"], (there["looked"] > 0), 0 + n["made"], (there["made"] > 0) }'
+}
+cp -r "$work/parts" "$work/more"
+conf "$work/more" >"$work/more.conf"
+[ -s "$work/more/memory.tsv" ] && [ -s "$work/more/variants.tsv" ] && [ -z "$(find "$work/more/round-1/parts" -name '*memory*')" ]
+ok $? "the tasks' memories become the run's"
+remade() { find "$work/more/round-1/parts" -maxdepth 1 -type f -delete && rm -f "$work/more/valid.tsv"; }
+remade && is "$(again more -f pipelines/parts.mk SETTINGS="$work/more.conf" PARTS=2 -j2)" "0 1 0 1" "in other parts: no picture is looked at and no variant made again"
+same "$work/more" packed
+ok $? "and the data set is the same"
+remade && is "$(again more SETTINGS="$work/more.conf")" "0 1 0 1" "nor in a run that is not in parts"
+same "$work/more" packed
+ok $? "with the same data set"
+remade
+echo x >"$work/more/memory.tsv"
+again more -f pipelines/parts.mk SETTINGS="$work/more.conf" PARTS=3 -j2 >"$work/looked"
+is "$(cut -d' ' -f2- "$work/looked"; head -c 6 "$work/more/memory.tsv")" "0 0 1
+xxh128" "a memory that is none is replaced"
+same "$work/more" packed
+ok $? "and the data set is the same"
+rm -rf "$work/more"
 
 # features and classify, in parts
 model=$TOP/tests/fixtures/tiny-net/tfjs-float32
