@@ -22,6 +22,16 @@ void colour_note_cicp(struct colour_note *n, unsigned primaries, unsigned transf
 /* Converts in place. A grey picture stays grey if the result is grey. -1: out of memory. */
 int colour_to_srgb(struct image *m, const struct colour_note *note, struct error *err);
 
+/*
+ * Inks by the profile of the file: rows of C, M, Y, K as JPEG stores them (255 is no ink) become sRGB.
+ * colour_inks_open gives NULL where the note has no profile for four inks that lcms accepts; the plain
+ * formula then holds. colour_to_srgb leaves such a picture alone. Close takes NULL.
+ */
+struct colour_inks;
+struct colour_inks *colour_inks_open(const struct colour_note *note);
+void colour_inks_row(const struct colour_inks *inks, uint8_t *rgb, const uint8_t *cmyk, size_t n);
+void colour_inks_close(struct colour_inks *inks);
+
 /* Read the description from the file. */
 void colour_of_jpeg(struct colour_note *n, const uint8_t *bytes, size_t n_bytes);
 void colour_of_png(struct colour_note *n, const uint8_t *bytes, size_t n_bytes);

@@ -279,6 +279,19 @@ int colour_to_srgb(struct image *m, const struct colour_note *note, struct error
     (void)m, (void)note, (void)err;
     return 0;
 }
+
+struct colour_inks *colour_inks_open(const struct colour_note *note)
+{
+    (void)note;
+    return NULL;
+}
+
+void colour_inks_row(const struct colour_inks *inks, uint8_t *rgb, const uint8_t *cmyk, size_t n)
+{
+    (void)inks, (void)rgb, (void)cmyk, (void)n;
+}
+
+void colour_inks_close(struct colour_inks *inks) { (void)inks; }
 #endif
 
 enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,

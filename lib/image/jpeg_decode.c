@@ -28,9 +28,10 @@ struct jpeg_state {
     bool short_data;          /* a scan ran out of bits */
     bool damaged;
     char message[JMSG_LENGTH_MAX];
-    JSAMPLE *line;          /* one row of CMYK */
-    struct reducer reducer; /* a picture that is not held whole */
-    struct image row;       /* one row of it */
+    JSAMPLE *line;            /* one row of CMYK */
+    struct colour_inks *inks; /* NULL: by formula */
+    struct reducer reducer;   /* a picture that is not held whole */
+    struct image row;         /* one row of it */
 };
 
 static struct jpeg_state *state_of(j_common_ptr c)
@@ -182,6 +183,7 @@ static void release(struct jpeg_state *s)
 {
     jpeg_destroy_decompress(&s->c);
     free(s->line);
+    colour_inks_close(s->inks);
     reducer_release(&s->reducer);
     image_release(&s->row);
 }
@@ -221,6 +223,7 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     if (s.reason != IMAGE_OK || !out) goto out;
 
     bool gray = s.c.jpeg_color_space == JCS_GRAYSCALE, four = s.c.num_components == 4;
+    if (four && options->colour) s.inks = colour_inks_open(options->colour);
     s.c.out_color_space = gray ? JCS_GRAYSCALE : four ? JCS_CMYK : JCS_RGB;
     if (options->shrink_to_px > 0) choose_scale(&s.c, options->shrink_to_px);
     jpeg_start_decompress(&s.c);
@@ -240,7 +243,10 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
         JSAMPROW rows[16] = {row};
         if (four || factor > 1) {
             jpeg_read_scanlines(&s.c, four ? &s.line : rows, 1);
-            if (four) cmyk_to_rgb(row, s.line, (size_t)width);
+            if (four && s.inks)
+                colour_inks_row(s.inks, row, s.line, (size_t)width);
+            else if (four)
+                cmyk_to_rgb(row, s.line, (size_t)width);
             if (factor > 1) reducer_add(&s.reducer, row, s.c.output_scanline == s.c.output_height);
             continue;
         }

@@ -8,7 +8,7 @@ export NPM=$TOP/build/npm
 code=$?
 ok $code "the files can be made (python3-pil, libjpeg-turbo-progs, libavif-bin, libheif-examples, libjxl-tools) $(tail -n 1 "$T/err")"
 [ $code = 0 ] || done_testing
-[ "$(wc -l <"$T/names")" -ge 60 ]
+[ "$(wc -l <"$T/names")" -ge 77 ]
 ok $? "$(wc -l <"$T/names") files"
 mkdir -p "$T/others/chromium" "$T/others/page" "$T/others/sharp"
 if [ -d "$NPM/node_modules/playwright-core" ] && [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; then
@@ -52,9 +52,22 @@ print(n, "files")
 sys.exit(bad or n != 7)
 P
     ok $? "--color srgb gives Chromium's colours, to one level: $(tr '\n' ' ' <"$T/why")"
+    for pair in "cmyk-profile.jpg sharp 0" "cmyk-profile.jpg chromium 4"; do
+        read -r name who levels <<<"$pair"
+        [ -n "$(ls "$T/others/$who")" ] || continue
+        why=$(echo "$name" | "$python" tests/tools/compare_pictures.py "$T/shown.tsv" "$levels" "$T/others/$who" 2>&1)
+        ok $? "--color srgb, $name: inks by their profile as $who, to $levels levels ($why)"
+    done
 fi
+plain() { awk -F'\t' -v n="$1" '$4 == n { print $1 }' "$2"; }
+for name in pq.png hlg.png profile-broken.jpg cmyk.jpg ycck.jpg; do
+    cmp -s "$(plain "$name" "$T/plain.tsv")" "$(plain "$name" "$T/shown.tsv")"
+    ok $? "--color srgb leaves the samples of $name as they are"
+done
+! cmp -s "$(plain cmyk-profile.jpg "$T/plain.tsv")" "$(plain cmyk-profile.jpg "$T/shown.tsv")"
+ok $? "and changes those of cmyk-profile.jpg"
 # validate --icc: those whose colours are described as other than sRGB.
 "$BIN/validate" --icc --min-bytes 0 --root "$T/odd" -o "$T/icc.tsv" --rejects "$T/rejects.tsv" "$T/in.tsv" 2>"$T/err"
 is "$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "icc") at = i } NR > 1 && $at == 1 { print $1 }' "$T/icc.tsv" | sort | tr '\n' ' ')" \
-    "cicp-p3.png gamma-1.png nclx-p3.avif profile-p3.jpg profile-p3.png profile-p3.webp " "validate --icc: profiles, gAMA, cICP and nclx $(head -n 1 "$T/err")"
+    "cicp-p3.png cmyk-profile.jpg gamma-1.png hlg.png nclx-p3.avif pq.png profile-broken.jpg profile-p3.jpg profile-p3.png profile-p3.webp " "validate --icc: profiles, gAMA, cICP and nclx $(head -n 1 "$T/err")"
 done_testing

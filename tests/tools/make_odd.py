@@ -83,6 +83,32 @@ def profile(primaries, gamma):
 
 P3 = profile([(0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1572, 0.0666, 0.7841)], 2.2)
 
+
+
+def ink_profile():
+    """A profile for four inks with a table of 3 points each (lut8): multiplied inks that are duller than the plain formula's."""
+    to_xyz = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])      # sRGB's light under D50
+    white = np.array([0.9642, 1, 0.8249])
+    table = bytearray()
+    for c, m, y, k in np.ndindex(3, 3, 3, 3):
+        inks = np.array([c, m, y]) / 2
+        light = (1 - 0.85 * inks) * (1 - 0.1 * np.roll(inks, 1)) * (1 - 0.92 * k / 2)
+        f = np.cbrt(to_xyz @ light ** 2.2 / white)
+        L, a, b = 116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])
+        table += bytes((max(0, min(255, round(L * 2.55))), round(a + 128), round(b + 128)))
+    ramp = bytes(range(256))
+    lut = b"mft1\0\0\0\0" + bytes((4, 3, 3, 0)) + b"".join(struct.pack(">i", v << 16) for v in (1, 0, 0, 0, 1, 0, 0, 0, 1)) + ramp * 4 + bytes(table) + ramp * 3
+    xyz = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"inks\0" + bytes(78 + 1)
+    at, table_of_tags, body = 128 + 4 + 12 * 3, struct.pack(">I", 3), b""
+    for name, data in ((b"desc", text), (b"wtpt", xyz), (b"A2B0", lut)):
+        data += bytes(-len(data) % 4)
+        table_of_tags += name + struct.pack(">II", at + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s", at + len(body), b"\0\0\0\0", 0x02100000, b"prtr", b"CMYK", b"Lab ") + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    return (head + struct.pack(">iii", 63190, 65536, 54061)).ljust(128, b"\0") + table_of_tags + body
+
+
 # --- JPEG
 base = jpeg()
 put("exif-6.jpg", jpeg(exif=b"Exif\0\0" + exif(6)))
@@ -97,6 +123,7 @@ put("rubbish-behind.jpg", base + b"rubbish" * 50)
 cmyk = saved(picture.convert("CMYK"), "JPEG", quality=95, subsampling=0)
 at = cmyk.index(b"Adobe")
 put("cmyk.jpg", cmyk)
+put("cmyk-profile.jpg", saved(picture.convert("CMYK"), "JPEG", quality=95, subsampling=0, icc_profile=ink_profile()))
 put("cmyk-bare.jpg", cmyk[:at - 4] + cmyk[at + 12:])
 put("ycck.jpg", cmyk[:at + 11] + b"\x02" + cmyk[at + 12:])
 plain = cjpeg("-rgb")                                                 # Adobe, transform 0; components R, G, B
@@ -105,7 +132,10 @@ put("rgb-ids.jpg", plain[:at - 4] + plain[at + 12:])
 put("rgb-ids-jfif.jpg", plain[:2] + segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0") + plain[2:at - 4] + plain[at + 12:])
 put("arithmetic.jpg", cjpeg("-arithmetic"))
 put("profile-p3.jpg", jpeg(icc_profile=P3))
+broken = jpeg(icc_profile=P3[:36] + b"pcsa" + P3[40:])
+put("profile-broken.jpg", broken)
 at = base.index(b"\xff\xc0")
+put("lying-height.jpg", base[:at + 5] + struct.pack(">H", 4800) + base[at + 7:])
 put("12-bits.jpg", base[:at] + b"\xff\xc1" + base[at + 2:at + 4] + b"\x0c" + base[at + 5:])
 put("bmp-named.jpg", saved(picture, "BMP"))
 
@@ -118,11 +148,16 @@ put("rgb16.png", png(W, H, 16, 2, rows_of(rgb.astype(">u2") * 256 + 144)))
 put("gray16.png", png(W, H, 16, 0, rows_of(np.asarray(gray).astype(">u2") * 257)))
 put("gamma-1.png", png(W, H, 8, 2, whole, before=chunk(b"gAMA", struct.pack(">I", 100000))))
 put("cicp-p3.png", png(W, H, 8, 2, whole, before=chunk(b"cICP", bytes((12, 13, 0, 1)))))
+hdr = lambda transfer: png(W, H, 8, 2, whole, before=chunk(b"cICP", bytes((9, transfer, 0, 1))))
+put("pq.png", hdr(16))
+put("hlg.png", hdr(18))
 put("profile-p3.png", saved(picture, "PNG", icc_profile=P3))
 actl, fctl = chunk(b"acTL", struct.pack(">II", 2, 0)), lambda n: chunk(b"fcTL", struct.pack(">IIIIIHHBB", n, W, H, 0, 0, 1, 10, 0, 0))
 frame = lambda n, image: chunk(b"fdAT", struct.pack(">I", n) + zlib.compress(rows_of(np.asarray(image))))
 put("animated.png", png(W, H, 8, 2, whole, before=actl + fctl(0), behind=fctl(1) + frame(2, other)))
 put("animated-hidden.png", png(W, H, 8, 2, rows_of(np.asarray(other)), before=actl, behind=fctl(0) + frame(1, picture) + fctl(2) + frame(3, other)))
+lying = chunk(b"acTL", struct.pack(">II", 65000, 0))
+put("lying-frames.png", png(W, H, 8, 2, whole, before=lying + fctl(0), behind=fctl(1) + frame(2, other)))
 put("no-end.png", png(W, H, 8, 2, whole)[:-12])
 put("end-checksum.png", png(W, H, 8, 2, whole)[:-4] + bytes(4))
 packed = zlib.compress(whole)
@@ -145,6 +180,10 @@ put("inside-screen.gif", screen(96, 72, 16, 12))
 put("no-last-bytes.gif", gif[:-2])
 put("animated.gif", saved(picture.quantize(8), "GIF", save_all=True, append_images=[other.quantize(8)], duration=50))
 
+one = b"\x2c\0\0\0\0\1\0\1\0\x80\xff\xff\xff\0\0\0\2\2\x44\1\0"          # a frame of one pixel
+put("many-frames.gif", gif[:-1] + one * 65535 + b";")
+put("no-duration.gif", saved(picture.quantize(8), "GIF", save_all=True, append_images=[other.quantize(8)], duration=0, loop=0))
+
 # --- WebP
 put("exif-6.webp", saved(picture, "WEBP", lossless=True, exif=b"Exif\0\0" + exif(6)))
 put("alpha.webp", saved(rgba, "WEBP", lossless=True))
@@ -156,6 +195,8 @@ put("frame-inside.webp", b"RIFF" + struct.pack("<I", len(body)) + body)
 tail = saved(picture, "WEBP", lossless=True, exif=b"Exif\0\0" + exif(1))
 put("cut-tail.webp", tail[:-20])
 put("profile-p3.webp", saved(picture, "WEBP", lossless=True, icc_profile=P3))
+
+put("no-duration.webp", saved(picture, "WEBP", lossless=True, save_all=True, append_images=[other], duration=0, loop=0))
 
 # --- AVIF
 lossless = avif([picture], "-l")
@@ -171,6 +212,11 @@ put("gray-limited.avif", avif([gray], "-y", "400", "-r", "limited", "--min", "0"
 put("10-bits.avif", avif([picture], "-y", "444", "-d", "10", "--min", "0", "--max", "0"))
 put("animated.avif", avif([picture, other, picture], "-y", "444", "--min", "0", "--max", "0"))
 put("grid.avif", avif([picture.resize((64, 64), 0)] * 2, "--grid", "2x1", "-y", "444", "--min", "0", "--max", "0"))
+cells = avif([picture.resize((64, 64), 0)] * 2, "--grid", "2x1", "-y", "444", "--min", "0", "--max", "0")
+at = cells.index(b"dimg") + 4                                                                # from item, 2, the two cells
+put("missing-cell.avif", cells[:at + 6] + struct.pack(">H", 99) + cells[at + 8:])         # the second cell is an item that is not there
+at = lossless.index(b"ispe") + 8
+put("lying-size.avif", lossless[:at] + struct.pack(">II", 640, 480) + lossless[at + 8:])
 start, _, end = find(lossless, "meta/iprp/ipco/pixi")
 put("no-pixi.avif", lossless[:start + 4] + b"free" + lossless[start + 8:])
 put("mif1-brand.avif", lossless[:8] + b"mif1" + lossless[12:])

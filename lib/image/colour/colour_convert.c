@@ -1,7 +1,7 @@
 /*
  * colour_convert.c: samples as a file describes them to sRGB, through lcms2. A description that makes no
- * sense (a profile that lcms refuses, one for inks, a transfer function of high dynamic range) leaves the
- * samples as they are, as browsers do.
+ * sense (a profile that lcms refuses, a transfer function of high dynamic range) leaves the samples as they
+ * are.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -118,4 +118,28 @@ int colour_to_srgb(struct image *m, const struct colour_note *note, struct error
     if (srgb) cmsCloseProfile(srgb);
     cmsCloseProfile(from);
     return rc;
+}
+
+struct colour_inks *colour_inks_open(const struct colour_note *note)
+{
+    cmsHTRANSFORM t = NULL;
+    if (!note->icc || note->n_icc > UINT32_MAX) return NULL;
+    cmsHPROFILE from = cmsOpenProfileFromMem(note->icc, (cmsUInt32Number)note->n_icc);
+    if (!from) return NULL;
+    cmsHPROFILE srgb = cmsCreate_sRGBProfile();
+    if (srgb && cmsGetColorSpace(from) == cmsSigCmykData)
+        t = cmsCreateTransform(from, TYPE_CMYK_8_REV, srgb, TYPE_RGB_8, INTENT_PERCEPTUAL, 0);
+    if (srgb) cmsCloseProfile(srgb);
+    cmsCloseProfile(from);
+    return t;
+}
+
+void colour_inks_row(const struct colour_inks *inks, uint8_t *rgb, const uint8_t *cmyk, size_t n)
+{
+    cmsDoTransform((cmsHTRANSFORM)(uintptr_t)inks, cmyk, rgb, (cmsUInt32Number)n);
+}
+
+void colour_inks_close(struct colour_inks *inks)
+{
+    if (inks) cmsDeleteTransform(inks);
 }
