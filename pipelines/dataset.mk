@@ -38,10 +38,13 @@ SHOWN := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),,set -x;)
 define flags_of_head
 set -- $(HEAD_FLAGS); like=; while test $$# -gt 0; do case $$1 in --boundary-cache=* | --unlock-from=* | --precision=* | --device=* | --input=* | --feature-layer=*) like="$$like $$1" ;; --boundary-cache | --unlock-from | --precision | --device | --input | --feature-layer) like="$$like $$1 $$2"; shift ;; esac; shift; done
 endef
-$(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE)/model.json) | $(BIN)/embed $(BIN)/feature-dedup
+# BASE is a model folder, or a file with what a preprocessor_config.json beside it says.
+BASE_FILE := $(BASE)$(if $(wildcard $(BASE)/.),/model.json,$(if $(wildcard $(BASE))$(filter %.onnx %.keras %.h5 %.pth,$(BASE)),,/model.json))
+BASE_BESIDE := $(if $(filter $(BASE),$(BASE_FILE)),$(wildcard $(dir $(BASE))preprocessor_config.json))
+$(ROUND_DIR)/single.tsv: $(ROUND_DIR)/distinct.tsv $(wildcard $(BASE_FILE)) $(BASE_BESIDE) | $(BIN)/embed $(BIN)/feature-dedup
 	$(why)
 	@by_hashes() { echo "make: $$1: copies are looked for by hashes alone (FEATURE_DEDUP = off says that this is meant)" >&2; $(same); }; \
-	if ! test -f $(BASE)/model.json; then by_hashes "no model '$(BASE)/model.json'"; exit; fi; \
+	if ! test -f $(BASE_FILE); then by_hashes "no model '$(BASE_FILE)'"; exit; fi; \
 	$(flags_of_head); status=0; \
 	($(SHOWN) $(BIN)/embed $(ROOT_FLAGS) --base $(BASE) --size $(SIDE) --resize $(RESIZE) $(PICTURE_FLAGS) --cache $(RUN)/cache --device $(DEVICE) $$like --reduce sqrt,pca:64,whiten:0.5 -o $(ROUND_DIR)/features $<) || status=$$?; \
 	case $$status in \

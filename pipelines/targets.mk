@@ -98,11 +98,11 @@ $(ROUND_DIR)/augmented.html: $(ROUND_DIR)/split.tsv | $(BIN)/augment
 ## train: train head and fine-tune, then report, suspects, review page, exports
 train: $(ROUND_DIR)/report.html $(ROUND_DIR)/suspects.tsv $(ROUND_DIR)/exports $(if $(filter on,$(AUDIT)),$(ROUND_DIR)/audit.tsv)
 
-$(BASE)/model.json:
-	@echo "make: no model '$@': BASE names a folder with a model.json, or a published network, which make base-weights (installed: winnow run base-weights) brings" >&2; exit 66
+$(BASE_FILE):
+	@echo "make: no model '$@': BASE names a folder with a model.json, a file (.onnx, .keras, .h5), or a published network, which make base-weights (installed: winnow run base-weights) brings" >&2; exit 66
 
 # The caches are shared by the rounds: a picture's features depend on the picture and the base weights alone.
-$(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv &: $(ROUND_DIR)/shards/index.tsv $(BASE)/model.json | $(BIN)/train
+$(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv &: $(ROUND_DIR)/shards/index.tsv $(BASE_FILE) $(BASE_BESIDE) | $(BIN)/train
 	$(why)
 	$(BIN)/train --shards $(ROUND_DIR)/shards --base $(BASE) --phase head --folds $(FOLDS) --fold-rows all --fold-passes $(FOLD_PASSES) --cache $(RUN)/cache --on-change restart --device $(DEVICE) $(HEAD_FLAGS) --out $(ROUND_DIR)/head
 	@touch $(ROUND_DIR)/head/model/model.json $(ROUND_DIR)/head/oof.tsv

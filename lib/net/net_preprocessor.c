@@ -3,6 +3,7 @@
  * preprocessing of pictures. It is beside the model file, or one folder up if the file is in a folder called
  * onnx.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,8 @@ static int read_config(struct net_input *in, const cJSON *all, struct error *err
         if (rescale > 0.0039 && rescale < 0.00393) continue;
         in->mean[c] /= rescale * 255;
         in->std[c] /= rescale * 255;
+        if (!isfinite(in->mean[c]) || !isfinite(in->std[c]) || !(in->std[c] > 0))
+            return error_set(err, EX_DATAERR, "a rescale_factor that is not usable");
     }
     return 0;
 }

@@ -335,6 +335,73 @@ static int read_gated(struct reader *r, struct value *x, struct value *gate)
     return finished(r, rank, c_axis, chw) ? -1 : 1;
 }
 
+/* --- GELU in pieces --- */
+
+static int gelu_step(struct reader *r, const struct value *from, enum value_form part)
+{
+    int layer = from->layer, rank = from->rank, c_axis = from->c_axis;
+    bool chw = from->chw;
+    struct value *v = node_output(r);
+    if (!v) return -1;
+    v->layer = layer;
+    v->rank = rank;
+    v->c_axis = c_axis;
+    v->chw = chw;
+    v->form = part;
+    return 0;
+}
+
+static int read_erf(struct reader *r)
+{
+    struct value *v = node_input(r, 0);
+    if (!value_is_layer(v)) return reader_fail(r, "must read a layer");
+    const struct net_layer *l = layer_of(r, v);
+    if (l->kind != LAYER_RESCALING || l->offset != 0 || !is_near(l->rescale, sqrt(0.5)))
+        return reader_fail(r, "is supported as a part of GELU only");
+    struct value x = *v;
+    x.layer = l->inputs[0];
+    return gelu_step(r, &x, FORM_ERF);
+}
+
+/* Whether v is `factor` times the layer: a constant (layer -1), or the layer's output rescaled. */
+static bool is_times(struct reader *r, struct value *v, double factor, int layer)
+{
+    if (layer < 0) {
+        const struct constant *c = value_is_constant(v) ? value_constant(r, v) : NULL;
+        return c && c->n == 1 && c->f && is_near((double)c->f[0], factor);
+    }
+    if (!value_is_layer(v) || v->form) return false;
+    const struct net_layer *l = layer_of(r, v);
+    if (factor == 1) return v->layer == layer;
+    return l->kind == LAYER_RESCALING && l->inputs[0] == layer && l->offset == 0 && l->rescale == factor;
+}
+
+static int read_gelu(struct reader *r)
+{
+    struct value *a = node_input(r, 0), *b = node_input(r, 1), *part = a && form_is_gelu(a->form) ? a : b,
+                 *other = part == a ? b : a;
+    bool product = r->node->op_type[0] == 'M', whole = false;
+    enum value_form to = FORM_PLAIN;
+    int x = part->layer, rank = part->rank, c_axis = part->c_axis;
+    bool chw = part->chw;
+    if (!other || r->node->n_input != 2) return reader_fail(r, "must have two inputs");
+    if (!product && part->form == FORM_ERF && is_times(r, other, 1, -1)) to = FORM_ONE_AND_ERF;
+    if (product && part->form == FORM_ONE_AND_ERF) {
+        to = is_times(r, other, 1, x)      ? FORM_DOUBLE_GELU
+             : is_times(r, other, 0.5, -1) ? FORM_GELU_GATE
+                                           : FORM_PLAIN;
+        whole = is_times(r, other, 0.5, x);
+    }
+    if (product && part->form == FORM_DOUBLE_GELU) whole = is_times(r, other, 0.5, -1);
+    if (product && part->form == FORM_GELU_GATE) whole = is_times(r, other, 1, x);
+    if (to) return gelu_step(r, part, to);
+    if (!whole) return reader_fail(r, "reads an error function, which is supported as a part of GELU only");
+    struct net_layer *l = layer_new(r, LAYER_ACTIVATION, NULL, &x, 1);
+    if (!l) return -1;
+    l->activation = ACTIVATION_GELU;
+    return finished(r, rank, c_axis, chw);
+}
+
 static int read_pair_of(struct reader *r)
 {
     const char *op = r->node->op_type;
@@ -342,6 +409,7 @@ static int read_pair_of(struct reader *r)
     struct value *a = node_input(r, 0), *b = node_input(r, 1);
     int done;
     if (r->node->n_input != 2 || !a || !b) return reader_fail(r, "must have two inputs");
+    if (form_is_gelu(a->form) || form_is_gelu(b->form)) return read_gelu(r);
     if (value_is_layer(a) && value_is_layer(b)) {
         if (inverse) return reader_fail(r, "of two layers is not supported");
         if (!product) return join_layers(r, LAYER_ADD);
@@ -405,6 +473,7 @@ read_function arithmetic_of(const char *op, const char **attributes)
         {"Div", "", read_pair_of},
         {"Sum", "", read_sum},
         {"Neg", "", read_negative},
+        {"Erf", "", read_erf},
     };
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
         if (strcmp(operators[i].op, op) == 0) {

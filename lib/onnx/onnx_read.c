@@ -256,7 +256,7 @@ static int read_nodes(struct reader *r, const bool *needed)
 static int take_output(struct reader *r, const char *name)
 {
     struct value *v = value_find(r, name);
-    if (!v || !value_is_layer(v)) return reader_fail(r, "its output comes from no layer");
+    if (!v || !value_is_layer(v) || v->form) return reader_fail(r, "its output comes from no layer");
     bool list = value_is_vector(r, v) && !v->chw, map = v->rank == 4 && !list;
     if (!list && !map) return reader_fail(r, "its output is neither a list of classes nor a feature map");
     int layer = list && r->net->layers[v->layer].output.rank == 1 ? v->layer

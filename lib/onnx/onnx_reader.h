@@ -40,6 +40,22 @@ struct constant {
 };
 
 /*
+ * What a value is, where it is not simply a layer's output: GELU on its way (x * (1 + erf(x / sqrt 2)) / 2,
+ * as exporters spell it before operator set 20), a vector repeated over a map, a map with pads below every
+ * number.
+ */
+enum value_form {
+    FORM_PLAIN,
+    FORM_ERF,
+    FORM_ONE_AND_ERF,
+    FORM_DOUBLE_GELU,
+    FORM_GELU_GATE,
+    FORM_REPEATED,
+    FORM_PADDED_BELOW
+};
+static inline bool form_is_gelu(enum value_form f) { return f >= FORM_ERF && f <= FORM_GELU_GATE; }
+
+/*
  * A name of the graph: a constant, or a layer's output seen as a tensor of `rank` dimensions, pictures first
  * and channels at c_axis. A map has rank 4 and c_axis 1 (NCHW) or 3 (NHWC); a vector has any number of 1s
  * around its channels. chw: a map as one vector, in NCHW's order. groups above 0: a map of rank 5, whose
@@ -55,6 +71,8 @@ struct value {
     int layer, rank, c_axis;
     bool chw;
     int groups;
+    enum value_form form;
+    int below[4]; /* FORM_PADDED_BELOW: rows before, columns before, rows after, columns after */
 };
 
 struct reader {
@@ -130,11 +148,19 @@ int read_node(struct reader *r);
 typedef int (*read_function)(struct reader *r);
 read_function arithmetic_of(const char *op, const char **attributes); /* NULL: not one of these */
 read_function view_of_kind(const char *op, const char **attributes);
-read_function move_of_kind(const char *op, const char **attributes); /* onnx_moves.c */
+read_function move_of_kind(const char *op, const char **attributes);   /* onnx_moves.c */
+read_function window_of_kind(const char *op, const char **attributes); /* onnx_windows.c */
 /* Adds a channel shuffle of a map whose channels are in `groups` groups. Returns the layer, or -1 with err
  * set. */
 int channels_shuffled(struct reader *r, int layer, int groups);
 
+/* The first input as a map in NCHW: the layer, -1 with err set. */
+int map_input(struct reader *r);
+/* An input of real numbers, and what the file calls it (name NULL: not wanted). NULL with err set. */
+const struct constant *constant_input(struct reader *r, size_t i, const char **name);
+/* The layer's weight of this role becomes c. */
+int give_vector(struct reader *r, int layer, enum weight_role role, const char *name,
+                const struct constant *c);
 /* A layer that reads `inputs`, named after the node (or after the weight, PyTorch's "features.0.weight"). */
 struct net_layer *layer_new(struct reader *r, enum layer_kind kind, const char *weight, const int *inputs,
                             int n_inputs);

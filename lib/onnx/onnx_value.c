@@ -123,9 +123,9 @@ void value_dims(const struct reader *r, const struct value *v, int64_t dim[VALUE
         return;
     }
     dim[v->c_axis] = value_channels(r, v);
-    if (s->rank == 3 && v->rank == 4) {
-        dim[v->c_axis == 1 ? 2 : 1] = s->dim[0];
-        dim[v->c_axis == 1 ? 3 : 2] = s->dim[1];
+    if (s->rank == 3 && v->rank == 4 && v->c_axis != 2) { /* 2: a vector, all else is 1 */
+        dim[v->c_axis == 1 ? 2 : 1] = s->dim[0] + v->below[0] + v->below[2];
+        dim[v->c_axis == 1 ? 3 : 2] = s->dim[1] + v->below[1] + v->below[3];
     }
 }
 

@@ -81,7 +81,10 @@ static int flattened(struct reader *r, const struct value *v)
         int layer = v->layer;
         struct value *out = node_output(r);
         if (!out) return -1;
-        *out = (struct value){out->name, out->uses, true, NULL, NULL, NULL, layer, 2, 1, true, 0};
+        out->layer = layer;
+        out->rank = 2;
+        out->c_axis = 1;
+        out->chw = true;
         return 0;
     }
     int map = layer_as_map(r, v);
@@ -213,16 +216,40 @@ static int read_alias(struct reader *r)
     return same_value(r, v, v->rank, v->c_axis);
 }
 
+/* A vector repeated over a map, which a product does by itself. */
+static int read_expand(struct reader *r)
+{
+    struct value *v = node_input(r, 0);
+    int64_t to[VALUE_MAX_RANK], from[VALUE_MAX_RANK];
+    if (!value_is_layer(v) || !value_is_vector(r, v) || v->chw || v->rank != 4)
+        return reader_fail(r, "is supported for vectors only");
+    int n = integers_of(r, 1, NULL, to, VALUE_MAX_RANK);
+    if (n == -2) return -1;
+    value_dims(r, v, from);
+    bool fits = n == 4;
+    for (int i = 0; fits && i < 4; i++)
+        fits = to[i] == from[i] || to[i] == 1 || (from[i] == 1 && i != v->c_axis && to[i] > 1);
+    if (!fits) return reader_fail(r, "repeats other than a vector over a map");
+    if (same_value(r, v, 4, v->c_axis)) return -1;
+    value_find(r, r->node->output[0])->form = FORM_REPEATED;
+    return 0;
+}
+
 read_function view_of_kind(const char *op, const char **attributes)
 {
     static const struct {
         const char *op, *attributes;
         read_function read;
     } operators[] = {
-        {"Transpose", "perm", read_transpose},  {"Flatten", "axis", read_flatten},
-        {"Reshape", "allowzero", read_reshape}, {"Squeeze", "axes", read_squeeze},
-        {"Unsqueeze", "axes", read_squeeze},    {"Identity", "", read_alias},
-        {"Cast", "saturate to", read_alias},    {"Dropout", "ratio seed", read_alias},
+        {"Transpose", "perm", read_transpose},
+        {"Flatten", "axis", read_flatten},
+        {"Reshape", "allowzero", read_reshape},
+        {"Squeeze", "axes", read_squeeze},
+        {"Unsqueeze", "axes", read_squeeze},
+        {"Identity", "", read_alias},
+        {"Expand", "", read_expand},
+        {"Cast", "saturate to", read_alias},
+        {"Dropout", "ratio seed", read_alias},
     };
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
         if (strcmp(operators[i].op, op) == 0) {

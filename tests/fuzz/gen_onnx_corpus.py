@@ -75,9 +75,22 @@ save("parts", [n("Split", "x,three", "x1,x2", axis=1), n("Concat", "x1,x2", "xx"
      [*cw, ints("three", 1, 2), ints("to5", 0, 2, 3, 8, 8), ints("to4", 0, -1, 8, 8), ints("two", 2), ints("six", 6), ints("one", 1), ints("zeros", 0, 1, -5), ints("ends", 4, 2**62, 8),
       ints("axes", 1, 2, 3), ints("steps", 1, 3, 2), ints("back", 3, -2, 1, 0), ints("five", 5, 5), ints("zero", 0), numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"),
       ints("zero2", 0, 0), ints("five2", 5, 5), ints("axes2", 2, 3), w("fc.weight", 4, 12), w("fc.bias", 4)])
+
+# GELU in pieces, a gate along the channels (ECA), pads below every number, pads that cut off
+number = lambda name, v: numpy_helper.from_array(np.float32(v), name)
+save("pieces", [conv, n("Div", "c,root", "e1"), n("Erf", "e1", "e2"), n("Add", "e2,uno", "e3"), n("Mul", "c,e3", "e4"), n("Mul", "e4,half", "g"),
+                n("GlobalAveragePool", "g", "q"), n("Reshape", "q,line", "q1"), n("Conv", "q1,k.weight", "q2", pads=[1, 1]), n("Sigmoid", "q2", "q3"), n("Reshape", "q3,point", "q4"),
+                n("Shape", "g", "sh"), n("Expand", "q4,sh", "q5"), n("Mul", "g,q5", "s"), n("Pad", "s,around,low", "p1"), n("MaxPool", "p1", "p2", kernel_shape=[3, 3], strides=[2, 2]),
+                n("Pad", "p2,shift", "h"), *head],
+     [*cw, number("root", 2 ** 0.5), number("uno", 1), number("half", 0.5), number("low", -np.inf), ints("line", -1, 1, 6), ints("point", -1, 6, 1, 1), w("k.weight", 1, 1, 3),
+      ints("around", 0, 0, 0, 1, 0, 0, 1, 0), ints("shift", 0, 0, -1, 1, 0, 0, 1, -1), *fc])
 dice = kept
 
 # --- to be refused ---
+save("bad-erf", [conv, n("Erf", "c", "h"), *head], [*cw, *fc])
+save("bad-groups", [conv, n("Reshape", "c,to5", "c5"), n("Relu", "c5", "r5"), n("Reshape", "r5,to4", "h"), *head], [*cw, ints("to5", 0, 2, 3, 8, 8), ints("to4", 0, 6, 8, 8), *fc])
+save("bad-split", [conv, n("Split", "c,parts", "h,i", axis=1), *head], [*cw, ints("parts", 5, 2), *fc])
+save("bad-resize", [conv, n("Resize", "c,,twice", "h", mode="cubic"), *head], [*cw, numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"), *fc])
 save("bad-operator", [conv, n("LayerNormalization", "c,fc.bias", "h"), *head], [*cw, *fc])
 save("bad-domain", [conv, h.make_node("Relu", ["c"], ["h"], name="n_h", domain="com.microsoft"), *head], [*cw, *fc])
 save("bad-attribute", [conv, n("Relu", "c", "h", speed=3), *head], [*cw, *fc])

@@ -118,6 +118,30 @@ ok $? "only the new URL (and what is due again) was asked for: $(grep -c GET "$w
 settings "$work/bare" | sed 's/^BASE = .*/BASE = no-such-model/' >"$work/d.conf"
 go "$work/d.conf" dataset
 has "$?:$(cat "$work/make.log")" "0:make: no model 'models/base/no-such-model/model.json': copies are looked for by hashes alone" "without the base's weights it says so and goes on"
+
+# An ONNX file as the base, from the list to the exports: its size, and what preprocessor_config.json beside it says.
+mkdir -p "$work/base"
+cp tests/fuzz/corpus/onnx/plain.onnx "$work/base/net.onnx"
+echo '{"size": {"shortest_edge": 10}, "do_center_crop": true, "crop_size": 8, "resample": 3, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.25, 0.25, 0.25]}' >"$work/base/preprocessor_config.json"
+if "$BIN/export" --model "$work/base/net.onnx" --to onnx -o "$work/base/again.onnx" -q 2>/dev/null; then
+    settings "$work/from-onnx" | sed -E "s,^BASE = .*,BASE = $work/base/net.onnx,; s/^SIDE = .*/SIDE =/; s/--(boundary-cache|unlock-from) [a-z0-9]+//g" >"$work/e.conf"
+    is "$(pipelines/settings --get SIDE,RESIZE "$work/e.conf" | paste -sd'|')" "8|bicubic+10" "an ONNX file as BASE says size and resizing"
+    go "$work/e.conf" dataset train
+    is "$?:$(cut -f1 "$work/from-onnx/round-1/features/info.tsv" | grep -c .)" "0:7" "make dataset train starts from an ONNX file"
+    has "$(cat "$work/from-onnx/round-1/shards/index.tsv" "$work/from-onnx/round-1/fine/model/model.json")" bicubic+10 "and its model keeps how it wants pictures"
+    find "$work/from-onnx" -type f -printf '%p %T@\n' | sort >"$work/before"
+    go "$work/e.conf" dataset train
+    find "$work/from-onnx" -type f -printf '%p %T@\n' | sort >"$work/after"
+    is "$(diff "$work/before" "$work/after")" "" "a rerun does nothing"
+    echo damaged >"$work/base/net.onnx"
+    go "$work/e.conf" dataset train
+    is "$?:$(grep -c "e.conf:[0-9]*: BASE is refused: " "$work/make.log")" "2:1" "a damaged one is refused in one line: $(tail -n 1 "$work/make.log")"
+    rm "$work/base/net.onnx"
+    go "$work/e.conf" train
+    has "$?:$(cat "$work/make.log")" "no model '$work/base/net.onnx': BASE names" "and one that is not there"
+else
+    skip "an ONNX file as BASE" "this build reads no ONNX"
+fi
 { settings "$work/off"; echo "FEATURE_DEDUP = off"; } >"$work/d.conf"
 go "$work/d.conf" dataset
 is "$?:$(cat "$work/make.log"):$(ls "$work/off/round-1" | grep -cE 'single|features')" "0::0" "FEATURE_DEDUP = off leaves the step out"

@@ -73,6 +73,7 @@ static void check_numbers(void)
         {"old", {0.19378622f, -0.43720362f, -0.23740825f, -0.51654685f}},
         {"headless", {0, 0, 1.1470897f, 0.27104098f}},
         {"parts", {0.16017278f, -0.48906514f, 0.43925306f, 0.35713461f}},
+        {"pieces", {0.18305343f, -0.19216835f, -0.24895695f, -0.44220302f}},
         {"shared", {-0.0039259791f, -0.2986562f, -0.24340531f, -0.50709081f}},
     };
     char out[] = "/tmp/winnow-test-XXXXXX.onnx";
@@ -117,6 +118,10 @@ static void check_refusals(void)
         const char *name, *says;
     } cases[] = {
         {"bad-operator", "node 'n_h' (LayerNormalization, opset 17): this operator is not supported"},
+        {"bad-erf", "node 'n_h' (Erf, opset 17): is supported as a part of GELU only"},
+        {"bad-groups", "node 'n_r5' (Relu, opset 17): reads channels in groups"},
+        {"bad-split", "node 'n_h' (Split, opset 17): its parts are not the 6 channels"},
+        {"bad-resize", "node 'n_h' (Resize, opset 17): resizes in a way that is not supported"},
         {"bad-domain", "node 'n_h' (com.microsoft.Relu, opset 17): this operator is not supported"},
         {"bad-attribute", "node 'n_h' (Relu, opset 17): the attribute 'speed' is not supported"},
         {"bad-cycle", "node 'n_a' (Add, opset 17): its input 'c' comes from no node before it"},
