@@ -8,7 +8,7 @@
 #define PRODUCTS(bytes, weights) _mm256_maddubs_epi16(bytes, weights)
 #define ADD_PRODUCTS(a, b) _mm256_add_epi16(a, b)
 #define SUM_PRODUCTS(products) _mm256_madd_epi16(products, _mm256_set1_epi16(1))
-#define DOT(sum, bytes, weights) ADD(sum, SUM_PRODUCTS(PRODUCTS(bytes, weights)))
+#define DOT(sum, bytes, weights) ((sum) = ADD(sum, SUM_PRODUCTS(PRODUCTS(bytes, weights))))
 #include "tensor/cpu/int8_body.h"
 
 const struct int8_kernels *int8_kernels_avx2(void) { return __builtin_cpu_supports("avx2") ? &table : NULL; }

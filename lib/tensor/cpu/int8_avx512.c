@@ -6,7 +6,8 @@
 
 /* Pairs of products are added in 16 bits, which can hold the sum of two products of 255 * 64. */
 #define DOT(sum, bytes, weights)                                                                             \
-    _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(bytes, weights), _mm512_set1_epi16(1)))
+    ((sum) = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(bytes, weights),                   \
+                                                     _mm512_set1_epi16(1))))
 #include "tensor/cpu/int8_body.h"
 
 const struct int8_kernels *int8_kernels_avx512(void)

@@ -4,7 +4,8 @@
 #define INT8_ISA "avx2 with vnni"
 #include "tensor/cpu/int8_vectors256.h"
 
-#define DOT(sum, bytes, weights) _mm256_dpbusd_avx_epi32(sum, bytes, weights)
+/* The intrinsic makes gcc 12 copy each sum before and after. */
+#define DOT(sum, bytes, weights) __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(bytes), "x"(weights))
 #include "tensor/cpu/int8_body.h"
 
 #include <cpuid.h>

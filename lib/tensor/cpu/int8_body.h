@@ -29,6 +29,8 @@ static void to_bytes(const int32_t *sums, const float *factor, int n_c, float lo
 #ifdef VECTOR
 
 #define PER_BLOCK (INT8_BLOCK / LANES)
+/* Without it gcc 12 keeps the sums of a tile in memory between steps. */
+#define UNROLLED _Pragma("GCC unroll 8")
 enum { MOST_P = 8, MOST_V = 4 }; /* of any tile */
 
 static inline __attribute__((always_inline)) VECTOR broadcast_at(const uint8_t *bytes)
@@ -43,58 +45,53 @@ static inline __attribute__((always_inline)) void tile(const struct int8_window 
                                                        const int P, const int V, VECTOR sums[MOST_P][MOST_V])
 {
     const int8_t *at = w->weights;
-    for (int p = 0; p < P; p++)
-        for (int v = 0; v < V; v++)
-            sums[p][v] = LOAD(w->bias + v * LANES);
+    UNROLLED for (int p = 0; p < P; p++) UNROLLED for (int v = 0; v < V; v++) sums[p][v] =
+        LOAD(w->bias + v * LANES);
 #ifdef PRODUCTS
     if (w->step_at) {
         const int32_t *step = w->step_at;
         enum { STEP = 4 * INT8_BLOCK };
         for (int i = 0; i < w->n_fours; i++, step++, at += 4 * STEP)
-            for (int p = 0; p < P; p++) {
+            UNROLLED for (int p = 0; p < P; p++)
+            {
                 const uint8_t *from = x[p] + *step;
                 VECTOR a = broadcast_at(from), products[MOST_V];
-                for (int v = 0; v < V; v++)
-                    products[v] = PRODUCTS(a, LOAD(at + v * 4 * LANES));
+                UNROLLED for (int v = 0; v < V; v++) products[v] = PRODUCTS(a, LOAD(at + v * 4 * LANES));
                 for (int k = 1; k < 4; k++) {
                     a = broadcast_at(from + 4 * k);
-                    for (int v = 0; v < V; v++)
-                        products[v] =
-                            ADD_PRODUCTS(products[v], PRODUCTS(a, LOAD(at + k * STEP + v * 4 * LANES)));
+                    UNROLLED for (int v = 0; v < V; v++) products[v] =
+                        ADD_PRODUCTS(products[v], PRODUCTS(a, LOAD(at + k * STEP + v * 4 * LANES)));
                 }
-                for (int v = 0; v < V; v++)
-                    sums[p][v] = ADD(sums[p][v], SUM_PRODUCTS(products[v]));
+                UNROLLED for (int v = 0; v < V; v++) sums[p][v] = ADD(sums[p][v], SUM_PRODUCTS(products[v]));
             }
         for (int i = 0; i < w->n_twos; i++, step++, at += 2 * STEP)
-            for (int p = 0; p < P; p++) {
+            UNROLLED for (int p = 0; p < P; p++)
+            {
                 const VECTOR a = broadcast_at(x[p] + *step), b = broadcast_at(x[p] + *step + 4);
-                for (int v = 0; v < V; v++)
-                    sums[p][v] =
-                        ADD(sums[p][v],
-                            SUM_PRODUCTS(ADD_PRODUCTS(PRODUCTS(a, LOAD(at + v * 4 * LANES)),
-                                                      PRODUCTS(b, LOAD(at + STEP + v * 4 * LANES)))));
+                UNROLLED for (int v = 0; v < V; v++) sums[p][v] =
+                    ADD(sums[p][v], SUM_PRODUCTS(ADD_PRODUCTS(PRODUCTS(a, LOAD(at + v * 4 * LANES)),
+                                                              PRODUCTS(b, LOAD(at + STEP + v * 4 * LANES)))));
             }
         for (int i = w->n_runs * w->n_steps - 4 * w->n_fours - 2 * w->n_twos; i > 0; i--, step++, at += STEP)
-            for (int p = 0; p < P; p++) {
+            UNROLLED for (int p = 0; p < P; p++)
+            {
                 const VECTOR a = broadcast_at(x[p] + *step);
-                for (int v = 0; v < V; v++)
-                    sums[p][v] = DOT(sums[p][v], a, LOAD(at + v * 4 * LANES));
+                UNROLLED for (int v = 0; v < V; v++) DOT(sums[p][v], a, LOAD(at + v * 4 * LANES));
             }
         return;
     }
 #endif
     for (int r = 0; r < w->n_runs; r++) {
         const uint8_t *from[MOST_P];
-        for (int p = 0; p < P; p++)
-            from[p] = x[p] + w->run_at[r];
+        UNROLLED for (int p = 0; p < P; p++) from[p] = x[p] + w->run_at[r];
         for (int k = 0; k < w->n_steps; k++, at += 4 * INT8_BLOCK) {
             VECTOR weights[MOST_V];
-            for (int v = 0; v < V; v++)
-                weights[v] = LOAD(at + (size_t)(v / PER_BLOCK) * w->block_bytes + v % PER_BLOCK * 4 * LANES);
-            for (int p = 0; p < P; p++) {
+            UNROLLED for (int v = 0; v < V; v++) weights[v] =
+                LOAD(at + (size_t)(v / PER_BLOCK) * w->block_bytes + v % PER_BLOCK * 4 * LANES);
+            UNROLLED for (int p = 0; p < P; p++)
+            {
                 const VECTOR bytes = broadcast_at(from[p] + 4 * (size_t)k);
-                for (int v = 0; v < V; v++)
-                    sums[p][v] = DOT(sums[p][v], bytes, weights[v]);
+                UNROLLED for (int v = 0; v < V; v++) DOT(sums[p][v], bytes, weights[v]);
             }
         }
     }
@@ -108,9 +105,11 @@ static inline __attribute__((always_inline)) void tile_bytes(const struct int8_w
     tile(w, x, P, V, sums);
     const VECTOR_F low = SPLAT_F(w->low), high = SPLAT_F(w->high);
     const VECTOR zero = SPLAT(w->zero);
-    for (int p = 0; p < P; p++) {
+    UNROLLED for (int p = 0; p < P; p++)
+    {
         uint8_t *to = y + (size_t)p * y_stride;
-        for (int v = 0; v < V; v += PER_BLOCK) {
+        UNROLLED for (int v = 0; v < V; v += PER_BLOCK)
+        {
             VECTOR r[PER_BLOCK];
             for (int i = 0; i < PER_BLOCK; i++)
                 r[i] =
@@ -134,9 +133,8 @@ static inline __attribute__((always_inline)) void tile_sums(const struct int8_wi
 {
     VECTOR sums[MOST_P][MOST_V];
     tile(w, x, P, V, sums);
-    for (int p = 0; p < P; p++)
-        for (int v = 0; v < V; v++)
-            STORE(y + (p * V + v) * LANES, sums[p][v]);
+    UNROLLED for (int p = 0; p < P; p++) UNROLLED for (int v = 0; v < V; v++)
+        STORE(y + (p * V + v) * LANES, sums[p][v]);
 }
 
 /* One function for each size of tile, so that all sums are in registers. */
@@ -242,20 +240,37 @@ static void mean(uint8_t *y, const uint32_t *sums, size_t n, float share)
         y[i] = (uint8_t)(int)((float)(int)sums[i] * share + 0.5f);
 }
 
+/* A block of channels at a time, whose sums stay in a register: 256 * 255 fit into 16 bits. */
 static void mean_of(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n, float share)
 {
-    enum { LINE = 512 };
-    uint16_t sums[LINE]; /* 256 * 255 fit */
-    for (size_t first = 0; first < n; first += LINE) {
-        size_t n_c = n - first < LINE ? n - first : LINE;
-        memset(sums, 0, n_c * sizeof *sums);
-        for (int t = 0; t < n_taps; t++) {
-            const uint8_t *x = at[t] + first;
-            for (size_t c = 0; c < n_c; c++)
-                sums[c] = (uint16_t)(sums[c] + x[c]);
+    size_t c = 0;
+#ifdef VECTOR
+    typedef uint8_t block_bytes __attribute__((vector_size(INT8_BLOCK), aligned(1), may_alias));
+    typedef uint16_t block_words __attribute__((vector_size(2 * INT8_BLOCK)));
+    typedef uint16_t words __attribute__((vector_size(2 * LANES)));
+    typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+    typedef float floats __attribute__((vector_size(4 * LANES)));
+    for (; c + INT8_BLOCK <= n; c += INT8_BLOCK) {
+        union {
+            block_words all;
+            words part[PER_BLOCK];
+        } sums = {{0}};
+        for (int t = 0; t < n_taps; t++)
+            sums.all += __builtin_convertvector(*(const block_bytes *)(at[t] + c), block_words);
+        VECTOR r[PER_BLOCK];
+        UNROLLED for (int i = 0; i < PER_BLOCK; i++)
+        {
+            floats mean = __builtin_convertvector(__builtin_convertvector(sums.part[i], ints), floats);
+            r[i] = (VECTOR) __builtin_convertvector(mean * share + 0.5f, ints);
         }
-        for (size_t c = 0; c < n_c; c++)
-            y[first + c] = (uint8_t)(int)((float)(int)sums[c] * share + 0.5f);
+        STORE_BYTES(y + c, r);
+    }
+#endif
+    for (; c < n; c++) {
+        int sum_of_taps = 0;
+        for (int t = 0; t < n_taps; t++)
+            sum_of_taps += at[t][c];
+        y[c] = (uint8_t)(int)((float)sum_of_taps * share + 0.5f);
     }
 }
 
