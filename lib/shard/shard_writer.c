@@ -190,6 +190,7 @@ int shard_writer_open(struct shard_writer **out, const char *folder,
     if (w->o.shard_bytes == 0) w->o.shard_bytes = SHARD_DEFAULT_BYTES;
     snprintf(w->resize, sizeof w->resize, "%s", options->resize);
     snprintf(w->background, sizeof w->background, "%s", options->background ? options->background : "");
+    snprintf(w->made, sizeof w->made, "%s", options->made ? options->made : "");
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/')
         n--;
@@ -388,7 +389,7 @@ static int write_set(struct shard_writer *w, struct error *err)
                     w->n_referred ? SHARD_FORMAT_ROWS : SHARD_FORMAT, w->o.side_px, w->resize,
                     w->background[0] ? "background\t" : "", w->background, w->background[0] ? "\t\t\t\n" : "",
                     shard_encoding_name(w->o.encoding)) ||
-        (w->o.made && *w->o.made && text_printf(&t, err, "made\t%s\t\t\t\n", w->o.made)) ||
+        (w->made[0] && text_printf(&t, err, "made\t%s\t\t\t\n", w->made)) ||
         text_printf(&t, err, "data_hash\t%s\t\t\t\n", w->data_hash))
         goto out;
     for (size_t i = 0; i < w->n_classes; i++)

@@ -30,6 +30,7 @@ struct shard_writer {
     struct shard_writer_options o;
     char resize[32];
     char background[8];
+    char made[SHARD_MADE_BYTES];
     char *folder;           /* what the user named */
     char *work;             /* where files are written: the folder itself, or a new one beside it */
     struct written *shards; /* old ones first when appending */
