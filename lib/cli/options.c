@@ -320,17 +320,16 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     }
     free(longs);
     if (code == 0 && (fflush(stdout) || ferror(stdout))) code = EX_IOERR;
-    if (code != OPTIONS_RUN) return code;
     *operands = (struct operands){argv + optind, argc - optind};
-    if (operands->n < table->min_operands) {
+    if (code == OPTIONS_RUN && operands->n < table->min_operands) {
         snprintf(text, sizeof text, "needs %s", table->synopsis);
-        return mistake(table, text);
-    }
-    if (table->max_operands >= 0 && operands->n > table->max_operands) {
+        code = mistake(table, text);
+    } else if (code == OPTIONS_RUN && table->max_operands >= 0 && operands->n > table->max_operands) {
         snprintf(text, sizeof text, "one argument too many: '%.100s'", operands->items[table->max_operands]);
-        return mistake(table, text);
+        code = mistake(table, text);
     }
-    return OPTIONS_RUN;
+    if (code != OPTIONS_RUN) options_release(table, fields);
+    return code;
 }
 
 void options_release(const struct option_table *table, void *fields)
