@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -103,13 +104,15 @@ static void worker_main(const struct decode_worker *self)
     struct image image = IMAGE_EMPTY, scratch = IMAGE_EMPTY;
     struct mail *mail = (struct mail *)self->shared;
     const struct itimerval allowance = {.it_value = {(time_t)self->o->cpu_seconds, 0}};
-    char byte = 0;
+    char byte = 0, said[8192];
     for (unsigned i = 0; i < self->n_siblings; i++)
         if (&self->siblings[i] != self && self->siblings[i].shared)
             /* This worker must not see the pictures of the others. */
             munmap(self->siblings[i].shared, self->siblings[i].shared_bytes);
     mallopt(M_MMAP_THRESHOLD, 8 << 20); /* large blocks are returned to the system, small ones are reused */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    /* libjxl prints before it traps. A write that the sandbox refuses would hide malloc's errno. */
+    setvbuf(stderr, said, _IOFBF, sizeof said);
     if (sandbox_enter(self->fd, &err)) {
         snprintf(mail->detail, sizeof mail->detail, "%.150s", err.text);
         byte = 'x';
@@ -125,6 +128,7 @@ static void worker_main(const struct decode_worker *self)
         struct image_failure f;
         struct image_info info;
         size_t n_result = 0;
+        __fpurge(stderr);
         errno = 0; /* if a decoder aborts, errno shows the reason; see sandbox.h */
         setitimer(ITIMER_PROF, &allowance, NULL); /* CPU time of this picture; SIGPROF ends us */
         mail->reason = (int32_t)work_on(self->o, self->input, mail->n_bytes, mail->xxh128, &image, &scratch,

@@ -86,6 +86,17 @@ cost rows.png 64 "200 megapixels of a PNG"
 [ "$("$python" -c 'import sys; b = open(sys.argv[1], "rb").read(); at = int(sys.argv[2]); print(*b[at:at + 3], *b[at + 12285:at + 12288])' "$work/one/shard-00000.bin" "$(column "$work/one/shard-00000.tsv" offset)")" = "50 205 7 60 195 7" ]
 ok $? "and have their colours"
 cost 100-megapixels.avif 520 "100 megapixels of an AVIF"
+# JPEG XL without loss: in groups of pixels, as cjxl writes it; "responsive" (cjxl -R 1) needs all planes at once.
+cp tests/fixtures/100-megapixels-groups.jxl "$work/groups.jxl"
+cp tests/fixtures/100-megapixels-squeezed.jxl "$work/squeezed.jxl"
+cost groups.jxl 360 "100 megapixels of a lossless JPEG XL"
+if nm "$BIN/validate" 2>/dev/null | grep -qE '__(a|t)san_init'; then
+    skip "100 megapixels of a responsive one" "sanitizers need their own memory"
+else
+    printf 'path\nsqueezed.jxl\n' >"$TMPDIR/one.tsv"
+    "$BIN/validate" --root "$work" --min-bytes 0 --rejects "$TMPDIR/why" -o /dev/null "$TMPDIR/one.tsv" 2>/dev/null
+    is "$(tail -n 1 "$TMPDIR/why" | cut -f3)" decode-memory "100 megapixels of a responsive one are refused for their memory"
+fi
 rm -rf "$work/rows.png" "$work/one"
 # What is kept decodes as in Pillow, to one level: orientation, CMYK, YCCK, 16 bits, palettes, alpha on white, first frames.
 grep -v -e cut -e no-end -e largest -e rows-200m -e 65500x1 -e bomb -e damaged.avif "$TMPDIR/out.tsv" | cut -f1 >"$TMPDIR/kept.tsv"
