@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -141,8 +142,10 @@ int picture_memory_open(struct picture_memory *m, const char *path, const char *
 {
     char *block = NULL;
     size_t n = 0, whole = 0;
+    struct stat was = {0};
     m->question = question_of(question);
     if (!(m->path = mem_strdup(path, err)) || io_mkdirs_for(path, err) || take_lock(m, err)) return -1;
+    if (stat(path, &was)) was = (struct stat){0};
     if (io_exists(path) && io_read_file(path, MOST_BYTES, &block, &n, err)) return -1;
     /* A first line that is cut off: the run that began the file was killed. */
     if (n < sizeof HEADER - 1 && memcmp(block ? block : "", HEADER, n) == 0) {
@@ -159,6 +162,7 @@ int picture_memory_open(struct picture_memory *m, const char *path, const char *
     m->n_before = whole;
     m->fd = fault_here(FAULT_OPEN) ? -1 : open(path, O_WRONLY | O_CLOEXEC);
     if (m->fd < 0) return error_errno(err, EX_CANTCREAT, "cannot write '%s'", path);
+    m->written = was.st_mtim;
     if ((n > whole && ftruncate(m->fd, (off_t)whole)) || lseek(m->fd, 0, SEEK_END) < 0)
         return error_errno(err, EX_IOERR, "cannot write '%s'", path);
     return 0;
@@ -170,6 +174,12 @@ const struct remembered *picture_memory_find(struct picture_memory *m, const str
     if (!line) return NULL;
     line->used = true;
     return &line->what;
+}
+
+bool picture_memory_is_older(const struct picture_memory *m, const struct timespec *changed)
+{
+    if (changed->tv_sec != m->written.tv_sec) return changed->tv_sec > m->written.tv_sec;
+    return changed->tv_nsec > m->written.tv_nsec;
 }
 
 static int format_line(struct text *t, const struct xxh128 *content, uint64_t question,

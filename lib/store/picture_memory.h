@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/hash_index.h"
@@ -33,6 +34,7 @@ struct picture_memory {
     struct file_lock lock;
     int fd;
     uint64_t question, n_before; /* n_before: bytes of the file when it was opened */
+    struct timespec written;     /* when it was last written to before that; a new one: 0 */
     char *block;                 /* the file as it was read; lines are split into strings */
     struct remembered_line {
         struct xxh128 content;
@@ -61,6 +63,9 @@ int picture_memory_read(struct picture_memory *m, const char *bytes, size_t n_by
 
 /* The result that was known when the file was opened, borrowed until close, or NULL. */
 const struct remembered *picture_memory_find(struct picture_memory *m, const struct xxh128 *content);
+/* Whether a file that changed at that time may be another one than the one that was looked at, because it
+ * changed after the memory was last written to. */
+bool picture_memory_is_older(const struct picture_memory *m, const struct timespec *changed);
 /* Adds a result, which the next run will find. A line that cannot be written (disk full) is reported at
  * commit. */
 int picture_memory_add(struct picture_memory *m, const struct xxh128 *content, const struct remembered *what,

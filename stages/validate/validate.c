@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/number.h"
@@ -69,8 +70,8 @@ struct run {
     int n_adds;
     struct picture_memory memory;
     bool remembers;
-    uint64_t n_recalled;
-    struct text file, values; /* reused */
+    uint64_t n_recalled, n_other; /* n_other: files that are not what the manifest says */
+    struct text file, values;     /* reused */
     struct progress progress;
 };
 
@@ -112,6 +113,7 @@ static const char *broken_rule(const struct validate_options *o, const struct de
 /* Increase this when the same picture and options give another answer than before. */
 #define ANSWERS_VERSION 4
 #define KEPT "kept"
+#define OTHER "other-content" /* the file is not what its row's hash says: it is looked at in every run */
 
 /* Writes down everything that the answer depends on, except the picture. */
 static int question(const struct validate_options *o, struct text *t, struct error *err)
@@ -152,6 +154,11 @@ static void commit_memory(struct run *r)
     if (!r->remembers) return;
     if (picture_memory_commit(&r->memory, &own))
         stage_warn("the next run looks at these pictures again: %s", own.text);
+    if (r->n_other)
+        stage_warn(
+            "%llu files are not what xxh128 of their rows says: they changed under their names, and are "
+            "looked at in every run",
+            (unsigned long long)r->n_other);
     stage_note(&r->opt->common, "%llu pictures looked at, %llu remembered",
                (unsigned long long)(r->n->n_read - r->n_recalled), (unsigned long long)r->n_recalled);
 }
@@ -166,7 +173,8 @@ static bool complete(const struct run *r, const struct remembered *m)
     return n == r->n_adds;
 }
 
-/* What is remembered about the row's content, if its file exists with the same size; otherwise NULL. */
+/* What is remembered about the row's content, if its file exists with the same size and was not changed since
+ * the memory was written to; otherwise NULL. */
 static const struct remembered *known(struct run *r, const char *const *fields)
 {
     struct xxh128 content;
@@ -176,12 +184,12 @@ static const struct remembered *known(struct run *r, const char *const *fields)
         return NULL;
     const struct remembered *m = picture_memory_find(&r->memory, &content);
     text_clear(&r->file);
-    return m && complete(r, m) &&
-                   !path_join(&r->file, r->opt->common.root, fields[r->path], r->opt->common.allow_outside,
-                              &ignored) &&
-                   stat(r->file.data, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->bytes
-               ? m
-               : NULL;
+    bool there =
+        m && complete(r, m) && strcmp(m->outcome, OTHER) &&
+        !path_join(&r->file, r->opt->common.root, fields[r->path], r->opt->common.allow_outside, &ignored) &&
+        stat(r->file.data, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->bytes;
+    /* Objects of a store are never written to; one that was is another picture under the old name. */
+    return there && !picture_memory_is_older(&r->memory, &st.st_mtim) ? m : NULL;
 }
 
 static bool unknown(void *context, const char *const *fields)
@@ -192,11 +200,17 @@ static bool unknown(void *context, const char *const *fields)
 
 /* Remembers an answer that depends on the content alone. An answer that depends on the machine or the
  * build is not remembered: memory, time, or a kind of picture that another build can read. */
-static int remember(struct run *r, const struct decoded *d, const char *outcome, const char *const *values,
-                    const char *detail, struct error *err)
+static int remember(struct run *r, const char *const *fields, const struct decoded *d, const char *outcome,
+                    const char *const *values, const char *detail, struct error *err)
 {
     struct xxh128 content;
     struct text t = TEXT_EMPTY;
+    if (r->remembers && d->hashed && r->hash >= 0 && strcasecmp(fields[r->hash], d->xxh128) &&
+        xxh128_from_hex(&content, fields[r->hash]) == 0) {
+        const struct remembered other = {.bytes = d->bytes, .outcome = OTHER, .values = d->xxh128};
+        r->n_other++;
+        if (picture_memory_add(&r->memory, &content, &other, err)) return -1;
+    }
     bool lasting = d->reason == IMAGE_OK || d->reason == IMAGE_TOO_MANY_PIXELS ||
                    d->reason == IMAGE_TOO_MANY_SCANS || d->reason == IMAGE_DECODE_TRUNCATED ||
                    d->reason == IMAGE_DECODE_CORRUPT;
@@ -266,11 +280,14 @@ static int done(void *context, const char *const *fields, const struct decoded *
     if (wrong_answer)
         return reject(r, fields, image_reason_slug(IMAGE_DECODE_CRASHED), "a wrong answer", err);
     if (d->slug)
-        return remember(r, d, d->slug, NULL, d->detail, err) || reject(r, fields, d->slug, d->detail, err)
+        return remember(r, fields, d, d->slug, NULL, d->detail, err) ||
+                       reject(r, fields, d->slug, d->detail, err)
                    ? -1
                    : 0;
     const char *rule = broken_rule(r->opt, d, detail, sizeof detail);
-    if (rule) return remember(r, d, rule, NULL, detail, err) || reject(r, fields, rule, detail, err) ? -1 : 0;
+    if (rule)
+        return remember(r, fields, d, rule, NULL, detail, err) || reject(r, fields, rule, detail, err) ? -1
+                                                                                                       : 0;
     picture_rules_shown(&r->opt->rules, &d->info, &width, &height);
     snprintf(width_text, sizeof width_text, "%d", width);
     snprintf(height_text, sizeof height_text, "%d", height);
@@ -308,7 +325,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
         for (size_t i = 0; i < N_STATS; i++)
             values[n++] = i == N_STATS - 1 && s->edge_width == 0 ? "" : format_real(stats[i], numbers[i]);
     }
-    return remember(r, d, KEPT, values, NULL, err) || keep(r, fields, values, err) ? -1 : 0;
+    return remember(r, fields, d, KEPT, values, NULL, err) || keep(r, fields, values, err) ? -1 : 0;
 }
 
 /* Refuses an unknown word in --formats or --modes, which would silently reject every picture. */

@@ -129,6 +129,16 @@ one=$(sed -n 's/.*\(store\/objects[^\t]*\).*/\1/p' "$work/run/fetched.tsv" | hea
 mv "$work/run/$one" "$work/kept" && is "$(looked_at) $(cut -f1-99 "$work/r.tsv" | grep -c not-found)" "1 1" "an object that is gone is missed"
 echo >"$work/run/$one" && is "$(looked_at)" 1 "one that changed under its name is looked at"
 rm -f "$work/run/$one" && mv "$work/kept" "$work/run/$one"
+# Another picture of the same size under the name: it is looked at, in every run as in a run that remembers nothing.
+cp -a "$work/run/$one" "$work/kept" && cp -a "$work/run/memory.tsv" "$work/kept.tsv"
+sed -i '1s/ /\x00/;s/\x00\x00\x00\x0dIHDR/\x00\x00\x00\x0dIHDX/' "$work/run/$one"
+is "$(stat -c %s "$work/run/$one") $(looked_at) $(cut -f1-99 "$work/r.tsv" | grep -c decode-corrupt)" "$(stat -c %s "$work/kept") 1 1" "one that changed and kept its size is looked at"
+is "$(looked_at) $(cut -f1-99 "$work/r.tsv" | grep -c decode-corrupt)" "1 1" "and is not believed in the next run either"
+"$BIN/validate" --root "$work/run" --markers obey --min-bytes 100 --with pdq --memory "$work/run/memory.tsv" --rejects "$work/r.tsv" -o "$work/v.tsv" "$work/run/fetched.tsv" 2>"$work/said"
+grep -q '^validate: 1 files are not what xxh128 of their rows says' "$work/said"
+ok $? "which a line says"
+rm "$work/run/$one" && mv "$work/kept" "$work/run/$one" && is "$(looked_at) $(looked_at)" "1 0" "when the old one is back, it is looked at once"
+mv "$work/kept.tsv" "$work/run/memory.tsv"
 (
     exec 9>>"$work/run/memory.tsv.lock"
     flock 9

@@ -98,7 +98,7 @@ again() { # RUN MAKE-ARGUMENT...: what validate and augment say they looked at o
     sed -nE -e 's/^validate: ([0-9]+) pictures looked at, ([0-9]+) remembered$/looked \1 \2/p' -e 's/^augment: ([0-9]+) made; variants of ([0-9]+) pictures were there$/made \1 \2/p' "$work/log" |
         awk '{ n[$1] += $2; there[$1] += $3 } END { print 0 + n["looked"], (there["looked"] > 0), 0 + n["made"], (there["made"] > 0) }'
 }
-cp -r "$work/parts" "$work/more"
+cp -a "$work/parts" "$work/more"
 conf "$work/more" >"$work/more.conf"
 [ -s "$work/more/memory.tsv" ] && [ -s "$work/more/variants.tsv" ] && [ -z "$(find "$work/more/round-1/parts" -name '*memory*')" ]
 ok $? "the tasks' memories become the run's"
