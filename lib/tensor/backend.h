@@ -26,7 +26,7 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 9     /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 10    /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* the offset of every slot in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -400,6 +400,9 @@ struct backend_table {
     /* A CONV that no backward follows may have a second input of y's shape, which is added before the
      * activation. */
     bool adds_in_conv;
+    /* There is no CURVE: those that are products with a sigmoid, or with a line cut off at 0 and 1, are
+     * planned as such. */
+    bool gates_curves;
     bool exchanges_statistics; /* op_io.exchange works */
     /* The frozen part runs over the whole batch at once, not in pieces that fit into a processor's cache. */
     bool whole_batches;

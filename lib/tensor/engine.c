@@ -269,8 +269,11 @@ static int load_node(struct engine *e, const struct net *net, const struct node 
     double *scale = mem_zalloc(2 * (size_t)n_c, sizeof *scale, err), *shift = scale + n_c;
     float *copy = NULL, *bias = scale ? mem_zalloc(2 * (size_t)n_c, sizeof *bias, err) : NULL, *w = NULL;
     if (!bias) goto out;
-    for (int c = 0; c < n_c; c++)
-        scale[c] = 1;
+    bool line = n->norm_layer == NO && n->weight_layer == NO;
+    for (int c = 0; c < n_c; c++) {
+        scale[c] = line ? n->line[0] : 1;
+        shift[c] = line ? n->line[1] : 0;
+    }
     if (n->norm_layer != NO && norm_constants(net, n->norm_layer, n_c, scale, shift, err)) goto out;
     if (n->weight_layer == NO) {
         if (!(w = copy = mem_alloc((size_t)n_c * sizeof *copy, err))) goto out;

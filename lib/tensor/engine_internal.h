@@ -44,6 +44,7 @@ struct node {
     int norm_layer;     /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
     int param[P_SLOTS]; /* index in plan.params (of the first, where joined), NO where constant or absent */
     double momentum, rate; /* BATCH_NORM; MULTIPLY */
+    float line[2];         /* AFFINE of no layer's weights: y = line[0] * x + line[1] */
     bool joined;           /* BATCH_NORM: of several layers (plan_join.c) */
     int saved, mask;       /* storages */
     struct backend_op *op;

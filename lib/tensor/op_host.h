@@ -75,7 +75,7 @@ static inline int op_host_refuses(const struct op_desc *d, const char *name, int
     bool flat = d->kind == OP_RESHAPE || d->kind == OP_MULTIPLY || d->kind == OP_ACTIVATION ||
                 (d->kind == OP_DENSE && d->y.c <= most_channels);
     if (softmax_of_map || cuts || d->kind == OP_RESIZE || d->kind == OP_CHANNELS || d->kind == OP_CURVE ||
-        d->kind == OP_PRODUCT || d->kind == OP_SCALE)
+        d->kind == OP_SCALE)
         return error_set(err, EX_UNAVAILABLE, "cuda: %s: this operation runs on the CPU only (--device cpu)",
                          name);
     if (d->y.n % n_gpus)

@@ -556,12 +556,68 @@ static int add_zero_padding(struct builder *g, int layer, struct error *err)
     return 0;
 }
 
+/* activation(line[0] * x + line[1]): its value, or NO with err set. */
+static int add_line(struct builder *g, int layer, int x, const float line[2], enum op_activation activation,
+                    struct error *err)
+{
+    bool same = line[0] == 1 && line[1] == 0;
+    struct node *n = add_node(g, same ? OP_ACTIVATION : OP_AFFINE, layer, x, err);
+    if (!n) return NO;
+    n->d.constant_weights = !same;
+    n->line[0] = line[0];
+    n->line[1] = line[1];
+    n->d.activation = activation;
+    n->d.activation_max = activation == OP_RELU_CAPPED ? 1 : 0;
+    return n->y;
+}
+
+/*
+ * For a device that has no CURVE: those that can be made of a gate, which is a sigmoid or a line cut off at 0
+ * and 1. The curve is the gate of a line of x, then a product with x or another line. 1: this curve is none
+ * of these.
+ */
+static int add_gated(struct builder *g, int layer, int x, const struct op_desc *curve, struct error *err)
+{
+    static const struct {
+        enum op_curve curve;
+        enum op_activation gate;
+        bool product;
+        float line[2], after[2];
+    } known[] = {
+        {CURVE_SILU, OP_SIGMOID, true, {1, 0}, {0}},
+        {CURVE_TANH, OP_SIGMOID, false, {2, 0}, {2, -1}},
+        {CURVE_HARD_SIGMOID, OP_RELU_CAPPED, false, {0}, {1, 0}},
+        {CURVE_HARD_SWISH, OP_RELU_CAPPED, true, {0}, {0}},
+        {CURVE_HARD_TANH, OP_RELU_CAPPED, false, {0.5f, 0.5f}, {2, -1}},
+    };
+    size_t i = 0, n = sizeof known / sizeof *known;
+    while (i < n && known[i].curve != curve->curve)
+        i++;
+    if (i == n) return 1;
+    int y =
+        add_line(g, layer, x, known[i].line[0] != 0 ? known[i].line : curve->curve_at, known[i].gate, err);
+    if (y == NO) return -1;
+    if (known[i].product) {
+        struct node *product = add_node(g, OP_PRODUCT, layer, x, err);
+        if (!product) return -1;
+        product->x[1] = y;
+        product->d.n_x = 2;
+        y = product->y;
+    } else if (known[i].after[0] != 1) {
+        y = add_line(g, layer, y, known[i].after, OP_LINEAR, err);
+    }
+    g->value[layer] = y;
+    return y == NO ? -1 : 0;
+}
+
 static int add_activation(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
     int x = g->value[l->inputs[0]];
     struct op_desc d = {0};
     if (curve_of(l, &d)) {
+        int rc = g->t->gates_curves ? add_gated(g, layer, x, &d, err) : 1;
+        if (rc < 1) return rc;
         struct node *n = add_node(g, OP_CURVE, layer, x, err);
         if (!n) return -1;
         n->d.curve = d.curve;

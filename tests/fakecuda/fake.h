@@ -117,26 +117,26 @@ static inline uint16_t fake_to_bf16(float f) /* to nearest, ties to even, as the
 
 static inline float fake_from_f16(uint16_t h)
 {
-    int exponent = h >> 10 & 31, mantissa = h & 1023;
-    float v = exponent == 31 ? (mantissa ? NAN : INFINITY)
-              : exponent     ? ldexpf((float)(mantissa + 1024), exponent - 25)
-                             : ldexpf((float)mantissa, -24);
-    return h & 0x8000 ? -v : v;
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, mantissa = h & 1023;
+    union {
+        uint32_t u;
+        float f;
+    } v = {sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) | mantissa << 13};
+    if (!exponent) v.f = (float)mantissa * (sign ? -0x1p-24f : 0x1p-24f);
+    return v.f;
 }
 
 static inline uint16_t fake_to_f16(float f) /* to nearest, ties to even; 65520 and above are infinite */
 {
-    uint16_t sign = signbit(f) ? 0x8000 : 0;
-    int exponent;
-    float v = fabsf(f);
-    if (isnan(f)) return 0x7fff;
-    frexpf(v, &exponent);
-    if (v == 0 || exponent < -13)
-        return (uint16_t)(sign | (uint16_t)rintf(ldexpf(v, 24))); /* steps of 2^-24 */
-    float steps = isinf(v) ? 65536 : ldexpf(rintf(ldexpf(v, 11 - exponent)), exponent - 11);
-    if (steps >= 65536) return sign | 0x7c00;
-    frexpf(steps, &exponent);
-    return (uint16_t)(sign + ((exponent + 14) << 10) + (int)ldexpf(steps, 11 - exponent) - 1024);
+    union {
+        float f;
+        uint32_t u;
+    } v = {f};
+    uint32_t sign = v.u >> 16 & 0x8000, u = v.u & 0x7fffffff;
+    if (u > 0x7f800000) return 0x7fff;
+    if (u >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
+    if (u < 0x38800000) return (uint16_t)(sign | (uint32_t)rintf(fabsf(f) * 0x1p24f)); /* below 2^-14 */
+    return (uint16_t)(sign | (((u + 0xfff + (u >> 13 & 1)) >> 13) - (112 << 10)));
 }
 
 static inline float fake_to_tf32(float f) /* ten bits of mantissa, to nearest, ties away */

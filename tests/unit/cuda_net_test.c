@@ -75,6 +75,27 @@ static int pool(struct builder *b, enum layer_kind kind, const char *name, int f
     return at;
 }
 
+/* With a head and random weights. */
+static bool finish_net(struct builder *b, struct net *net)
+{
+    if (build_finish(b, "small")) return false;
+    static char *classes[CLASSES] = {"a", "b", "c", "d", "e"};
+    struct random r = random_start(11, 12, 13);
+    for (int i = 0; i < net->n_layers; i++)
+        for (int k = 0; k < net->layers[i].n_weights; k++) {
+            struct net_weight *w = &net->layers[i].weights[k];
+            const struct net_shape *s = &w->shape;
+            double fan = s->rank == 4 ? s->dim[0] * s->dim[1] * s->dim[2] : 1;
+            for (size_t j = 0; j < w->n_values; j++)
+                switch (w->role) {
+                case WEIGHT_KERNEL: w->values[j] = (float)(sqrt(2 / fan) * random_normal(&r)); break;
+                case WEIGHT_MOVING_VARIANCE: w->values[j] = (float)random_range(&r, 0.5, 1.5); break;
+                default: w->values[j] = (float)(0.1 * random_normal(&r));
+                }
+        }
+    return !net_replace_head(net, CLASSES, classes, 5, &err);
+}
+
 /* About what the blocks of InceptionV3 do, at a five-hundredth of its cost. */
 static bool make_net(struct net *net, bool sums)
 {
@@ -109,22 +130,7 @@ static bool make_net(struct net *net, bool sums)
     x[2] = conv(&b, "c_pool", pooled, 64, 1, 1, 1, true);
     x[3] = pooled;
     at = build_layer(&b, LAYER_CONCATENATE, "mixed_c", x, 4);
-    if (build_finish(&b, "small")) return false;
-    static char *classes[CLASSES] = {"a", "b", "c", "d", "e"};
-    struct random r = random_start(11, 12, 13);
-    for (int i = 0; i < net->n_layers; i++)
-        for (int k = 0; k < net->layers[i].n_weights; k++) {
-            struct net_weight *w = &net->layers[i].weights[k];
-            const struct net_shape *s = &w->shape;
-            double fan = s->rank == 4 ? s->dim[0] * s->dim[1] * s->dim[2] : 1;
-            for (size_t j = 0; j < w->n_values; j++)
-                switch (w->role) {
-                case WEIGHT_KERNEL: w->values[j] = (float)(sqrt(2 / fan) * random_normal(&r)); break;
-                case WEIGHT_MOVING_VARIANCE: w->values[j] = (float)random_range(&r, 0.5, 1.5); break;
-                default: w->values[j] = (float)(0.1 * random_normal(&r));
-                }
-        }
-    return !net_replace_head(net, CLASSES, classes, 5, &err);
+    return finish_net(&b, net);
 }
 
 struct settings {
@@ -682,6 +688,76 @@ static void test_kept_input(struct net *net)
     cuda_check_clean("pictures that stay");
 }
 
+static int activate(struct builder *b, const char *name, int from, enum activation_kind kind)
+{
+    int at = build_layer(b, LAYER_ACTIVATION, name, &from, 1);
+    build_last(b)->activation = kind;
+    return at;
+}
+
+/* Squeeze and excite, as MobileNetV3 has it. */
+static int excite(struct builder *b, const char *name, int from, int channels, enum activation_kind gate)
+{
+    char text[80];
+    snprintf(text, sizeof text, "%s_mean", name);
+    int at = build_layer(b, LAYER_GLOBAL_AVERAGE_POOL, text, &from, 1), x[2] = {from, 0};
+    snprintf(text, sizeof text, "%s_reshape", name);
+    at = build_layer(b, LAYER_RESHAPE, text, &at, 1);
+    build_last(b)->target = (struct net_shape){3, {1, 1, channels}};
+    snprintf(text, sizeof text, "%s_conv", name);
+    at = build_layer(b, LAYER_CONV2D, text, &at, 1);
+    struct net_layer *l = build_last(b);
+    l->filters = channels;
+    l->kernel_h = l->kernel_w = l->stride_h = l->stride_w = l->dilation_h = l->dilation_w = 1;
+    l->use_bias = true;
+    snprintf(text, sizeof text, "%s_gate", name);
+    x[1] = activate(b, text, at, gate);
+    return build_layer(b, LAYER_MULTIPLY, name, x, 2);
+}
+
+static bool make_gated_net(struct net *net)
+{
+    static const enum activation_kind kinds[] = {ACTIVATION_SILU, ACTIVATION_HARD_SWISH, ACTIVATION_TANH,
+                                                 ACTIVATION_HARD_TANH, ACTIVATION_HARD_SIGMOID};
+    struct builder b = {net, &err, false, 0, 0, 0, 0};
+    char name[64], act[64];
+    *net = NET_EMPTY;
+    int at = conv(&b, "stem", build_input(&b, SIDE), 8, 3, 3, 2, false);
+    for (int i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "g%d", i);
+        snprintf(act, sizeof act, "g%d_act", i);
+        at = activate(&b, act, conv_norm(&b, name, at, 8, 3, 3, 1, true), kinds[i]);
+        snprintf(act, sizeof act, "g%d_se", i);
+        if (i % 2 == 0) at = excite(&b, act, at, 8, i ? ACTIVATION_HARD_SIGMOID : ACTIVATION_SIGMOID);
+    }
+    return finish_net(&b, net);
+}
+
+/* Activations that cuDNN does not have, by operations that it has, and gates of channels. */
+static void test_gates(void)
+{
+    static const struct {
+        enum backend_precision precision;
+        double tolerance;
+    } modes[] = {{PRECISION_F32, 1e-3}, {PRECISION_BF16, 0.05}, {PRECISION_F16, 0.05 / 8}};
+    struct net net;
+    struct outcome ref, cuda;
+    struct settings s = {"ref", "stem", PRECISION_F32, ENGINE_SGD, BATCH, 0.002, false, 0, false};
+    if (!CHECK_SAY(make_gated_net(&net), "a net with gates: %s", err.text)) return;
+    train(&net, &s, &ref);
+    s.device = "cuda";
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (modes[i].precision == PRECISION_BF16 && !cuda_has_bf16("gates in bf16")) continue;
+        s.precision = modes[i].precision;
+        train(&net, &s, &cuda);
+        compare(precision_name(s.precision), &cuda, &ref, modes[i].tolerance);
+        outcome_free(&cuda);
+    }
+    outcome_free(&ref);
+    net_release(&net);
+    cuda_check_clean("gates");
+}
+
 /* Sums are part of the convolutions before them where nothing learns, with and without a ReLU. */
 static void test_sums(void)
 {
@@ -794,6 +870,7 @@ int main(int argc, char **argv)
     if (cuda_wanted(argv, "resume")) test_resume(&net);
     if (cuda_wanted(argv, "resume")) test_set_weights(&net);
     if (cuda_wanted(argv, "sums")) test_sums();
+    if (cuda_wanted(argv, "gates")) test_gates();
     if (cuda_wanted(argv, "graphs")) test_graphs(&net);
     if (cuda_wanted(argv, "graphs")) test_kept_input(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus(&net);

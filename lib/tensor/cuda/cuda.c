@@ -55,27 +55,26 @@ int gpu_use(const struct gpu *g, struct error *err)
     return 0;
 }
 
-int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err)
+void gpu_free(const struct gpu *g, void *p)
 {
-    if (wanted <= *bytes) return 0;
-    if (gpu_use(g, err) || CUDA(what, cudaStreamSynchronize(g->compute))) return -1;
-    cudaFree(*p);
-    *p = NULL;
-    *bytes = 0;
-    if (CUDA(what, cudaMalloc(p, wanted))) return -1;
-    *bytes = wanted;
-    return 0;
+    struct error ignored = {0};
+    if (!p) return;
+    gpu_use(g, &ignored);
+    if (cudaStreamSynchronize(g->compute) != cudaSuccess) cudaGetLastError();
+    cudaFree(p);
 }
 
-int pinned_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err)
+int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, bool pinned, const char *what,
+             struct error *err)
 {
     if (wanted <= *bytes) return 0;
-    if (CUDA(what, cudaStreamSynchronize(g->compute)) || CUDA(what, cudaStreamSynchronize(g->copy)))
+    if (gpu_use(g, err) || CUDA(what, cudaStreamSynchronize(g->compute)) ||
+        (pinned && CUDA(what, cudaStreamSynchronize(g->copy))))
         return -1;
-    if (*p) cudaFreeHost(*p);
+    if (*p) pinned ? cudaFreeHost(*p) : cudaFree(*p);
     *p = NULL;
     *bytes = 0;
-    if (CUDA(what, cudaMallocHost(p, wanted))) return -1;
+    if (pinned ? CUDA(what, cudaMallocHost(p, wanted)) : CUDA(what, cudaMalloc(p, wanted))) return -1;
     *bytes = wanted;
     return 0;
 }
@@ -83,15 +82,14 @@ int pinned_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const cha
 static int constant_vectors(struct gpu *g, struct error *err)
 {
     const size_t n = CUDA_MAX_CHANNELS, bytes = 2 * n * sizeof(float);
-    cudnnTensorDescriptor_t t = NULL;
     if (CUDA(NULL, cudaMalloc((void **)&g->ones, bytes)) ||
         CUDA(NULL, cudaMemsetAsync(g->ones, 0, bytes, g->compute)))
         return -1;
     g->zeros = g->ones + n;
-    int rc = tensor_make(&t, NULL, CUDNN_DATA_FLOAT, 1, CUDA_MAX_CHANNELS, 1, 1, err) ||
-             fill_tensor(g, NULL, t, CUDNN_DATA_FLOAT, g->ones, 1, err);
-    if (t) cudnnDestroyTensorDescriptor(t);
-    return rc ? -1 : 0;
+    return shape_dense(g->shape[0], NULL, CUDNN_DATA_FLOAT, 1, CUDA_MAX_CHANNELS, 1, 1, err) ||
+                   fill_tensor(g, NULL, g->shape[0], CUDNN_DATA_FLOAT, g->ones, 1, err)
+               ? -1
+               : 0;
 }
 
 enum { N_EVENTS = sizeof((struct gpu *)0)->events / sizeof(cudaEvent_t) };
@@ -110,9 +108,10 @@ static int gpu_open(struct gpu *g, int device, size_t blas_room, struct error *e
             return -1;
     if (DNN(NULL, cudnnCreate(&g->dnn)) || DNN(NULL, cudnnSetStream(g->dnn, g->compute)) ||
         BLAS(NULL, cublasCreate(&g->blas)) || BLAS(NULL, cublasSetStream(g->blas, g->compute)) ||
-        /* otherwise cuBLAS would allocate memory during a recording */
-        CUDA(NULL, cudaMalloc(&g->blas_room, blas_room)) ||
-        BLAS(NULL, cublasSetWorkspace(g->blas, g->blas_room, blas_room)))
+        CUDA(NULL, cudaMalloc(&g->blas_room, blas_room)) || /* else cuBLAS takes some in a recording */
+        BLAS(NULL, cublasSetWorkspace(g->blas, g->blas_room, blas_room)) ||
+        DNN(NULL, cudnnCreateTensorDescriptor(&g->shape[0])) ||
+        DNN(NULL, cudnnCreateTensorDescriptor(&g->shape[1])))
         return -1;
     return constant_vectors(g, err);
 }
@@ -124,6 +123,8 @@ static void gpu_close(struct gpu *g)
     gpu_use(g, &ignored);
     if (g->compute) cudaStreamSynchronize(g->compute);
     if (g->copy) cudaStreamSynchronize(g->copy);
+    for (int i = 0; i < 2; i++)
+        if (g->shape[i]) cudnnDestroyTensorDescriptor(g->shape[i]);
     if (g->dnn) cudnnDestroy(g->dnn);
     if (g->blas) cublasDestroy(g->blas);
     for (int i = 0; i < N_EVENTS; i++)
@@ -132,18 +133,10 @@ static void gpu_close(struct gpu *g)
                       g->results[1].pinned, g->download_pinned,   g->small};
     for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
         if (pinned[i]) cudaFreeHost(pinned[i]);
-    void *memory[] = {g->staging[0].device,
-                      g->staging[1].device,
-                      g->convert,
-                      g->ones,
-                      g->adam,
-                      g->search,
-                      g->loss,
-                      g->norms,
-                      g->minus_rate,
-                      g->blas_room};
-    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
-        cudaFree(memory[i]);
+    cudaFree(g->staging[0].device);
+    cudaFree(g->staging[1].device);
+    for (size_t i = 0; i < sizeof g->memory / sizeof *g->memory; i++)
+        cudaFree(g->memory[i]);
     if (g->sum) cudaStreamDestroy(g->sum);
     if (g->copy) cudaStreamDestroy(g->copy);
     if (g->compute) cudaStreamDestroy(g->compute);
@@ -155,13 +148,12 @@ static void gpu_close(struct gpu *g)
 static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cudnnDataType_t to, void *y,
                           const float *alpha, struct error *err)
 {
-    cudnnTensorDescriptor_t a = NULL, b = NULL;
-    int rc = tensor_make(&a, NULL, from, 1, 8, 1, 1, err) || tensor_make(&b, NULL, to, 1, 8, 1, 1, err) ||
-             DNN(NULL, cudnnTransformTensor(g->dnn, alpha, a, x, &zero, b, y)) ||
-             CUDA(NULL, cudaStreamSynchronize(g->compute));
-    if (a) cudnnDestroyTensorDescriptor(a);
-    if (b) cudnnDestroyTensorDescriptor(b);
-    return rc ? -1 : 0;
+    cudnnTensorDescriptor_t a = g->shape[0], b = g->shape[1];
+    return shape_dense(a, NULL, from, 1, 8, 1, 1, err) || shape_dense(b, NULL, to, 1, 8, 1, 1, err) ||
+                   DNN(NULL, cudnnTransformTensor(g->dnn, alpha, a, x, &zero, b, y)) ||
+                   CUDA(NULL, cudaStreamSynchronize(g->compute))
+               ? -1
+               : 0;
 }
 
 /* Maps in 16 bits, and pictures sent as bytes, need cudnnTransformTensor to change types. The
@@ -331,12 +323,8 @@ static void cuda_free(struct backend *b, struct backend_buffer *buffer)
 {
     if (!buffer) return;
     for (int i = 0; i < b->n_gpus; i++) {
-        if (!buffer->p[i]) continue;
-        struct error ignored = {0};
-        gpu_use(&b->gpu[i], &ignored);
-        cudaStreamSynchronize(b->gpu[i].compute); /* queued work may still read it */
-        cudaFree(buffer->p[i]);
-        cudaFree(buffer->narrow[i]);
+        gpu_free(&b->gpu[i], buffer->p[i]);
+        gpu_free(&b->gpu[i], buffer->narrow[i]);
     }
     free(buffer);
 }
@@ -353,12 +341,6 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
     for (int i = 0; i < b->n_gpus; i++) {
         struct gpu *g = &b->gpu[i];
         if (gpu_use(g, err)) goto fail;
-        if (g->search) { /* all plans have been made, and their memory is needed now */
-            if (CUDA(NULL, cudaStreamSynchronize(g->compute))) goto fail;
-            cudaFree(g->search);
-            g->search = NULL;
-            g->search_bytes = 0;
-        }
         cudaError_t status = cudaMalloc(&buffer->p[i], buffer->bytes);
         if (status == cudaErrorMemoryAllocation) {
             size_t available = 0, total = 0;
@@ -419,6 +401,7 @@ static struct backend_table table = {
     .gradients_from_zero = true,
     .joins_norms = true,
     .adds_in_conv = true,
+    .gates_curves = true,
 };
 
 /* What lib/tensor/backend.c looks up. */

@@ -23,9 +23,8 @@
 #include "tensor/cuda/cuda_graph.h"
 
 #define CUDA_MAX_GPUS BACKEND_MAX_DEVICES
-#define CUDA_MAX_CHANNELS 16384      /* the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
-#define CUDA_PIECE ((size_t)1 << 30) /* cuBLAS counts in int */
-#define CUDA_ADAM_CHUNK ((size_t)3 << 20) /* values in a piece of an Adam step: four buffers of 12 MiB */
+#define CUDA_MAX_CHANNELS 16384 /* the vectors of ones and zeros; InceptionV3's widest layer has 2048 */
+#define CUDA_ADAM_CHUNK ((size_t)3 << 20) /* values a piece of an Adam step: four buffers of 12 MiB */
 #define STEP_MAX_KEY 8
 
 struct staging { /* one of two sets of buffers for sending a batch to the GPU */
@@ -44,12 +43,22 @@ struct gpu {
     cublasHandle_t blas;
     cudaStream_t compute, copy;
     struct staging staging[2];
-    void *download_pinned, *convert; /* convert: on the device, for a download that changes type or layout */
-    size_t download_bytes, convert_bytes;
-    float *ones, *zeros; /* CUDA_MAX_CHANNELS each; zeros are zeros in 16 bits, too */
-    void *adam;   /* ones, zeros and scratch, CUDA_ADAM_CHUNK floats each; made at the first Adam step */
-    void *search; /* memory for timing plans, freed when all plans are made */
-    size_t search_bytes;
+    void *download_pinned;
+    size_t download_bytes, convert_bytes, loss_bytes;
+    cudnnTensorDescriptor_t shape[2]; /* set anew for each use */
+    union {
+        void *memory[7];
+        struct {
+            void *convert; /* for a download that changes type or layout */
+            void *adam;    /* four times CUDA_ADAM_CHUNK floats; from the first Adam step on */
+            void *loss;    /* of a step: factors of the rows, probabilities */
+            void *blas_room;
+            float *ones;  /* CUDA_MAX_CHANNELS, and as many zeros */
+            float *norms; /* STEP_MAX_NORMS, and the factor that clips */
+            float *minus_rate;
+        };
+    };
+    float *zeros; /* in 16 bits, too */
     union {
         cudaEvent_t events[12];
         struct {
@@ -59,14 +68,10 @@ struct gpu {
             cudaEvent_t small_left[2], there[2] /* of results */, written, summed;
         };
     };
-    void *small;                              /* pinned memory for small uploads, in two halves */
-    size_t small_at, small_bytes, small_half; /* position of the next upload */
-    void *loss;                               /* of a step: factors of the rows, probabilities */
-    size_t loss_bytes;
-    float *norms; /* STEP_MAX_NORMS, and the factor that clips */
-    float *minus_rate, sent_rate;
-    void *blas_room;
-    bool recording; /* a step is being recorded: nothing may be sent, allocated or waited for */
+    void *small;                 /* two halves of pinned memory for what is small */
+    size_t small_at, small_half; /* where the next goes */
+    float sent_rate;
+    bool recording; /* a step: nothing may be sent, grown or waited for */
     struct step_results results[2];
     void *comm;       /* ncclComm_t, with several GPUs */
     cudaStream_t sum; /* where gradients are summed */
@@ -108,10 +113,8 @@ struct backend_buffer {
     /* A copy of it in 16 bits, for the weights of convolutions: made anew after the buffer has changed. */
     void *narrow[CUDA_MAX_GPUS];
     unsigned narrow_made[CUDA_MAX_GPUS]; /* value of backend.arenas when the copy was made */
-    /* gradients: the copy holds values that must still be added to the buffer, and zeros elsewhere */
-    bool gathered;
-    /* not written from the end to the beginning: summing must wait until everything is written */
-    bool unordered;
+    bool gathered;  /* gradients: the copy holds what must still be added to the buffer, else zeros */
+    bool unordered; /* not written from the end to the beginning: summing waits until all is written */
 };
 
 /*
@@ -148,8 +151,7 @@ struct backend_op {
     bool persistent, fused_norm;                /* batch norm by the Ex calls; ReLU in them */
     cudnnBatchNormOps_t norm_ops;
     size_t norm_reserve;
-    /* further scratch: for a capped ReLU, a bias or gradient in another type, or a gradient that is not
-     * needed */
+    /* further scratch: for a capped ReLU, a bias or gradient in another type, an unneeded gradient */
     size_t extra, extra_bytes, extra2;
     size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
     size_t weight_bytes, constant_bytes;
@@ -167,10 +169,12 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 #define DNN(subject, call) dnn_check(err, subject, #call, call)
 #define BLAS(subject, call) blas_check(err, subject, #call, call)
 
+/* Gives memory back that queued work may still read; p may be NULL. */
+void gpu_free(const struct gpu *g, void *p);
 int gpu_use(const struct gpu *g, struct error *err); /* the calling thread's current device */
 /* Grows a piece of device memory, or of pinned memory, waiting first: the old one may be in use. */
-int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err);
-int pinned_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, const char *what, struct error *err);
+int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, bool pinned, const char *what,
+             struct error *err);
 
 static inline char *at(const struct slot *s, int gpu)
 {
@@ -193,15 +197,19 @@ static inline size_t round_up(size_t bytes)
     return (bytes + BACKEND_ALIGN - 1) & ~(size_t)(BACKEND_ALIGN - 1);
 }
 
+/* Set a descriptor that is there: NHWC without gaps; rows that follow each other. */
+int shape_dense(cudnnTensorDescriptor_t t, const char *subject, cudnnDataType_t type, int n, int c, int h,
+                int w, struct error *err);
+int shape_flat(cudnnTensorDescriptor_t t, cudnnDataType_t type, int rows, int columns, struct error *err);
 /* NHWC without gaps */
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
                 int w, struct error *err);
 int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
                         const int dims[4], const int strides[4], struct error *err);
 /*
- * Describes s (n is already that of one GPU), stored as NHWC of type stored, for calls that need NHWC of
- * type, with pads {top, bottom, left, right} of zeros around it (NULL: none). It is staged when the stored
- * form cannot be used, and when how says so. operand_place gives it its scratch memory later.
+ * Makes of o a description of s (n is already that of one GPU), stored as NHWC of type stored, for calls that
+ * need NHWC of type, with pads {top, bottom, left, right} of zeros around it (NULL: none). It is staged when
+ * the stored form cannot be used, and when how says so; operand_place gives it scratch memory later.
  */
 enum operand_staging { STAGE_SLICES, STAGE_ALWAYS, STAGE_OTHER_TYPES /* a slice is used in place */ };
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
@@ -249,31 +257,18 @@ struct run {
 int op_activate(const struct run *r, void *full, struct error *err);
 int op_activation_backward(const struct run *r, struct error *err); /* dy *= act'(y), in the slot */
 
-/* cuda_conv.c, cuda_norm.c, cuda_elementwise.c: _make describes and plans an operation,
- * after x, y, n and name are set. */
-int conv_make(struct backend *b, struct backend_op *op, struct error *err);
+/* The calls of a kind of operation. make describes and plans one, after x, y, n and name are set. */
+struct calls {
+    int (*make)(struct backend *b, struct backend_op *op, struct error *err);
+    int (*forward)(const struct run *r, struct error *err);
+    int (*backward)(const struct run *r, struct error *err);
+};
+extern const struct calls conv_calls, dense_calls, norm_calls, affine_calls, elementwise_calls, pool_calls;
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err);
-/* Uploads n floats to GPU g in the type of the operation. wide and narrow describe them as floats and in
- * that type. */
+/* Uploads n floats in the type of the operation; wide and narrow describe them as floats and in that type. */
 int op_constant(struct gpu *g, const struct backend_op *op, const float *values, size_t n,
                 cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err);
-int conv_forward(const struct run *r, struct error *err);
-int conv_backward(const struct run *r, struct error *err);
-int dense_make(struct backend *b, struct backend_op *op, struct error *err);
-int dense_forward(const struct run *r, struct error *err);
-int dense_backward(const struct run *r, struct error *err);
-int norm_make(struct backend *b, struct backend_op *op, struct error *err);
-int norm_forward(const struct run *r, struct error *err);
-int norm_backward(const struct run *r, struct error *err);
-int affine_forward(const struct run *r, struct error *err);
-int affine_backward(const struct run *r, struct error *err);
-int elementwise_make(struct backend *b, struct backend_op *op, struct error *err);
-int elementwise_forward(const struct run *r, struct error *err);
-int elementwise_backward(const struct run *r, struct error *err);
-int pool_make(struct backend *b, struct backend_op *op, struct error *err);
-int pool_forward(const struct run *r, struct error *err);
-int pool_backward(const struct run *r, struct error *err);
 
 /* --- choosing plans (cuda_plans.c) --- */
 
@@ -310,12 +305,10 @@ int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *
 /* Calls multi_gpu_settle, and adds what was gathered. Called before anything
  * else reads or writes the buffer. */
 int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
-/* called after changes called after changes by anything but the operations themselves */
-void arena_changed(struct backend_buffer *buffer);
-/* when all copies, or an unknown one, are outdated */
-static inline void arenas_changed(struct backend *b) { b->arenas++; }
-/* cuBLAS over n values: a = |x|, y *= a, y += a x, with a on the host or, without waiting, on the card. */
-enum arena_call { ARENA_NORM, ARENA_SCALE, ARENA_AXPY };
+void arena_changed(struct backend_buffer *buffer); /* by anything but the operations themselves */
+static inline void arenas_changed(struct backend *b) { b->arenas++; } /* all of them, or nobody knows */
+/* y = 0, y = x, a = |x|, y *= a, y += a x over n values; a on the host or, without a wait, on the card. */
+enum arena_call { ARENA_ZERO, ARENA_COPY, ARENA_NORM, ARENA_SCALE, ARENA_AXPY };
 int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, float *a, const float *x,
                float *y, struct error *err);
 

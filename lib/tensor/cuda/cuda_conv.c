@@ -23,10 +23,6 @@ static int describe_in(struct backend *b, struct backend_op *op, cudnnDataType_t
 {
     const struct op_desc *d = &op->d;
     struct tensor_shape f = filter_shape(d), xs = op->x[0].shape, add = op->x[1].shape, ys = op->y.shape;
-    operand_release(&op->x[0]);
-    operand_release(&op->x[1]);
-    operand_release(&op->y);
-    operand_release(&op->w);
     op->type = type;
     if (operand_make(&op->x[0], op->name, &xs, stored_type(b, &xs), type, NULL, STAGE_SLICES, err) ||
         (d->n_x > 1 &&
@@ -48,8 +44,7 @@ static int choose_plans(struct backend *b, struct backend_op *op, struct error *
     filter.pass = PASS_FILTER;
     g->relu = d->activation == OP_RELU;
     g->add = d->n_x > 1;
-    /* these have no plan without a bias, so zeros are used as bias */
-    g->bias = d->has_bias || g->relu || g->add;
+    g->bias = d->has_bias || g->relu || g->add; /* no plan has these without a bias: zeros are used */
     int rc = g->bias ? plan_choose(b, g, op->name, &op->forward, err) : 1;
     if (rc == 1) {
         g->bias = g->relu = g->add = 0;
@@ -68,7 +63,7 @@ static int choose_plans(struct backend *b, struct backend_op *op, struct error *
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t plan_workspace(const struct graph_plan *p) { return p ? p->workspace : 0; }
 
-int conv_make(struct backend *b, struct backend_op *op, struct error *err)
+static int conv_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
     cudnnDataType_t type = b->map_type;
@@ -116,7 +111,7 @@ int op_constant(struct gpu *g, const struct backend_op *op, const float *values,
                 cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err)
 {
     if (op->type == CUDNN_DATA_FLOAT) return gpu_upload(g, to, values, n * sizeof *values, err);
-    return gpu_grow(g, &g->convert, &g->convert_bytes, n * sizeof *values, op->name, err) ||
+    return gpu_grow(g, &g->convert, &g->convert_bytes, n * sizeof *values, false, op->name, err) ||
                    gpu_upload(g, g->convert, values, n * sizeof *values, err) ||
                    transform(g, op->name, wide, g->convert, narrow, to, false, err)
                ? -1
@@ -167,7 +162,7 @@ static int bias_in(const struct run *r, const void **bias, struct error *err)
     return converts ? transform(r->g, op->name, op->vector, wide, op->bias, narrow, false, err) : 0;
 }
 
-int conv_forward(const struct run *r, struct error *err)
+static int conv_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     const void *x, *w, *bias, *add = NULL;
@@ -207,7 +202,7 @@ static int bias_gradient(const struct run *r, const void *dy, struct error *err)
                                                       op->wide ? wide : dy, &zero, op->vector, db));
 }
 
-int conv_backward(const struct run *r, struct error *err)
+static int conv_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     char *tail = r->workspace + op->tail, *dw_slot = at(&r->io->dw, r->gpu),
@@ -250,7 +245,7 @@ int conv_backward(const struct run *r, struct error *err)
  * row-major matrix that is read as column-major is its transpose, and row-major y = x w is column-major y' =
  * w' x'. So no operand has to be transposed.
  */
-int dense_make(struct backend *b, struct backend_op *op, struct error *err)
+static int dense_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
     op->type = CUDNN_DATA_FLOAT;
@@ -282,7 +277,7 @@ static const void *dense_weights(const struct run *r)
     return r->op->d.constant_weights ? r->op->constant[r->gpu] : at(&r->io->w, r->gpu);
 }
 
-int dense_forward(const struct run *r, struct error *err)
+static int dense_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     int in = op->d.x[0].c, out = op->d.y.c;
@@ -297,7 +292,7 @@ int dense_forward(const struct run *r, struct error *err)
     return op_activate(r, y, err);
 }
 
-int dense_backward(const struct run *r, struct error *err)
+static int dense_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     int in = op->d.x[0].c, out = op->d.y.c;
@@ -315,3 +310,6 @@ int dense_backward(const struct run *r, struct error *err)
         return -1;
     return 0;
 }
+
+const struct calls conv_calls = {conv_make, conv_forward, conv_backward};
+const struct calls dense_calls = {dense_make, dense_forward, dense_backward};

@@ -261,8 +261,7 @@ static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish
         p->repeatable &= notes[i] != CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
     }
     ok = ok && (wish->tensor_core || !p->tensor_core) && (!wish->repeatable || p->repeatable);
-    /* skip engines that need a compiler on the user's machine */
-    for (int64_t i = 0; ok && i < n_behaviour; i++)
+    for (int64_t i = 0; ok && i < n_behaviour; i++) /* no compiler on the user's machine */
         ok = behaviour[i] != CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
     for (int i = 0; ok && i < GRAPH_MAX_KNOBS; i++)
         ok = !cudnnBackendCreateDescriptor(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, &knobs[i]);

@@ -32,7 +32,7 @@ static void try_persistent(struct backend *b, struct backend_op *op)
     op->workspace_bytes += forward > backward ? forward : backward;
 }
 
-int norm_make(struct backend *b, struct backend_op *op, struct error *err)
+static int norm_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
@@ -80,7 +80,7 @@ static struct norm_vectors vectors_of(const struct run *r)
     return v;
 }
 
-int norm_forward(const struct run *r, struct error *err)
+static int norm_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     const struct op_io *io = r->io;
@@ -118,7 +118,7 @@ int norm_forward(const struct run *r, struct error *err)
     return op_activate(r, y, err);
 }
 
-int norm_backward(const struct run *r, struct error *err)
+static int norm_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     const struct op_io *io = r->io;
@@ -164,7 +164,7 @@ static int scale_and_shift(const struct run *r, cudnnTensorDescriptor_t from, co
                                                                  shift, r->g->zeros, r->g->ones, 0));
 }
 
-int affine_forward(const struct run *r, struct error *err)
+static int affine_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     void *y = operand_out(&op->y, at(&r->io->y, r->gpu), r->workspace);
@@ -175,7 +175,7 @@ int affine_forward(const struct run *r, struct error *err)
                : 0;
 }
 
-int affine_backward(const struct run *r, struct error *err)
+static int affine_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     const void *dy;
@@ -187,3 +187,6 @@ int affine_backward(const struct run *r, struct error *err)
     return scale_and_shift(r, op->y.full, dy, op->x[0].full, dx, r->g->zeros,
                            r->io->accumulate[0] ? &one : &zero, err);
 }
+
+const struct calls norm_calls = {norm_make, norm_forward, norm_backward};
+const struct calls affine_calls = {norm_make, affine_forward, affine_backward};

@@ -40,30 +40,18 @@ static bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
     }
 }
 
-typedef int (*run_function)(const struct run *r, struct error *err);
-struct calls {
-    int (*make)(struct backend *b, struct backend_op *op, struct error *err);
-    run_function forward, backward;
-};
-
 static const struct calls *calls_of(const struct backend_op *op)
 {
-    static const struct calls conv = {conv_make, conv_forward, conv_backward},
-                              dense = {dense_make, dense_forward, dense_backward},
-                              norm = {norm_make, norm_forward, norm_backward},
-                              affine = {norm_make, affine_forward, affine_backward},
-                              pool = {pool_make, pool_forward, pool_backward},
-                              elementwise = {elementwise_make, elementwise_forward, elementwise_backward};
     switch (op->d.kind) {
     case OP_CONV:
-    case OP_DEPTHWISE: return &conv;
-    case OP_DENSE: return &dense;
-    case OP_BATCH_NORM: return &norm;
-    case OP_AFFINE: return &affine;
+    case OP_DEPTHWISE: return &conv_calls;
+    case OP_DENSE: return &dense_calls;
+    case OP_BATCH_NORM: return &norm_calls;
+    case OP_AFFINE: return &affine_calls;
     case OP_MAX_POOL:
     case OP_AVERAGE_POOL:
-    case OP_GLOBAL_AVERAGE_POOL: return &pool;
-    default: return &elementwise;
+    case OP_GLOBAL_AVERAGE_POOL: return &pool_calls;
+    default: return &elementwise_calls;
     }
 }
 
@@ -84,12 +72,7 @@ static void cuda_op_destroy(struct backend *b, struct backend_op *op)
     if (op->activation) cudnnDestroyActivationDescriptor(op->activation);
     if (op->fused_activation) cudnnDestroyActivationDescriptor(op->fused_activation);
     for (int k = 0; k < b->n_gpus; k++)
-        if (op->constant[k]) {
-            struct error ignored = {0};
-            gpu_use(&b->gpu[k], &ignored);
-            cudaStreamSynchronize(b->gpu[k].compute);
-            cudaFree(op->constant[k]);
-        }
+        gpu_free(&b->gpu[k], op->constant[k]);
     free(op->name);
     free(op);
 }
@@ -183,7 +166,7 @@ static int cuda_op_load(struct backend *b, struct backend_op *op, const float *w
 /* --- running --- */
 
 static int run_all(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
-                   run_function run, struct error *err)
+                   int (*run)(const struct run *r, struct error *err), struct error *err)
 {
     if (op->workspace_bytes &&
         (!workspace.buffer || workspace.buffer->bytes - workspace.offset < op->workspace_bytes))
@@ -199,9 +182,8 @@ static int run_all(struct backend *b, struct backend_op *op, const struct op_io 
 static int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
                            struct slot workspace, struct error *err)
 {
-    run_function run = calls_of(op)->forward;
     if ((io->use_moving && multi_gpu_settle(b, io->mean.buffer, err)) ||
-        run_all(b, op, io, workspace, run, err))
+        run_all(b, op, io, workspace, calls_of(op)->forward, err))
         return -1;
     if (op->d.kind == OP_BATCH_NORM && !io->use_moving && io->momentum != 1 && io->mean.buffer) {
         size_t bytes = (size_t)op->d.y.c * sizeof(float);
@@ -216,10 +198,10 @@ static int cuda_op_forward(struct backend *b, struct backend_op *op, const struc
 static int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
                             struct slot workspace, struct error *err)
 {
-    run_function run = calls_of(op)->backward;
     size_t bias_bytes = (size_t)op->d.y.c * sizeof(float), weight_bytes = op->weight_bytes;
     if (multi_gpu_before_write(b, &io->dbias, bias_bytes, err) ||
-        multi_gpu_before_write(b, &io->dw, weight_bytes, err) || run_all(b, op, io, workspace, run, err))
+        multi_gpu_before_write(b, &io->dw, weight_bytes, err) ||
+        run_all(b, op, io, workspace, calls_of(op)->backward, err))
         return -1;
     /* In memory the bias follows its kernel, and marks must go from the last address to the first. */
     return (io->dbias.buffer && multi_gpu_mark(b, &io->dbias, bias_bytes, false, err)) ||

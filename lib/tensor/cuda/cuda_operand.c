@@ -16,12 +16,24 @@ size_t type_bytes(cudnnDataType_t type)
     return type == CUDNN_DATA_INT8 ? 1 : type == CUDNN_DATA_FLOAT ? 4 : 2;
 }
 
+int shape_dense(cudnnTensorDescriptor_t t, const char *subject, cudnnDataType_t type, int n, int c, int h,
+                int w, struct error *err)
+{
+    return DNN(subject, cudnnSetTensor4dDescriptor(t, CUDNN_TENSOR_NHWC, type, n, c, h, w));
+}
+
+int shape_flat(cudnnTensorDescriptor_t t, cudnnDataType_t type, int rows, int columns, struct error *err)
+{
+    int all = rows * columns;
+    return DNN("arena", cudnnSetTensor4dDescriptorEx(t, type, 1, 1, rows, columns, all, all, columns, 1));
+}
+
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
                 int w, struct error *err)
 {
     *out = NULL;
     if (DNN(subject, cudnnCreateTensorDescriptor(out))) return -1;
-    return DNN(subject, cudnnSetTensor4dDescriptor(*out, CUDNN_TENSOR_NHWC, type, n, c, h, w));
+    return shape_dense(*out, subject, type, n, c, h, w, err);
 }
 
 int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
@@ -40,6 +52,7 @@ int operand_make(struct operand *o, const char *subject, const struct tensor_sha
     const int *p = pads ? pads : none;
     bool slice = s->parent_c != s->c || s->first_c;
     int H = s->h + p[0] + p[1], W = s->w + p[2] + p[3], wide = s->parent_c;
+    operand_release(o);
     *o = (struct operand){.shape = *s, .type = type, .stored_type = stored};
     o->padded = p[0] || p[1] || p[2] || p[3];
     o->staged = how == STAGE_ALWAYS || (slice && how == STAGE_SLICES) || o->padded || type != stored;

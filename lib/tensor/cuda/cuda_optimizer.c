@@ -1,49 +1,27 @@
 /*
- * cuda_optimizer.c: arithmetic over whole arenas of parameters, in a few calls for all layers, and the steps
- * of the optimisers. cuBLAS counts in int: longer arenas go in pieces of 2^30.
+ * cuda_optimizer.c: arithmetic over whole arenas of parameters, in a handful of calls whatever the number of
+ * layers, and the optimisers' steps made of it.
  */
 #include "tensor/cuda/cuda.h"
 
-/* Nothing else may be on its way to y or x (NULL: none); y's copy in 16 bits is old then. */
-static int begin(struct backend *b, struct backend_buffer *y, struct backend_buffer *x, struct error *err)
-{
-    arena_changed(y);
-    return arena_settle(b, x, err) || arena_settle(b, y, err) ? -1 : 0;
-}
-
-static int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
-{
-    int rc = begin(b, y.buffer, NULL, err);
-    for (int k = 0; !rc && k < b->n_gpus; k++)
-        rc = gpu_use(&b->gpu[k], err) ||
-             CUDA(NULL, cudaMemsetAsync(at(&y, k), 0, n * sizeof(float), b->gpu[k].compute));
-    return rc ? -1 : 0;
-}
-
-static int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
-{
-    int rc = begin(b, y.buffer, x.buffer, err);
-    for (int k = 0; !rc && k < b->n_gpus; k++)
-        rc = gpu_use(&b->gpu[k], err) ||
-             CUDA(NULL, cudaMemcpyAsync(at(&y, k), at(&x, k), n * sizeof(float), cudaMemcpyDeviceToDevice,
-                                        b->gpu[k].compute));
-    return rc ? -1 : 0;
-}
+#include <limits.h>
 
 int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, float *a, const float *x,
                float *y, struct error *err)
 {
     struct error ignored = {0};
-    int rc = 0;
-    if (what == ARENA_NORM && n > CUDA_PIECE)
-        return error_set(err, EX_UNAVAILABLE, "cuda: the norm of %zu values", n);
+    int rc = -1, count = (int)n; /* cuBLAS counts in int */
+    size_t bytes = n * sizeof(float);
+    if (n > INT_MAX) return error_set(err, EX_UNAVAILABLE, "cuda: a net of %zu parameters", n);
     if (on_card && BLAS("arena", cublasSetPointerMode(g->blas, CUBLAS_POINTER_MODE_DEVICE))) return -1;
-    for (size_t first = 0; !rc && first < n; first += CUDA_PIECE) {
-        int count = (int)(n - first < CUDA_PIECE ? n - first : CUDA_PIECE);
-        rc = what == ARENA_NORM ? BLAS("arena", cublasSnrm2(g->blas, count, x, 1, a))
-             : what == ARENA_SCALE
-                 ? BLAS("arena", cublasSscal(g->blas, count, a, y + first, 1))
-                 : BLAS("arena", cublasSaxpy(g->blas, count, a, x + first, 1, y + first, 1));
+    switch (what) {
+    case ARENA_ZERO: rc = CUDA("arena", cudaMemsetAsync(y, 0, bytes, g->compute)); break;
+    case ARENA_COPY:
+        rc = CUDA("arena", cudaMemcpyAsync(y, x, bytes, cudaMemcpyDeviceToDevice, g->compute));
+        break;
+    case ARENA_NORM: rc = BLAS("arena", cublasSnrm2(g->blas, count, x, 1, a)); break;
+    case ARENA_SCALE: rc = BLAS("arena", cublasSscal(g->blas, count, a, y, 1)); break;
+    case ARENA_AXPY: rc = BLAS("arena", cublasSaxpy(g->blas, count, a, x, 1, y, 1)); break;
     }
     if (on_card && blas_check(rc ? &ignored : err, "arena", "cublasSetPointerMode",
                               cublasSetPointerMode(g->blas, CUBLAS_POINTER_MODE_HOST)))
@@ -55,13 +33,26 @@ int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, floa
 static int change(struct backend *b, enum arena_call what, struct slot y, struct slot x, size_t n, float *a,
                   struct error *err)
 {
-    int rc = begin(b, y.buffer, x.buffer, err);
+    arena_changed(y.buffer);
+    int rc = arena_settle(b, x.buffer, err) || arena_settle(b, y.buffer, err);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         rc = gpu_use(g, err) ||
              arena_call(g, what, !a, n, a ? a : g->minus_rate, (float *)at(&x, k), (float *)at(&y, k), err);
     }
     return rc ? -1 : 0;
+}
+
+static int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
+{
+    float unused;
+    return change(b, ARENA_ZERO, y, (struct slot){NULL, 0}, n, &unused, err);
+}
+
+static int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
+{
+    float unused;
+    return change(b, ARENA_COPY, y, x, n, &unused, err);
 }
 
 static int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
@@ -77,16 +68,11 @@ static int cuda_axpy(struct backend *b, struct slot y, struct slot x, size_t n, 
 /* nrm2 scales while it sums, so that no square overflows a float. It waits for its result. */
 static int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, double *out, struct error *err)
 {
-    *out = 0;
-    if (arena_settle(b, x.buffer, err) || gpu_use(&b->gpu[0], err)) return -1;
-    for (size_t first = 0; first < n; first += CUDA_PIECE) {
-        float norm = 0;
-        if (arena_call(&b->gpu[0], ARENA_NORM, false, n - first < CUDA_PIECE ? n - first : CUDA_PIECE, &norm,
-                       (float *)at(&x, 0) + first, NULL, err))
-            return -1;
-        *out += (double)norm * norm;
-    }
-    return 0;
+    float norm = 0;
+    int rc = arena_settle(b, x.buffer, err) || gpu_use(&b->gpu[0], err) ||
+             arena_call(&b->gpu[0], ARENA_NORM, false, n, &norm, (float *)at(&x, 0), NULL, err);
+    *out = (double)norm * norm;
+    return rc ? -1 : 0;
 }
 
 static int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
@@ -102,12 +88,6 @@ static int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot
 /* --- a copy in 16 bits --- */
 
 /* Values as rows of 1024, and one row for the rest: cuDNN takes no dimension above 65535. */
-static int flat(cudnnTensorDescriptor_t *out, cudnnDataType_t type, int rows, int columns, struct error *err)
-{
-    return tensor_make_strided(out, "arena", type, (int[4]){1, 1, rows, columns},
-                               (int[4]){rows * columns, rows * columns, columns, 1}, err);
-}
-
 static void piece_of(size_t left, int *rows, int *columns)
 {
     *rows = left >= 1024 ? (int)(left / 1024 < 65535 ? left / 1024 : 65535) : 1;
@@ -127,16 +107,14 @@ static int convert(struct backend *b, int gpu, struct backend_buffer *buffer, bo
     size_t n = buffer->bytes / sizeof(float);
     int rc = 0, rows, columns;
     for (size_t first = 0; !rc && first < n; first += (size_t)rows * (size_t)columns) {
-        cudnnTensorDescriptor_t wide = NULL, narrow = NULL;
+        cudnnTensorDescriptor_t wide = g->shape[0], narrow = g->shape[1];
         float *w = (float *)buffer->p[gpu] + first;
         uint16_t *h = (uint16_t *)buffer->narrow[gpu] + first;
         piece_of(n - first, &rows, &columns);
-        rc = flat(&wide, CUDNN_DATA_FLOAT, rows, columns, err) ||
-             flat(&narrow, b->map_type, rows, columns, err) ||
+        rc = shape_flat(wide, CUDNN_DATA_FLOAT, rows, columns, err) ||
+             shape_flat(narrow, b->map_type, rows, columns, err) ||
              (widen ? transform(g, "arena", narrow, h, wide, w, true, err)
                     : transform(g, "arena", wide, w, narrow, h, false, err));
-        if (wide) cudnnDestroyTensorDescriptor(wide);
-        if (narrow) cudnnDestroyTensorDescriptor(narrow);
     }
     return rc ? -1 : 0;
 }
@@ -183,60 +161,50 @@ int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error 
 
 /* --- Adam --- */
 
-/* cuDNN and cuBLAS have no function for division, but batch norm in inference mode divides: scale * (x -
- * mean) / sqrt(variance + epsilon) + bias, element by element. */
-struct adam_room {
-    float *ones, *zeros, *root, *quotient;
-};
-
-static int adam_open(struct gpu *g, struct adam_room *room, struct error *err)
+/* Neither library can divide, but batch norm in inference mode does: scale * (x - mean) / sqrt(variance +
+ * epsilon) + bias, element by element. g->adam has ones, zeros, a root and a quotient. */
+static int adam_open(struct gpu *g, struct error *err)
 {
     size_t bytes = CUDA_ADAM_CHUNK * sizeof(float);
-    bool fresh = !g->adam;
-    cudnnTensorDescriptor_t t = NULL;
-    if (fresh && CUDA("Adam", cudaMalloc(&g->adam, 4 * bytes))) return -1;
-    float *p = g->adam;
-    *room = (struct adam_room){p, p + CUDA_ADAM_CHUNK, p + 2 * CUDA_ADAM_CHUNK, p + 3 * CUDA_ADAM_CHUNK};
-    if (!fresh) return 0;
-    int rc = flat(&t, CUDNN_DATA_FLOAT, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
-             fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->ones, 1, err) ||
-             fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, room->zeros, 0, err);
-    if (t) cudnnDestroyTensorDescriptor(t);
+    cudnnTensorDescriptor_t t = g->shape[0];
+    if (g->adam) return 0;
+    if (CUDA("Adam", cudaMalloc(&g->adam, 4 * bytes))) return -1;
+    int rc = shape_flat(t, CUDNN_DATA_FLOAT, (int)(CUDA_ADAM_CHUNK / 1024), 1024, err) ||
+             fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, g->adam, 1, err) ||
+             fill_tensor(g, "Adam", t, CUDNN_DATA_FLOAT, (char *)g->adam + bytes, 0, err);
     if (rc) {
-        cudaStreamSynchronize(g->compute);
-        cudaFree(g->adam);
+        gpu_free(g, g->adam);
         g->adam = NULL;
     }
     return rc ? -1 : 0;
 }
 
 /* n values as one tensor that is not too long in any direction: rows of 1024, and one row for the rest. */
-static int adam_piece(struct backend *b, int gpu, const struct adam_room *room, float *p, float *grad,
-                      float *m, float *v, int rows, int columns, const struct adam_step *s, struct error *err)
+static int adam_piece(struct backend *b, int gpu, float *p, float *grad, float *m, float *v, int rows,
+                      int columns, const struct adam_step *s, struct error *err)
 {
     struct gpu *g = &b->gpu[gpu];
-    cudnnTensorDescriptor_t t = NULL, single = NULL;
+    cudnnTensorDescriptor_t t = g->shape[0], single = g->shape[1];
     cudnnHandle_t dnn = g->dnn;
     cudnnOpTensorDescriptor_t multiply = b->multiply;
     const char *who = "Adam";
+    float *ones = g->adam, *zeros = ones + CUDA_ADAM_CHUNK, *root = zeros + CUDA_ADAM_CHUNK,
+          *quotient = root + CUDA_ADAM_CHUNK;
     float keep1 = s->beta1, take1 = 1 - s->beta1, keep2 = s->beta2, take2 = 1 - s->beta2;
-    int rc = flat(&t, CUDNN_DATA_FLOAT, rows, columns, err) || flat(&single, CUDNN_DATA_FLOAT, 1, 1, err) ||
-             /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
-             DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
-             DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
-             /* root = sqrt(v) + epsilon, squared, so that batch norm takes its root again */
-             DNN(who, cudnnOpTensor(dnn, b->root, &one, t, v, &one, t, v, &zero, t, room->root)) ||
-             DNN(who, cudnnAddTensor(dnn, &s->epsilon, single, room->ones, &one, t, room->root)) ||
-             DNN(who, cudnnOpTensor(dnn, multiply, &one, t, room->root, &one, t, room->root, &zero, t,
-                                    room->root)) ||
-             /* p = p - rate * m / root */
-             DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION, &one,
-                                                              &zero, t, m, t, room->quotient, t, room->ones,
-                                                              room->zeros, room->zeros, room->root, 0)) ||
-             arena_call(g, ARENA_AXPY, true, (size_t)rows * (size_t)columns, g->minus_rate, room->quotient, p,
-                        err);
-    if (t) cudnnDestroyTensorDescriptor(t);
-    if (single) cudnnDestroyTensorDescriptor(single);
+    int rc =
+        shape_flat(t, CUDNN_DATA_FLOAT, rows, columns, err) ||
+        shape_flat(single, CUDNN_DATA_FLOAT, 1, 1, err) ||
+        /* m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g g */
+        DNN(who, cudnnAddTensor(dnn, &take1, t, grad, &keep1, t, m)) ||
+        DNN(who, cudnnOpTensor(dnn, multiply, &take2, t, grad, &one, t, grad, &keep2, t, v)) ||
+        /* root = sqrt(v) + epsilon, squared, so that batch norm takes its root again */
+        DNN(who, cudnnOpTensor(dnn, b->root, &one, t, v, &one, t, v, &zero, t, root)) ||
+        DNN(who, cudnnAddTensor(dnn, &s->epsilon, single, ones, &one, t, root)) ||
+        DNN(who, cudnnOpTensor(dnn, multiply, &one, t, root, &one, t, root, &zero, t, root)) ||
+        /* p = p - rate * m / root */
+        DNN(who, cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_PER_ACTIVATION, &one, &zero, t,
+                                                         m, t, quotient, t, ones, zeros, zeros, root, 0)) ||
+        arena_call(g, ARENA_AXPY, true, (size_t)rows * (size_t)columns, g->minus_rate, quotient, p, err);
     return rc ? -1 : 0;
 }
 
@@ -247,16 +215,14 @@ static int cuda_adam(struct backend *b, struct slot p, struct slot g, struct slo
     int rc = card_rate(b, adam_rate(s), err) || arena_settle(b, g.buffer, err);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *gpu = &b->gpu[k];
-        struct adam_room room = {0};
-        rc = gpu_use(gpu, err) || adam_open(gpu, &room, err);
+        rc = gpu_use(gpu, err) || adam_open(gpu, err);
         float *pp = (float *)at(&p, k), *pg = (float *)at(&g, k), *pm = (float *)at(&m, k),
               *pv = (float *)at(&v, k);
         for (size_t first = 0; !rc && first < n;) {
             size_t left = n - first < CUDA_ADAM_CHUNK ? n - first : CUDA_ADAM_CHUNK;
             int rows, columns;
             piece_of(left, &rows, &columns);
-            rc = adam_piece(b, k, &room, pp + first, pg + first, pm + first, pv + first, rows, columns, s,
-                            err);
+            rc = adam_piece(b, k, pp + first, pg + first, pm + first, pv + first, rows, columns, s, err);
             first += (size_t)rows * (size_t)columns;
         }
     }

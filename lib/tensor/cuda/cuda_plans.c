@@ -67,7 +67,7 @@ static int quickest(struct backend *b, const struct conv_graph *g, const char *s
                                        [GRAPH_Y] = pixels * (size_t)g->y_pixel * value,
                                        [GRAPH_BIAS] = g->bias ? (size_t)g->k * value : 0,
                                        [GRAPH_ADD] = g->add ? pixels * (size_t)g->k * value : 0};
-    void *addresses[GRAPH_MAX_TENSORS] = {0};
+    void *addresses[GRAPH_MAX_TENSORS] = {0}, *search;
     float least = -1;
     *best = 0;
     if (n < 2) return 0;
@@ -75,23 +75,23 @@ static int quickest(struct backend *b, const struct conv_graph *g, const char *s
         room = plans[i].workspace > room ? plans[i].workspace : room;
     for (int i = 0; i < GRAPH_MAX_TENSORS; i++)
         at += round_up(bytes[i]);
-    if (gpu_grow(gpu, &gpu->search, &gpu->search_bytes, at + room + BACKEND_ALIGN, subject, err) ||
-        CUDA(subject, cudaMemsetAsync(gpu->search, 0, at, gpu->compute)))
-        return -1;
+    if (gpu_use(gpu, err) || CUDA(subject, cudaMalloc(&search, at + room + BACKEND_ALIGN))) return -1;
+    int rc = CUDA(subject, cudaMemsetAsync(search, 0, at, gpu->compute));
     at = 0;
     for (int i = 0; i < GRAPH_MAX_TENSORS; i++) {
-        addresses[i] = bytes[i] ? (char *)gpu->search + at : NULL;
+        addresses[i] = bytes[i] ? (char *)search + at : NULL;
         at += round_up(bytes[i]);
     }
-    for (int i = 0; i < n; i++) {
-        float ms;
-        if (time_plan(gpu, &plans[i], subject, addresses, (char *)gpu->search + at, &ms, err)) return -1;
-        if (ms >= 0 && (least < 0 || ms < least)) {
+    for (int i = 0; !rc && i < n; i++) {
+        float ms = -1;
+        rc = time_plan(gpu, &plans[i], subject, addresses, (char *)search + at, &ms, err);
+        if (!rc && ms >= 0 && (least < 0 || ms < least)) {
             least = ms;
             *best = i;
         }
     }
-    return 0;
+    gpu_free(gpu, search);
+    return rc;
 }
 
 /* --- choosing --- */

@@ -15,7 +15,7 @@
 #define DX 1
 #define DY 2
 
-int pool_make(struct backend *b, struct backend_op *op, struct error *err)
+static int pool_make(struct backend *b, struct backend_op *op, struct error *err)
 {
     const struct op_desc *d = &op->d;
     bool global = d->kind == OP_GLOBAL_AVERAGE_POOL, max = d->kind == OP_MAX_POOL,
@@ -55,20 +55,18 @@ int pool_make(struct backend *b, struct backend_op *op, struct error *err)
     int rc = factors ? 0 : -1;
     if (factors) op_host_average_factors(d, factors);
     op->constant_bytes = round_up(n * sizeof *factors);
-    cudnnTensorDescriptor_t wide = NULL;
-    if (!rc)
-        rc = tensor_make(&op->divisor, op->name, op->type, 1, 1, ys.h, ys.w, err) ||
-             tensor_make(&wide, op->name, CUDNN_DATA_FLOAT, 1, 1, ys.h, ys.w, err);
+    if (!rc) rc = tensor_make(&op->divisor, op->name, op->type, 1, 1, ys.h, ys.w, err);
     for (int k = 0; !rc && k < b->n_gpus; k++) {
-        rc = gpu_use(&b->gpu[k], err) || CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes)) ||
-             op_constant(&b->gpu[k], op, factors, n, wide, op->divisor, op->constant[k], err);
+        struct gpu *g = &b->gpu[k];
+        rc = gpu_use(g, err) || CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes)) ||
+             shape_dense(g->shape[0], op->name, CUDNN_DATA_FLOAT, 1, 1, ys.h, ys.w, err) ||
+             op_constant(g, op, factors, n, g->shape[0], op->divisor, op->constant[k], err);
     }
-    if (wide) cudnnDestroyTensorDescriptor(wide);
     free(factors);
     return rc ? -1 : 0;
 }
 
-int pool_forward(const struct run *r, struct error *err)
+static int pool_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     cudnnHandle_t dnn = r->g->dnn;
@@ -85,7 +83,7 @@ int pool_forward(const struct run *r, struct error *err)
     return operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
 }
 
-int pool_backward(const struct run *r, struct error *err)
+static int pool_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     cudnnHandle_t dnn = r->g->dnn;
@@ -111,3 +109,5 @@ int pool_backward(const struct run *r, struct error *err)
         return -1;
     return operand_out_done(&op->x[DX], r->g, op->name, dx_slot, r->workspace, add, err);
 }
+
+const struct calls pool_calls = {pool_make, pool_forward, pool_backward};

@@ -93,7 +93,7 @@ static int cuda_step_values(struct backend *b, struct slot dz, const struct tens
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
         const float *mine = values + (bytes == all * sizeof(float) ? 0 : (size_t)k * bytes / sizeof(float));
-        if (gpu_use(g, err) || gpu_grow(g, &g->loss, &g->loss_bytes, 2 * bytes, "the loss", err) ||
+        if (gpu_use(g, err) || gpu_grow(g, &g->loss, &g->loss_bytes, 2 * bytes, false, "the loss", err) ||
             gpu_upload(g, g->loss, mine, bytes, err) || gpu_upload(g, at(&dz, k), mine + all, bytes, err))
             return -1;
     }
@@ -104,19 +104,19 @@ static int cuda_loss_gradient(struct backend *b, struct slot z, struct slot dz, 
                               struct error *err)
 {
     const char *who = "the loss";
-    cudnnTensorDescriptor_t t = NULL;
     size_t bytes = part_bytes(b, s);
-    int rc = tensor_make(&t, who, CUDNN_DATA_FLOAT, images_per_gpu(b, s->n), s->c, 1, 1, err);
+    int rc = 0;
     for (int k = 0; !rc && k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
+        cudnnTensorDescriptor_t t = g->shape[0];
         void *probabilities = (char *)g->loss + bytes;
         rc = gpu_use(g, err) ||
+             shape_dense(t, who, CUDNN_DATA_FLOAT, images_per_gpu(b, s->n), s->c, 1, 1, err) ||
              DNN(who, cudnnSoftmaxForward(g->dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL, &one, t,
                                           at(&z, k), &zero, t, probabilities)) ||
              DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, probabilities, &one, t, g->loss, &one, t,
                                     at(&dz, k)));
     }
-    if (t) cudnnDestroyTensorDescriptor(t);
     return rc ? -1 : 0;
 }
 
@@ -131,17 +131,17 @@ static int clip_to(struct gpu *g, struct backend *b, float *x, size_t n, float m
 {
     const char *who = "clipping";
     float *norm = g->norms, *factor = norm + STEP_MAX_NORMS, root = sqrtf(most);
-    cudnnTensorDescriptor_t t = NULL;
-    int rc =
-        tensor_make(&t, who, CUDNN_DATA_FLOAT, 1, 1, 1, 1, err) ||
-        DNN(who,
-            cudnnBatchNormalizationForwardInference(g->dnn, CUDNN_BATCHNORM_SPATIAL, &root, &zero, t, g->ones,
-                                                    t, factor, t, g->ones, g->zeros, g->zeros, norm, 0)) ||
-        DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, factor, &one, t, factor, &zero, t, factor)) ||
-        DNN(who, cudnnActivationForward(g->dnn, b->cap_1, &one, t, factor, &zero, t, factor)) ||
-        arena_call(g, ARENA_SCALE, true, n, factor, NULL, x, err);
-    if (t) cudnnDestroyTensorDescriptor(t);
-    return rc ? -1 : 0;
+    cudnnTensorDescriptor_t t = g->shape[0];
+    return shape_dense(t, who, CUDNN_DATA_FLOAT, 1, 1, 1, 1, err) ||
+                   DNN(who, cudnnBatchNormalizationForwardInference(g->dnn, CUDNN_BATCHNORM_SPATIAL, &root,
+                                                                    &zero, t, g->ones, t, factor, t, g->ones,
+                                                                    g->zeros, g->zeros, norm, 0)) ||
+                   DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, factor, &one, t, factor, &zero, t,
+                                          factor)) ||
+                   DNN(who, cudnnActivationForward(g->dnn, b->cap_1, &one, t, factor, &zero, t, factor)) ||
+                   arena_call(g, ARENA_SCALE, true, n, factor, NULL, x, err)
+               ? -1
+               : 0;
 }
 
 static int cuda_keep_norms(struct backend *b, const struct step_norm *norms, int n_norms, float clip,
@@ -173,7 +173,7 @@ static int cuda_queue_results(struct backend *b, struct slot z, const struct ten
     for (int k = 0; k < n_parts; k++) {
         struct gpu *g = &b->gpu[k];
         struct step_results *r = &g->results[b->next_results];
-        if (gpu_use(g, err) || pinned_grow(g, &r->pinned, &r->bytes, first + bytes, what, err) ||
+        if (gpu_use(g, err) || gpu_grow(g, &r->pinned, &r->bytes, first + bytes, true, what, err) ||
             (k == 0 && n_norms &&
              CUDA(what, cudaMemcpyAsync(r->pinned, g->norms, (size_t)n_norms * sizeof(float),
                                         cudaMemcpyDeviceToHost, g->compute))) ||

@@ -19,8 +19,8 @@ int images_per_gpu(const struct backend *b, int n) { return n % b->n_gpus ? n : 
 
 static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct error *err)
 {
-    return pinned_grow(g, &s->pinned, &s->bytes, wanted, "staging", err) ||
-                   gpu_grow(g, &s->device, &s->device_bytes, wanted, "staging", err)
+    return gpu_grow(g, &s->pinned, &s->bytes, wanted, true, "staging", err) ||
+                   gpu_grow(g, &s->device, &s->device_bytes, wanted, false, "staging", err)
                ? -1
                : 0;
 }
@@ -106,18 +106,18 @@ static int place(struct backend *b, struct gpu *g, struct staging *st, char *to,
                  const struct upload *u, struct error *err)
 {
     cudnnDataType_t type = stored_type(b, s), from = u->bytes ? CUDNN_DATA_INT8 : CUDNN_DATA_FLOAT;
-    cudnnTensorDescriptor_t sent = NULL, stored = NULL;
+    cudnnTensorDescriptor_t sent = g->shape[0], stored = g->shape[1];
     if (from == type)
         return CUDA(NULL, cudaMemcpyAsync(to, st->device, shape_values(s) * sizeof(float),
                                           cudaMemcpyDeviceToDevice, g->compute));
-    int rc = tensor_make(&sent, "upload", from, s->n, s->c, s->h, s->w, err) ||
-             tensor_make(&stored, "upload", type, s->n, s->c, s->h, s->w, err) ||
-             (u->bytes && fill_tensor(g, "upload", stored, type, to, u->offset + 128 * u->scale, err)) ||
-             DNN("upload", cudnnTransformTensor(g->dnn, u->bytes ? &u->scale : &one, sent, st->device,
-                                                u->bytes ? &one : &zero, stored, to));
-    if (sent) cudnnDestroyTensorDescriptor(sent);
-    if (stored) cudnnDestroyTensorDescriptor(stored);
-    return rc ? -1 : 0;
+    return shape_dense(sent, "upload", from, s->n, s->c, s->h, s->w, err) ||
+                   shape_dense(stored, "upload", type, s->n, s->c, s->h, s->w, err) ||
+                   (u->bytes &&
+                    fill_tensor(g, "upload", stored, type, to, u->offset + 128 * u->scale, err)) ||
+                   DNN("upload", cudnnTransformTensor(g->dnn, u->bytes ? &u->scale : &one, sent, st->device,
+                                                      u->bytes ? &one : &zero, stored, to))
+               ? -1
+               : 0;
 }
 
 /* Uploads part->n pictures, from `first` on, of each GPU's part, through one staging buffer. */
@@ -195,7 +195,7 @@ static int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct
 /* Copies n_bytes of device memory to pinned memory, and waits. */
 static int fetch(struct gpu *g, const void *from, size_t n_bytes, struct error *err)
 {
-    if (pinned_grow(g, &g->download_pinned, &g->download_bytes, n_bytes, "download", err)) return -1;
+    if (gpu_grow(g, &g->download_pinned, &g->download_bytes, n_bytes, true, "download", err)) return -1;
     return CUDA(NULL,
                 cudaMemcpyAsync(g->download_pinned, from, n_bytes, cudaMemcpyDeviceToHost, g->compute)) ||
                    CUDA(NULL, cudaStreamSynchronize(g->compute))
@@ -213,7 +213,7 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
         return fetch(g, from, bytes, err);
     int rc =
         operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, NULL, STAGE_ALWAYS, err) ||
-        gpu_grow(g, &g->convert, &g->convert_bytes, bytes, "download", err) ||
+        gpu_grow(g, &g->convert, &g->convert_bytes, bytes, false, "download", err) ||
         operand_in(&o, g, "download", from, g->convert, 0, &values, err) || fetch(g, values, bytes, err);
     operand_release(&o);
     return rc ? -1 : 0;
