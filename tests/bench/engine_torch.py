@@ -135,8 +135,9 @@ def main():
     batch, threads, seconds = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
     device, dtype, mode = (os.environ.get(*v) for v in (("DEVICE", "cpu"), ("DTYPE", "float32"), ("COMPILE", "0")))
     gpu = device.startswith("cuda")
-    if dtype not in ("float32", "tf32", "bf16"):
-        sys.exit("engine_torch.py: DTYPE is float32, tf32 or bf16, not '%s'" % dtype)
+    if dtype not in ("float32", "tf32", "bf16", "fp16"):
+        sys.exit("engine_torch.py: DTYPE is float32, tf32, bf16 or fp16, not '%s'" % dtype)
+    short = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(dtype)
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     torch.backends.cudnn.benchmark = True
@@ -151,10 +152,10 @@ def main():
         if not gpu:
             return x
         sent = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-        return sent.to(torch.bfloat16 if dtype == "bf16" else torch.float32, memory_format=memory_format) / 127.5 - 1
+        return sent.to(short or torch.float32, memory_format=memory_format) / 127.5 - 1
 
     def cast():
-        return torch.autocast(device.split(":")[0], torch.bfloat16) if dtype == "bf16" else contextlib.nullcontext()
+        return torch.autocast(device.split(":")[0], short) if short else contextlib.nullcontext()
 
     def compiled(function):
         return function if mode == "0" else torch.compile(function, mode=None if mode == "1" else mode)

@@ -287,8 +287,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         enum backend_precision precision;
-    } types[] = {{"bf16", PRECISION_BF16}, {"tf32", PRECISION_TF32}, {"fp32", PRECISION_F32}};
-    for (int p = 0; p < 3; p++) {
+    } types[] = {{"bf16", PRECISION_BF16},
+                 {"fp16", PRECISION_F16},
+                 {"tf32", PRECISION_TF32},
+                 {"fp32", PRECISION_F32}};
+    for (int p = 0; p < 4; p++) {
         if (!listed(precisions, types[p].name)) continue;
         for (const char *s = batches; s; s = strchr(s, ',') ? strchr(s, ',') + 1 : NULL)
             for (int w = 0; w < N_WORKS; w++)

@@ -124,13 +124,16 @@ static void ask_add(cudnnDataType_t type, cudnnDataType_t unused, int what)
     ANSWER(cudnnAddTensor(dnn, &one, what ? y : bias, b, &one, y, a));
 }
 
+#define BY_VECTOR 256 /* the second operand is a vector for each picture */
 static void ask_op(cudnnDataType_t type, cudnnDataType_t unused, int what)
 {
     cudnnTensorDescriptor_t y = map(type);
     cudnnOpTensorDescriptor_t op = NULL;
     cudnnCreateOpTensorDescriptor(&op);
-    cudnnSetOpTensorDescriptor(op, (cudnnOpTensorOp_t)what, CUDNN_DATA_FLOAT, CUDNN_PROPAGATE_NAN);
-    ANSWER(cudnnOpTensor(dnn, op, &one, y, a, &one, y, b, &zero, y, c));
+    cudnnTensorDescriptor_t factor = what & BY_VECTOR ? tensor(type, batch, CHANNELS, 1, 1, 0, false) : y;
+    cudnnSetOpTensorDescriptor(op, (cudnnOpTensorOp_t)(what & ~BY_VECTOR), CUDNN_DATA_FLOAT,
+                               CUDNN_PROPAGATE_NAN);
+    ANSWER(cudnnOpTensor(dnn, op, &one, y, a, &one, factor, b, &zero, y, c));
 }
 
 static cudnnActivationDescriptor_t relu(void)
@@ -419,6 +422,7 @@ static void ask_free_null(cudnnDataType_t unused, cudnnDataType_t unused2, int w
 
 #define F32 CUDNN_DATA_FLOAT
 #define BF16 CUDNN_DATA_BFLOAT16
+#define F16 CUDNN_DATA_HALF
 #define ACCUMULATE CUDNN_DATA_INT8
 static const struct question {
     const char *name;
@@ -433,6 +437,9 @@ static const struct question {
     {"transform int8 to f32, scaled", ask_transform, CUDNN_DATA_INT8, F32, PICTURES},
     {"transform int8 to bf16, scaled", ask_transform, CUDNN_DATA_INT8, BF16, PICTURES},
     {"transform uint8 to f32, scaled", ask_transform, CUDNN_DATA_UINT8, F32, PICTURES},
+    {"transform f32 to fp16", ask_transform, F32, F16, 0},
+    {"transform fp16 to f32", ask_transform, F16, F32, 0},
+    {"transform int8 to fp16, scaled", ask_transform, CUDNN_DATA_INT8, F16, PICTURES},
     {"transform f32 to bf16, h = 70000", ask_transform, F32, BF16, LONG},
     {"transform f32 into a slice of 768", ask_transform, F32, F32, INTO_SLICE},
     {"transform bf16 into a slice of 768", ask_transform, BF16, BF16, INTO_SLICE},
@@ -443,6 +450,9 @@ static const struct question {
     {"AddTensor bf16, a map", ask_add, BF16, BF16, 1},
     {"OpTensor bf16, sum", ask_op, BF16, BF16, CUDNN_OP_TENSOR_ADD},
     {"OpTensor bf16, product", ask_op, BF16, BF16, CUDNN_OP_TENSOR_MUL},
+    {"OpTensor f32, product with a vector", ask_op, F32, F32, CUDNN_OP_TENSOR_MUL | BY_VECTOR},
+    {"OpTensor bf16, product with a vector", ask_op, BF16, BF16, CUDNN_OP_TENSOR_MUL | BY_VECTOR},
+    {"OpTensor fp16, product with a vector", ask_op, F16, F16, CUDNN_OP_TENSOR_MUL | BY_VECTOR},
     {"ActivationForward bf16", ask_relu, BF16, BF16, 0},
     {"ActivationBackward bf16", ask_relu, BF16, BF16, 1},
     {"ConvolutionBackwardBias f32", ask_bias_gradient, F32, F32, 0},
@@ -461,6 +471,8 @@ static const struct question {
     {"batch norm bf16, persistent, backward, dx +=", ask_norm, BF16, BF16, PERSISTENT | BACKWARD | ADDING},
     {"batch norm + ReLU bf16, persistent", ask_norm, BF16, BF16, PERSISTENT | WITH_RELU},
     {"batch norm + ReLU bf16, persistent, backward", ask_norm, BF16, BF16, PERSISTENT | WITH_RELU | BACKWARD},
+    {"batch norm + ReLU fp16, persistent", ask_norm, F16, F16, PERSISTENT | WITH_RELU},
+    {"batch norm + ReLU fp16, persistent, backward", ask_norm, F16, F16, PERSISTENT | WITH_RELU | BACKWARD},
     {"conv graph f32", ask_conv, F32, F32, FORWARD},
     {"conv graph bf16", ask_conv, BF16, BF16, FORWARD},
     {"conv graph bf16, y in a slice of 768", ask_conv, BF16, BF16, FORWARD | SLICE},

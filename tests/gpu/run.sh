@@ -160,6 +160,7 @@ twin() { # WORK TYPE BATCH COMPILE LIMIT
     table
 }
 
+short=bf16
 # --- what each part is --------------------------------------------------------------------------------------------------
 part_versions() {
     local f program
@@ -177,6 +178,8 @@ part_versions() {
     own describe 30 bash -c '"$0" --describe-device >"$1"' "$kit/bin/train" "$out/device.json"
     own devices 30 "$kit/bin/train" --list-devices
     cat "$out/devices.log" >>"$out/versions.log"
+    # Turing has no bfloat16.
+    [[ $(<"$out/device.json") != *'"deviceVer":7'* ]] || short=fp16
 }
 part_probe() {
     # shellcheck disable=SC2086
@@ -184,19 +187,19 @@ part_probe() {
 }
 part_bench() {
     local b t
-    for b in $batches; do for t in bf16 tf32; do bench $t "$b" inference,fine-tune 30; done; done
+    for b in $batches; do for t in $short tf32; do bench $t "$b" inference,fine-tune 30; done; done
 }
 has_torch() { python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' >/dev/null 2>&1 </dev/null; }
 part_eager() {
     local b w first=${batches%% *}
     has_torch || { without pytorch "no torch with a GPU here"; return; }
-    for b in $batches; do for w in fine-tune inference; do twin $w bf16 "$b" 0 30; done; done
+    for b in $batches; do for w in fine-tune inference; do twin $w $short "$b" 0 30; done; done
     for w in fine-tune inference; do twin $w tf32 "$first" 0 30; done
 }
 # A part of a test program is a process of its own: after an illegal access a process has lost the card.
 part_tests() {
     local t
-    for t in ${tests:-step ops:fp32 ops:tf32 ops:bf16 ops:arena ops:transfers net inception}; do
+    for t in ${tests:-step ops:fp32 ops:tf32 ops:bf16 ops:fp16 ops:arena ops:transfers net inception}; do
         # shellcheck disable=SC2046
         own "test-${t/:/-}" 60 "$kit/bin/cuda_${t%%:*}_test" $(case $t in *:*) echo "${t#*:}" ;; esac)
     done
@@ -204,10 +207,10 @@ part_tests() {
 part_compiled() {
     local w first=${batches%% *}
     has_torch || { without pytorch-compiled "no torch with a GPU here"; return; }
-    for w in fine-tune inference; do twin $w bf16 "$first" 1 90; done
+    for w in fine-tune inference; do twin $w $short "$first" 1 90; done
 }
 part_profile() {
-    local bench=("$kit/bin/gpu_bench" --seconds 0.5 --precisions bf16 --batches 128 --works fine-tune)
+    local bench=("$kit/bin/gpu_bench" --seconds 0.5 --precisions $short --batches 128 --works fine-tune)
     if command -v nsys >/dev/null; then
         own profile 60 nsys profile --stats=true -o "$work/profile" "${bench[@]}"
     elif command -v ncu >/dev/null; then
@@ -218,9 +221,9 @@ part_profile() {
 }
 part_more() {
     local first=${batches%% *}
-    bench bf16 "$first" infer-card,tune-card 30
+    bench $short "$first" infer-card,tune-card 30
     bench fp32 "$first" inference,fine-tune 30
-    bench bf16 "$first" head,cached 30
+    bench $short "$first" head,cached 30
 }
 part_train() {
     own train-head 40 "$kit/bin/train" --shards "$set" --base "$base" --epochs 5 --batch 8 --device cuda --out "$work/head" -v &&
@@ -231,7 +234,7 @@ part_train() {
 }
 part_grid() {
     local b t
-    for t in bf16 tf32 fp32; do for b in 64 8 1; do bench $t $b inference,fine-tune 30; done; done
+    for t in $short tf32 fp32; do for b in 64 8 1; do bench $t $b inference,fine-tune 30; done; done
 }
 
 libraries=$(find_nvidia; echo "$path" >"$work/path")

@@ -107,6 +107,8 @@ in_root PARTS=versions /gpu-kit/run.sh /out-bare >run.log 2>&1
 is "$?:$(grep -c "libraries: not found: libcublas.so.* libcudart.so.* libcudnn.so.9" run.log)" 69:1 "no libraries: 69, and they are named"
 in_root VIRTUAL_ENV=/venv "${small[@]}" PARTS="versions probe bench" /gpu-kit/run.sh /out-short 7 >run.log 2>&1
 has "$(cat "$root/out-short/parts.tsv")" "no time left" "parts that no time is left for are named"
+in_root VIRTUAL_ENV=/venv FAKECUDA_CC=75 "${small[@]}" PARTS="versions bench" /gpu-kit/run.sh /out-turing >run.log 2>&1
+is "$(cut -f 1-3,8 "$root/out-turing/results.tsv" | tr '\t\n' ' ,')" "work type batch status,inference fp16 1 ok,fine-tune fp16 1 ok,inference tf32 1 ok,fine-tune tf32 1 ok," "on Turing fp16 takes the place of bf16"
 in_root PARTS="versions everything" /gpu-kit/run.sh /out-wrong >run.log 2>&1
 is "$?" 64 "an unknown part is refused"
 done_testing
