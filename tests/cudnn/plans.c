@@ -7,7 +7,8 @@
  * Each card and precision is asked in a child, since the library may end the process. Checked is that every
  * plan is repeatable, keeps to the precision and to the workspace limit, and that the numbers of graphs by
  * kind are those of the table: a graph that has no plan in its first form is planned in another, and shows as
- * another kind. usage: plans [--table FILE] [CARD [PRECISION]]; TABLE=print writes the table instead.
+ * another kind. usage: plans [--table FILE] [CARD [PRECISION]]; TABLE=print writes the table instead; plans
+ * stem prints what padding the channels of pictures would give.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,55 @@ static int child(const char *card, int precision, int to)
                 kinds[i].workspace);
     fputs("end\n", out);
     fclose(out);
+    return 0;
+}
+
+/*
+ * What padding the channels of a picture would give: InceptionV3's first convolution with 3, 4 and 8 input
+ * channels, when it is frozen and when it learns. Printed for people: channels, pass, engine, workspace,
+ * tensor cores.
+ */
+static int ask_stem(const char *card, enum backend_precision precision)
+{
+    char json[CUDA_CARD_BYTES];
+    struct backend_options o = {.precision = precision, .deterministic = true, .described = json};
+    const struct backend_table *t;
+    struct backend *b;
+    if (cuda_card_describe(card, json, sizeof json, &err) || backend_open("cuda", &o, &t, &b, &err)) {
+        printf("%s\t%s\t%s\n", card, precision_name(precision), err.text);
+        return -1;
+    }
+    for (int learns = 0; learns < 2; learns++)
+        for (int c = 3; c <= 8; c += c == 3 ? 1 : 4) {
+            struct op_desc d = {.kind = OP_CONV,
+                                .name = "stem",
+                                .n_x = 1,
+                                .x = {{32, 299, 299, c, c, 0, 0, 0}},
+                                .y = {32, 149, 149, 32, 32, 0, 0, 0},
+                                .kernel_h = 3,
+                                .kernel_w = 3,
+                                .stride_h = 2,
+                                .stride_w = 2,
+                                .dilation_h = 1,
+                                .dilation_w = 1,
+                                .has_bias = !learns,
+                                .activation = learns ? OP_LINEAR : OP_RELU,
+                                .constant_weights = !learns,
+                                .training = learns,
+                                .needs_dw = learns};
+            struct backend_op *op;
+            struct op_plan p;
+            if (t->op_create(b, &d, &op, &err)) {
+                printf("%s\t%s\t%d\t%s\n", card, precision_name(precision), c, err.text);
+                continue;
+            }
+            for (int i = 0; t->op_plan(op, i, &p); i++)
+                printf("%s\t%s\t%d\t%.*s\t%lld\t%.2f MiB\t%s\n", card, precision_name(precision), c,
+                       (int)strcspn(p.what, " "), p.what, (long long)p.engine,
+                       (double)p.workspace_bytes / 1048576, p.tensor_core ? "tensor cores" : "-");
+            t->op_destroy(b, op);
+        }
+    t->close(b);
     return 0;
 }
 
@@ -339,6 +389,20 @@ int main(int argc, char **argv)
         if (!strcmp(argv[first], cards[i].name)) card = i;
     for (int i = 0; first + 1 < argc && i < N_PRECISIONS; i++)
         if (!strcmp(argv[first + 1], precisions[i])) precision = i;
+    if (first < argc && !strcmp(argv[first], "stem")) {
+        for (int c = 0; c < N_CARDS; c++)
+            for (int p = 1; p < N_PRECISIONS; p++) { /* each in a child, like the others */
+                fflush(stdout);
+                pid_t pid = fork();
+                if (!pid)
+                    exit(freopen("/dev/null", "w", stderr) &&
+                                 ask_stem(cards[c].name, (enum backend_precision)p)
+                             ? 1
+                             : 0);
+                if (pid < 0 || waitpid(pid, NULL, 0) != pid) return 71;
+            }
+        return 0;
+    }
     struct asked running[2] = {0};
     int at = 0;
     look_for_the_library();
