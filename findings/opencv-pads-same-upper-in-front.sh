@@ -6,8 +6,8 @@
 # Seen: both engines (the new one is the default) read SAME_UPPER as SAME_LOWER: a window of 3 with stride 2 over an even side, which is
 # the first layer of Keras' MobileNets and each halving of Xception, starts one pixel early, by Conv, MaxPool and AveragePool alike. The
 # shapes fit, the scores are other ones. The same file with its paddings written out is computed right. A window of 2 with stride 1 in Conv
-# is the other way round: there SAME_LOWER is read as SAME_UPPER. tf2onnx writes auto_pad where the size of the picture is left open, the
-# converters of keras2onnx and CNTK nearly everywhere.
+# is the other way round: there SAME_LOWER is read as SAME_UPPER. tf2onnx and keras2onnx write auto_pad where the size of the picture is
+# left open.
 set -eu -o pipefail
 cd "$(mktemp -d)"
 trap 'rm -rf "$PWD"' EXIT

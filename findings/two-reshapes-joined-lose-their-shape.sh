@@ -6,8 +6,7 @@
 # when both are joined, so it has to be filled in first or the pair left alone (onnxslim 0.1.98 does this).
 # Seen: both drop the first and keep the zeros, which now copy sides of the first one's input. The number of values is the same, so
 # nothing fails: 1x2x3x4 seen as six groups of four becomes two groups of twelve, and a softmax or mean over the group is of other values.
-# With a ReLU in between both are right. Exporters that write zeros for open sizes (Paddle's reshape has the same zero) make such pairs
-# from a view() and a flatten().
+# With a ReLU in between both are right. Zeros are how a file leaves the size of the batch open.
 set -eu -o pipefail
 cd "$(mktemp -d)"
 trap 'rm -rf "$PWD"' EXIT
