@@ -119,6 +119,14 @@ struct common_options {
         OPTION(S, FLAG, 0, "progress", M.progress, NULL,                                                     \
                "draw the progress line even when stderr is not a terminal")
 
+/* Options of stages that decode pictures, with fields of the same names. */
+#define DECODE_ROW_TRUNCATED(S)                                                                              \
+    OPTION(S, FLAG, 0, "allow-truncated", allow_truncated, NULL,                                             \
+           "use truncated pictures as far as they can be decoded")
+#define DECODE_ROW_SANDBOX(S)                                                                                \
+    OPTION(S, FLAG, 0, "no-sandbox", no_sandbox, NULL,                                                       \
+           "decode in this process; only for pictures that you made yourself")
+
 /* Every program also has the option --help-table (a TSV), for completion
  * scripts and for tests of the manual. */
 #define OPTIONS_RUN (-1) /* returned by options_parse when the stage should go on */

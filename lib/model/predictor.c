@@ -12,7 +12,6 @@ struct predictor {
     struct net net;
     struct engine *engine;
     int batch, side_px, n_classes;
-    bool is_int8;
 };
 
 /* Decides whether to compute with 8-bit integers, and on which device. */
@@ -26,7 +25,6 @@ static int choose_precision(struct predictor *p, struct net_int8 *q, const struc
                          "'%s' has no int8 form: export --precision int8 --shards DIR makes a model that has",
                          path);
     if (!q->layers) return 0;
-    p->is_int8 = true;
     e->int8 = q;
     if (!e->device || !e->device[0] || !strcmp(e->device, "auto")) e->device = "cpu";
     return 0;
@@ -81,7 +79,6 @@ fail:
 const struct net *predictor_net(const struct predictor *p) { return &p->net; }
 int predictor_side_px(const struct predictor *p) { return p->side_px; }
 int predictor_n_classes(const struct predictor *p) { return p->n_classes; }
-bool predictor_is_int8(const struct predictor *p) { return p->is_int8; }
 int predictor_batch(const struct predictor *p) { return p->batch; }
 const char *predictor_device(const struct predictor *p) { return engine_device(p->engine); }
 

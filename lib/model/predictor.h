@@ -30,7 +30,6 @@ struct predictor_options {
 int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
                    struct error *err);
 const struct net *predictor_net(const struct predictor *p); /* metadata, classes, no weights; borrowed */
-bool predictor_is_int8(const struct predictor *p);
 int predictor_side_px(const struct predictor *p);
 int predictor_n_classes(const struct predictor *p);
 int predictor_batch(const struct predictor *p);

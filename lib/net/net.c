@@ -1,5 +1,6 @@
 /* net.c: simple operations on a network: release, copy, look up, count, hash, freeze. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -294,6 +295,13 @@ fail:
 }
 
 /* --- looking up --- */
+
+const char *net_class_name(const struct net_metadata *m, int i, char plain[32])
+{
+    if (i < m->n_classes) return m->classes[i];
+    snprintf(plain, 32, "class_%d", i);
+    return plain;
+}
 
 int net_find(const struct net *n, const char *layer_name)
 {

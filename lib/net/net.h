@@ -201,6 +201,8 @@ int net_copy(struct net *out, const struct net *n, struct error *err);
 int net_infer_shapes(struct net *n, int height, int width, struct error *err);
 
 int net_find(const struct net *n, const char *layer_name); /* index or -1 */
+/* The name of class i; "class_0" and so on, in plain, if the model does not name its classes. */
+const char *net_class_name(const struct net_metadata *m, int i, char plain[32]);
 /* A pool with explicit padding, which Keras does not have. */
 bool net_is_padded_pool(const struct net_layer *layer);
 struct net_weight *net_weight_of(struct net_layer *layer, enum weight_role role); /* or NULL */

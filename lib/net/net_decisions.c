@@ -169,11 +169,8 @@ static void put_promise(cJSON *view, const char *key, const struct net_promise *
 
 int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, struct error *err)
 {
-    cJSON *all = NULL;
-    if (m->extra_json && net_json_parse(m->extra_json, strlen(m->extra_json), &all, err)) return -1;
-    if (!all) all = cJSON_CreateObject();
-    cJSON_DeleteItemFromObjectCaseSensitive(all, KEY);
-    cJSON *o = cJSON_AddObjectToObject(all, KEY);
+    cJSON *all, *o;
+    if (net_json_reopen(m->extra_json, KEY, &all, &o, err)) return -1;
     cJSON_AddNumberToObject(o, "version", NET_DECISIONS_VERSION);
     cJSON_AddStringToObject(o, "date", d->date);
     cJSON_AddStringToObject(o, "model_id", d->model_id);
@@ -199,13 +196,7 @@ int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, s
         for (int k = 0; k < m->n_classes; k++)
             cJSON_AddNumberToObject(rates, m->classes[k], d->rate[k]);
     }
-    char *printed = cJSON_PrintUnformatted(all), *kept = printed ? mem_strdup(printed, err) : NULL;
-    cJSON_free(printed);
-    cJSON_Delete(all);
-    if (!kept) return error_set(err, EX_OSERR, "cannot allocate the metadata");
-    free(m->extra_json);
-    m->extra_json = kept;
-    return 0;
+    return net_json_keep(&m->extra_json, all, err);
 }
 
 int net_decisions_text(char **out, const struct net_metadata *m, struct error *err)

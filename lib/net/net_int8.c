@@ -116,11 +116,8 @@ int net_int8_read(struct net_int8 *out, const struct net *n, struct error *err)
 int net_int8_store(const struct net_int8 *q, struct net *n, struct error *err)
 {
     struct net_metadata *m = &n->metadata;
-    cJSON *all = NULL;
-    if (m->extra_json && net_json_parse(m->extra_json, strlen(m->extra_json), &all, err)) return -1;
-    if (!all) all = cJSON_CreateObject();
-    cJSON_DeleteItemFromObjectCaseSensitive(all, KEY);
-    cJSON *o = cJSON_AddObjectToObject(all, KEY);
+    cJSON *all, *o;
+    if (net_json_reopen(m->extra_json, KEY, &all, &o, err)) return -1;
     cJSON_AddNumberToObject(o, "version", NET_INT8_VERSION);
     cJSON_AddNumberToObject(o, "pictures", q->n_pictures);
     cJSON *kernels = cJSON_AddArrayToObject(o, "kernels"), *values = cJSON_AddArrayToObject(o, "values");
@@ -133,13 +130,7 @@ int net_int8_store(const struct net_int8 *q, struct net *n, struct error *err)
         cJSON_AddNumberToObject(v, "zero", q->layers[i].zero);
         cJSON_AddItemToArray(values, v);
     }
-    char *printed = cJSON_PrintUnformatted(all), *kept = printed ? mem_strdup(printed, err) : NULL;
-    cJSON_free(printed);
-    cJSON_Delete(all);
-    if (!kept) return error_set(err, EX_OSERR, "cannot allocate the metadata");
-    free(m->extra_json);
-    m->extra_json = kept;
-    return 0;
+    return net_json_keep(&m->extra_json, all, err);
 }
 
 void net_int8_release(struct net_int8 *q)

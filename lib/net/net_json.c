@@ -115,3 +115,24 @@ int net_json_int(const cJSON *v, long min, long max, int *out)
     *out = (int)v->valuedouble;
     return 0;
 }
+
+int net_json_reopen(const char *text, const char *key, cJSON **all, cJSON **value, struct error *err)
+{
+    *all = NULL;
+    if (text && net_json_parse(text, strlen(text), all, err)) return -1;
+    if (!*all) *all = cJSON_CreateObject();
+    cJSON_DeleteItemFromObjectCaseSensitive(*all, key);
+    *value = cJSON_AddObjectToObject(*all, key);
+    return 0;
+}
+
+int net_json_keep(char **text, cJSON *all, struct error *err)
+{
+    char *printed = cJSON_PrintUnformatted(all), *kept = printed ? mem_strdup(printed, err) : NULL;
+    cJSON_free(printed);
+    cJSON_Delete(all);
+    if (!kept) return error_set(err, EX_OSERR, "cannot allocate the metadata");
+    free(*text);
+    *text = kept;
+    return 0;
+}

@@ -97,6 +97,10 @@ int net_sort_keras_order(struct net *n, struct error *err);
 /* Parses JSON strictly and with limits: size, depth, number of values, UTF-8, no duplicate
  * keys, nothing after it. EX_DATAERR. */
 int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error *err);
+/* Opens an object as text (NULL: an empty one) to replace one key: *value is a new object under it, to be
+ * filled. net_json_keep then puts the whole back into *text and releases it. */
+int net_json_reopen(const char *text, const char *key, cJSON **all, cJSON **value, struct error *err);
+int net_json_keep(char **text, cJSON *all, struct error *err);
 const cJSON *net_json_get(const cJSON *object, const char *key); /* NULL when absent or null */
 int net_json_int(const cJSON *v, long min, long max, int *out);  /* 0 or -1, no err */
 

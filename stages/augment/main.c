@@ -39,10 +39,8 @@ static const struct option_row rows[] = {
            RANGE(1, 100)),
     OPTION(struct augment_options, INT, 0, "sheet-rows", sheet_rows, "N",
            "number of pictures on the sheet, from all labels", RANGE(1, 500)),
-    OPTION(struct augment_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "use truncated pictures as far as they can be decoded"),
-    OPTION(struct augment_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process; only for pictures that you made yourself"),
+    DECODE_ROW_TRUNCATED(struct augment_options),
+    DECODE_ROW_SANDBOX(struct augment_options),
     OPTION_ROW_END,
 };
 

@@ -50,9 +50,7 @@ static int name_classes(struct classifier *c, struct error *err)
     if (!(c->class_names = mem_zalloc((size_t)c->n_classes, sizeof *c->class_names, err))) return -1;
     for (int i = 0; i < c->n_classes; i++) {
         char plain[32];
-        snprintf(plain, sizeof plain, "class_%d", i);
-        c->class_names[i] = mem_strdup(n->metadata.n_classes > 0 ? n->metadata.classes[i] : plain, err);
-        if (!c->class_names[i]) return -1;
+        if (!(c->class_names[i] = mem_strdup(net_class_name(&n->metadata, i, plain), err))) return -1;
     }
     return 0;
 }

@@ -32,8 +32,7 @@ static const struct option_row rows[] = {
            "frames of animations to score: first, every:N or all; p_<class> is then the largest of all "
            "frames, and the columns frames_scored and, with --threshold, frames_over (share of frames) are "
            "added"),
-    OPTION(struct classify_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process; only for pictures that you trust"),
+    DECODE_ROW_SANDBOX(struct classify_options),
 
     OPTION_GROUP("How a file becomes pixels, instead of what the model records"),
     PICTURE_ROWS(struct classify_options, rules),

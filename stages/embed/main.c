@@ -52,10 +52,8 @@ static const struct option_row rows[] = {
            RANGE(1, 65536)),
     OPTION(struct embed_options, CHOICE, 0, "precision", precision, "P",
            "precision of multiplications; auto: tf32 on a GPU, fp32 elsewhere", CHOICES(BASE_NET_PRECISIONS)),
-    OPTION(struct embed_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "use truncated pictures as far as they can be decoded"),
-    OPTION(struct embed_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process; only for pictures that you made yourself"),
+    DECODE_ROW_TRUNCATED(struct embed_options),
+    DECODE_ROW_SANDBOX(struct embed_options),
     OPTION_ROW_END,
 };
 

@@ -27,7 +27,7 @@ struct out_row {
 struct sink {
     struct predictor *predictor;
     const struct net *net;
-    /* [n_classes]: the names in the model, or class_0 and so on, as in classify, when it has none. */
+    /* [n_classes], from net_class_name */
     char **classes;
     struct manifest_writer writer;
     int n_classes, batch, n_waiting, n_rows;
@@ -138,8 +138,7 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
     s->n_classes = predictor_n_classes(s->predictor);
     s->batch = predictor_batch(s->predictor);
     s->image_bytes = (size_t)predictor_side_px(s->predictor) * (size_t)predictor_side_px(s->predictor) * 3;
-    bool named = s->net->metadata.n_classes == s->n_classes;
-    if (s->net->metadata.n_classes && !named)
+    if (s->net->metadata.n_classes && s->net->metadata.n_classes != s->n_classes)
         return error_set(err, EX_DATAERR, "'%s' names %d classes and has %d outputs", o->model,
                          s->net->metadata.n_classes, s->n_classes);
     if (s->n_classes > PREDICTIONS_MAX_CLASSES)
@@ -155,9 +154,8 @@ static int sink_open(struct sink *s, const struct eval_options *o, const char *p
         !(s->classes = mem_zalloc((size_t)s->n_classes, sizeof *s->classes, err)))
         goto out;
     for (int k = 0; k < s->n_classes; k++) {
-        char number[32];
-        snprintf(number, sizeof number, "class_%d", k);
-        if (!(s->classes[k] = mem_strdup(named ? s->net->metadata.classes[k] : number, err))) goto out;
+        char plain[32];
+        if (!(s->classes[k] = mem_strdup(net_class_name(&s->net->metadata, k, plain), err))) goto out;
     }
     columns[at++] = "path";
     columns[at++] = "id";

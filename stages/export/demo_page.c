@@ -299,9 +299,7 @@ static int write_info(struct export *x, const char *made, const char *web, struc
         goto out;
     for (int i = 0; i < last->output.dim[0]; i++) {
         char plain[32];
-        snprintf(plain, sizeof plain, "class_%d", i);
-        if ((i && text_puts(&t, ",", err)) || put_string(&t, i < m->n_classes ? m->classes[i] : plain, err))
-            goto out;
+        if ((i && text_puts(&t, ",", err)) || put_string(&t, net_class_name(m, i, plain), err)) goto out;
     }
     if (text_puts(&t, "]", err) || put_figures(x, &t, err) || put_weak(x, &t, err) ||
         put_slice_names(web, &t, err) || put_decisions(x, &t, err) || text_puts(&t, "}\n", err) ||

@@ -48,10 +48,8 @@ static const struct option_row rows[] = {
     OPTION(struct feature_options, INT, 0, "block-distance", dedup.block_distance, "N",
            "largest distance at which a picture matches a vector of --blocklist",
            RANGE(0, VECTOR_MAX_DISTANCE)),
-    OPTION(struct feature_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "compare truncated pictures as far as they can be decoded"),
-    OPTION(struct feature_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process; only for pictures that you made yourself"),
+    DECODE_ROW_TRUNCATED(struct feature_options),
+    DECODE_ROW_SANDBOX(struct feature_options),
     OPTION_ROW_END,
 };
 

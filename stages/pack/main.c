@@ -40,10 +40,8 @@ static const struct option_row rows[] = {
     OPTION(struct pack_options, INT, 0, "quality", quality, "Q", "quality of JPEG records", RANGE(1, 100)),
     OPTION(struct pack_options, BYTES, 0, "shard-size", shard_bytes, "N",
            "begin a new shard before the current one grows larger than this", RANGE(1 << 16, 1e15)),
-    OPTION(struct pack_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "pack truncated pictures as far as they can be decoded"),
-    OPTION(struct pack_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process; only for pictures that you made yourself"),
+    DECODE_ROW_TRUNCATED(struct pack_options),
+    DECODE_ROW_SANDBOX(struct pack_options),
     OPTION_ROW_END,
 };
 

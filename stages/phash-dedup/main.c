@@ -8,8 +8,7 @@
 static const struct option_row rows[] = {
     OPTION(struct phash_options, FLAG, 0, "hash-only", hash_only, NULL,
            "only add pdq, pdq_quality and pdq_family; keep every row whose picture can be read"),
-    OPTION(struct phash_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
-           "hash truncated pictures as far as they can be decoded"),
+    DECODE_ROW_TRUNCATED(struct phash_options),
     OPTION(struct phash_options, INT, 0, "distance", dedup.distance, "BITS",
            "two pictures are near duplicates when their hashes differ in at most this many of 256 bits",
            RANGE(0, NEAR_MAX_DISTANCE)),

@@ -61,8 +61,7 @@ static const struct option_row rows[] = {
            "of sRGB"),
     OPTION(struct validate_options, FLAG, 0, "allow-truncated", allow_truncated, NULL,
            "keep damaged or truncated pictures if a part of them can be decoded"),
-    OPTION(struct validate_options, FLAG, 0, "no-sandbox", no_sandbox, NULL,
-           "decode in this process; only for pictures that you made yourself"),
+    DECODE_ROW_SANDBOX(struct validate_options),
     OPTION_ROW_END,
 };
 

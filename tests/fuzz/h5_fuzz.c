@@ -1,44 +1,7 @@
-/*
- * h5_fuzz.c: a Keras .h5 from a stranger. The library runs in a child that may die; this process may not, and
- * must say why.
- */
+/* h5_fuzz.c: an untrusted Keras .h5 file. */
 /* needs: net io base */
-/* A child that loops is ended after 1 s of CPU (10 s outside of fuzzing), which beside other jobs is longer;
- * only what takes minutes is a hang. */
+/* A child that loops is ended after 1 s of processor time (10 s outside of fuzzing), which may take longer
+ * beside other jobs. */
 /* fuzz: -timeout=200 */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "net/net.h"
-
-static char path[64];
-
-static void clean_up(void) { unlink(path); }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    struct net n;
-    struct error err = {0};
-    char id[33];
-    if (!path[0]) {
-        snprintf(path, sizeof path, "%s/winnow-fuzz-XXXXXX.h5",
-                 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-        int fd = mkstemps(path, 3);
-        if (fd < 0) abort();
-        close(fd);
-        atexit(clean_up);
-    }
-    FILE *f = fopen(path, "wb");
-    if (!f || (size && fwrite(data, 1, size, f) != size) || fclose(f)) abort();
-    if (net_open(&n, path, &err)) {
-        if (!err.text[0] || !err.code) abort();
-        return 0;
-    }
-    if (net_hash(&n, id, &err)) abort();
-    net_release(&n);
-    return 0;
-}
+#define EXTENSION ".h5"
+#include "net_file_fuzz.h"
