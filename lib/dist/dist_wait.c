@@ -84,7 +84,8 @@ static int look_around(struct dist *d, double now, double began, struct error *e
         if (!d->told_to_end_at) d->told_to_end_at = now;
         if (now - d->told_to_end_at >= grace_s()) {
             error_set(err, EX_TEMPFAIL,
-                      "the launcher is ending the job: it lost a rank (and says which), or was told to stop");
+                      "the launcher is ending the job: it lost a rank (its message says which one), or "
+                      "received a stop signal");
             return lost(d);
         }
     }

@@ -136,7 +136,7 @@ static int parse_word(struct augment_spec *s, const char *key, const char *value
 int augment_spec_parse(const char *text, struct augment_spec *out, struct error *err)
 {
     *out = AUGMENT_NONE;
-    if (!*text) return error_set(err, EX_USAGE, "an empty augmentation: say none, article or a list");
+    if (!*text) return error_set(err, EX_USAGE, "an empty augmentation: give none, article or a list");
     for (const char *s = text; *s;) {
         char word[128], *value;
         size_t length = strcspn(s, ",");

@@ -69,7 +69,7 @@ static int read_strings(struct reader *r, hid_t object, const char *key, struct 
         goto out;
     }
     if (H5Tget_class(type) != H5T_STRING) {
-        error_set(r->err, EX_DATAERR, "the attribute '%s' holds no strings", key);
+        error_set(r->err, EX_DATAERR, "the attribute '%s' does not contain strings", key);
         goto out;
     }
     char **grown = mem_realloc(out->items, (out->n + (size_t)points) * sizeof *grown, r->err);

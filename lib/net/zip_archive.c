@@ -169,7 +169,7 @@ struct sink {
 
 static int pour(struct sink *s, const unsigned char *from, size_t n, struct error *err)
 {
-    if (n > s->bytes - s->done) return error_set(err, EX_DATAERR, "unpacks to more than it says");
+    if (n > s->bytes - s->done) return error_set(err, EX_DATAERR, "unpacks to more bytes than its size");
     s->crc = crc32(s->crc, from, (uInt)n);
     memcpy(s->to + s->done, from, n);
     s->done += n;

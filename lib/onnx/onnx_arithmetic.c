@@ -302,7 +302,7 @@ static int join_layers(struct reader *r, enum layer_kind kind)
         struct value *v = node_input(r, (size_t)i);
         if (!value_is_layer(v)) return reader_fail(r, "must read layers");
         if (kind == LAYER_ADD && !same_dims(r, first, v))
-            return reader_fail(r, "adds what has different dimensions");
+            return reader_fail(r, "adds values with different dimensions");
         all_vectors &= layer_of(r, v)->output.rank == 1;
     }
     int rank = first->rank, c_axis = first->c_axis;

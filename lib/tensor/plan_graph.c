@@ -43,8 +43,9 @@ static int mark_needed(struct builder *g, struct error *err)
         if (g->learns[i] && (l->shared || l->other_loss))
             return error_set(err, EX_DATAERR, "layer '%s' (%s): %s: leave it frozen", l->name,
                              layer_kind_name(l->kind),
-                             l->shared ? "its weights are used in several places, which does not train here"
-                                       : "it has a regularizer that training here does not know");
+                             l->shared
+                                 ? "its weights are used in several places, which cannot be trained here"
+                                 : "it has a regularizer that training here does not know");
         g->segment1[i] = g->learns[i] || (plan_trains(g) && plan_drops(l));
         g->gradient[i] = g->learns[i];
         for (int k = 0; k < l->n_inputs; k++) {

@@ -211,8 +211,8 @@ static int read_values(struct vector_set *s, const char *path, struct error *err
         goto out;
     if (n_rows != s->info.n_rows || n_values != s->info.n_values ||
         (uint64_t)st.st_size != n_head + (uint64_t)n_rows * n_values * (half ? 2 : 4)) {
-        error_set(err, EX_DATAERR, "'%s' does not hold %zu rows of %zu values, as info.tsv says", path,
-                  s->info.n_rows, s->info.n_values);
+        error_set(err, EX_DATAERR, "'%s' does not have the %zu rows of %zu values that info.tsv announces",
+                  path, s->info.n_rows, s->info.n_values);
         goto out;
     }
     if (!(s->values = mem_zalloc(n_rows * n_values + 1, sizeof *s->values, err))) goto out;

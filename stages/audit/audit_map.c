@@ -201,7 +201,7 @@ int audit_map_make(struct audit_map *m, const char *folder, const struct predict
     size_t d = set.info.n_values;
     if (!*set.info.fit) {
         error_set(err, EX_DATAERR,
-                  "'%s' holds features as the base makes them: write them with embed --reduce "
+                  "'%s' has features that are not reduced: write them with embed --reduce "
                   "sqrt,pca:64,whiten:0.5",
                   folder);
         goto out;

@@ -16,7 +16,8 @@ const char *const picture_check_names[N_CHECKS] = {"dark",     "light",
 
 double picture_size(uint32_t width, uint32_t height) { return sqrt((double)width) * sqrt((double)height); }
 
-/* NumPy's rule between two ranks: from the nearer of them, which sort_quantile does not do. */
+/* A quantile with the rounding of NumPy, which interpolates from the nearer of the two ranks;
+ * sort_quantile does not. */
 static double quantile(const double *sorted, size_t n, double q)
 {
     double x = q * (double)(n - 1), t = x - floor(x);

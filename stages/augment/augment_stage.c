@@ -291,7 +291,7 @@ static int recall(struct run *r, const char *const *fields, struct error *err)
     struct xxh128 content;
     char hash[XXH128_HEX_BYTES];
     const struct remembered *what = find_made(r, fields, &content);
-    if (!what) return error_set(err, EX_SOFTWARE, "what was remembered is gone");
+    if (!what) return error_set(err, EX_SOFTWARE, "the file could not be kept");
     r->n->n_kept++;
     r->n_recalled++;
     text_clear(&r->recalled);

@@ -294,7 +294,8 @@ static int check_gates(const struct eval_options *o, const struct evaluation *ol
         size_t first = checks.n;
         if (gate_parse(&g, o->gates.items[i], err) || gate_evaluate(&g, old, new, &checks, err)) goto out;
         if (checks.n == first) {
-            error_set(err, EX_USAGE, "--gate '%s' compares nothing here: no view, class or slice it is about",
+            error_set(err, EX_USAGE,
+                      "--gate '%s' compares nothing: the view, class or slice that it names does not exist",
                       g.text);
             goto out;
         }

@@ -111,7 +111,7 @@ int views_make(struct views *out, const struct eval_options *o, const struct pre
         if (io_read_text(o->views_file, 1u << 20, &lines, &n_bytes, err)) goto fail;
         if (memchr(lines, 0, n_bytes)) { /* what follows it would be dropped silently */
             char shown[256];
-            error_set(err, EX_DATAERR, "'%s' holds a NUL byte: views are plain text, one a line",
+            error_set(err, EX_DATAERR, "'%s' contains a NUL byte: views are plain text, one in each line",
                       text_for_people(shown, sizeof shown, o->views_file));
             goto fail;
         }

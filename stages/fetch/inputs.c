@@ -262,7 +262,7 @@ static int read_folder(struct inputs *in, const char *folder, struct error *err)
     }
     if (rc == 0 && n_found == 0)
         rc = error_set(err, EX_NOINPUT,
-                       "'%s' holds no lists: expected CLASS.txt, raw_data/CLASS/urls_CLASS.txt or "
+                       "'%s' contains no lists: expected CLASS.txt, raw_data/CLASS/urls_CLASS.txt or "
                        "source_urls/CLASS.txt",
                        folder);
 out:

@@ -151,9 +151,9 @@ static bool same_inode(const struct actor *a, const char *x, const char *y)
 
 /*
  * Makes the name a hard link to the keeper: the link gets a temporary name, which is then renamed over the
- * old name, so that the name exists at all times. A temporary name that is a link to the keeper already is
- * used: a killed run left it, or another run is at the same step, and one of the two finds it gone when it
- * renames.
+ * old name, so that the name exists at all times. A temporary name that already is a link to the keeper is
+ * used. Either a killed run left it, or another run is at the same step; one of the two runs then finds the
+ * name gone when it renames.
  */
 static bool do_hardlink(struct actor *a, const char *path, const char *keeper, struct error *err)
 {

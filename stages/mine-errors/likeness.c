@@ -48,7 +48,7 @@ int likeness_read(struct likeness *l, const struct mine_options *o, const struct
     size_t n = l->set.info.n_rows;
     if (!*l->set.info.fit) {
         return error_set(err, EX_DATAERR,
-                         "'%s' holds features as the base makes them: write them with embed --reduce "
+                         "'%s' has features that are not reduced: write them with embed --reduce "
                          "sqrt,pca:64,whiten:0.5",
                          o->features);
     }

@@ -125,7 +125,7 @@ static int refuse_ranks(struct train_run *run, void *unused, struct error *err)
 {
     (void)run;
     (void)unused;
-    return error_set(err, EX_USAGE, "--features-only is the work of one process: start it without mpirun");
+    return error_set(err, EX_USAGE, "--features-only needs a single process: start it without mpirun");
 }
 
 int features_part_run(struct train_run *run, struct error *err)

@@ -210,8 +210,8 @@ static int in_child(struct train_run *run, const char *json, struct error *err)
         rc = error_prefix(err, "--plan-for");
     } else if (!rc && status) {
         rc = error_set(err, EX_SOFTWARE,
-                       "--plan-for: cuDNN ended the process that asked it (status %d); another version may "
-                       "answer (train --list-devices names the file)",
+                       "--plan-for: cuDNN ended the process that called it (status %d); another version "
+                       "may work (train --list-devices names the file)",
                        status);
     }
     munmap(said, sizeof *said);

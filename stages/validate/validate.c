@@ -249,7 +249,7 @@ static int recall(struct run *r, const char *const *fields, struct error *err)
     struct xxh128 content;
     const struct remembered *m =
         xxh128_from_hex(&content, fields[r->hash]) ? NULL : picture_memory_find(&r->memory, &content);
-    if (!m) return error_set(err, EX_SOFTWARE, "what was remembered is gone");
+    if (!m) return error_set(err, EX_SOFTWARE, "the file could not be kept");
     r->n_recalled++;
     if (strcmp(m->outcome, KEPT)) return reject(r, fields, m->outcome, m->values, err);
     text_clear(&r->values);

@@ -333,7 +333,7 @@ static int cuda_alloc(struct backend *b, size_t bytes, struct backend_buffer **o
 {
     *out = NULL;
     if (b->described)
-        return error_set(err, EX_NODEVICE, "cuda: %s is only described, nothing can run on it",
+        return error_set(err, EX_NODEVICE, "cuda: %s is only a description: nothing can run on it",
                          b->properties.name);
     struct backend_buffer *buffer = mem_zalloc(1, sizeof *buffer, err);
     if (!buffer) return -1;

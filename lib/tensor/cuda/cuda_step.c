@@ -192,7 +192,7 @@ static int cuda_queue_results(struct backend *b, struct slot z, const struct ten
 static int cuda_take_results(struct backend *b, float *z, float *norms, struct error *err)
 {
     int which = b->next_results ^ (b->results_under_way & 1);
-    if (!b->results_under_way) return error_set(err, EX_SOFTWARE, "cuda: no step is under way");
+    if (!b->results_under_way) return error_set(err, EX_SOFTWARE, "cuda: no step is in progress");
     b->results_under_way--;
     for (int k = 0; k < b->n_gpus; k++) {
         struct step_results *r = &b->gpu[k].results[which];
