@@ -88,8 +88,18 @@ int cuda_card_check(const char *json, struct error *err)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char quoted[60];
         snprintf(quoted, sizeof quoted, "\"%s\"", keys[i]);
-        if (!strstr(json, quoted))
-            return error_set(err, EX_DATAERR, "the description of the card has no %s", quoted);
+        const char *value = strstr(json, quoted);
+        if (!value) return error_set(err, EX_DATAERR, "the description of the card has no %s", quoted);
+        /* cuDNN does not name the key whose value it refuses */
+        value += strlen(quoted);
+        value += strspn(value, " \t\r\n:");
+        bool array = i < 2, text = !strcmp(keys[i], "deviceName");
+        if (!strchr(array ? "[" : text ? "\"" : "-0123456789", *value) || !*value)
+            return error_set(err, EX_DATAERR, "the description of the card has no %s for %s",
+                             array  ? "list"
+                             : text ? "text"
+                                    : "number",
+                             quoted);
     }
     return 0;
 }

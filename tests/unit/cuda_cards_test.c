@@ -54,6 +54,19 @@ int main(void)
         CHECK_SAY(cuda_card_check(cut, &err) && err.code == EX_DATAERR && strstr(err.text, quoted),
                   "without it: %s", err.text);
     }
+    static const char *const wrong[][3] = {{"\"deviceVer\":", "\"deviceVer\":\"",
+                                            "no number for \"deviceVer\""},
+                                           {"\"warpSize\":", "\"warpSize\":t", "no number for \"warpSize\""},
+                                           {"\"maxGridSize\":[", "\"maxGridSize\":", "no list for"},
+                                           {"\"deviceName\":\"", "\"deviceName\":", "no text for"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct error err = {0};
+        char *at = strstr(json, wrong[i][0]);
+        if (!CHECK_SAY(at != NULL, "%s is there", wrong[i][0])) continue;
+        snprintf(cut, sizeof cut, "%.*s%s%s", (int)(at - json), json, wrong[i][1], at + strlen(wrong[i][0]));
+        CHECK_SAY(cuda_card_check(cut, &err) && err.code == EX_DATAERR && strstr(err.text, wrong[i][2]),
+                  "a value of another kind: %s", err.text);
+    }
     struct error err = {0};
     CHECK_SAY(cuda_card_describe("voodoo2", json, sizeof json, &err) && err.code == EX_USAGE &&
                   strstr(err.text, "h200") && strstr(err.text, "t4"),
