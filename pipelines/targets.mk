@@ -145,6 +145,8 @@ $(ROUND_DIR)/report.html: $(ROUND_DIR)/fine/model/model.json $(REPORTED) | $(BIN
 $(ROUND_DIR)/suspects.tsv: $(ROUND_DIR)/head/oof.tsv $(REPORTED) | $(BIN)/mine-errors
 	$(why)
 	like=; if test -f $(ROUND_DIR)/features/info.tsv; then like="--features $(ROUND_DIR)/features"; fi; \
+	for by in hash phash $(if $(filter off,$(FEATURE_DEDUP)),,feature); do \
+	  if test -f $(ROUND_DIR)/$$by-dedup.rejects.tsv; then like="$$like --conflicts $(ROUND_DIR)/$$by-dedup.rejects.tsv"; fi; done; \
 	$(BIN)/mine-errors $(MINE_FLAGS) --predictions $< --margins $(ROUND_DIR)/head/margins.tsv --manifest $(ROUND_DIR)/split.tsv --root $(RUN) $$like $(if $(REPORTED),--reports $(REPORTED)) \
 	  $(if $(TRUTH),--truth $(TRUTH) --truth-report $(ROUND_DIR)/suspects-truth.tsv) --review $(ROUND_DIR)/review.html -o $@
 

@@ -23,6 +23,9 @@ static const struct option_row rows[] = {
            "features that embed --reduce wrote, to group similar suspects and to list pictures that "
            "resemble no other"),
 
+    OPTION(struct mine_options, STRINGS, 0, "conflicts", conflicts, "FILE",
+           "--rejects of a dedup: the same picture under several labels is decided on the review page, too"),
+
     OPTION_GROUP("Selection"),
     OPTION(struct mine_options, CHOICE, 0, "filter", filter, "RULE",
            "rule by which confident learning selects rows", CHOICES(LABEL_FILTER_NAMES)),
@@ -88,6 +91,7 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     struct mine_inputs facts = MINE_INPUTS_EMPTY;
     struct suspects s = SUSPECTS_EMPTY;
     struct likeness likeness = LIKENESS_EMPTY;
+    struct copy_conflicts conflicts = COPY_CONFLICTS_EMPTY;
     struct label_errors_input in = {0};
     int rc = -1;
     const struct predictions_options po = {.sum_tolerance = o->sum_tolerance,
@@ -99,12 +103,13 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
         (o->features && likeness_read(&likeness, o, &p, &facts, err)) ||
         mine_suspects(&s, o, &p, &in, &e, &facts, err) ||
         mine_inputs_read_shown(&facts, o, &p, source, &s, err) ||
-        (o->features && likeness_group(&likeness, o, &p, &s, err)))
+        (o->features && likeness_group(&likeness, o, &p, &s, err)) ||
+        (o->review && copy_conflicts_read(&conflicts, o, &p, err)))
         goto out;
     if ((o->matrices && mine_write_matrices(o->matrices, &p, &e, err)) ||
         (o->summary && mine_write_summary(o->summary, o, &p, &e, &s, err)) ||
         (o->pairs && mine_write_pairs(o->pairs, &p, err)) ||
-        (o->review && review_write(o, &p, &facts, &s, source, err)) ||
+        (o->review && review_write(o, &p, &facts, &s, &conflicts, source, err)) ||
         mine_write_suspects(o, &p, &facts, &s, source, err))
         goto out;
     if (o->truth && mine_score_truth(o, &p, &s, &in, err)) goto out;
@@ -114,9 +119,11 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     if (o->features)
         stage_note(&o->common, "%zu suspects in %zu groups of alike ones; %zu pictures are off topic",
                    s.n_grouped, s.n_groups, s.n - s.n_label);
+    if (conflicts.n) stage_note(&o->common, "%zu pictures of --conflicts have several labels", conflicts.n);
     rc = 0;
 out:
     suspects_release(&s);
+    copy_conflicts_release(&conflicts);
     likeness_release(&likeness);
     mine_inputs_release(&facts);
     label_errors_release(&e);

@@ -30,7 +30,8 @@ struct mine_options {
     bool adjust;
     double sum_tolerance;
     int64_t budget, group_size;
-    double alike; /* least cosine with the middle of a group */
+    struct option_strings conflicts; /* files */
+    double alike;                    /* least cosine with the middle of a group */
 };
 
 /* What a manifest and the training log know about a row, in addition to its prediction. */
@@ -92,6 +93,25 @@ int likeness_off_topic(const struct mine_inputs *f, size_t n_rows, uint8_t *flag
 int likeness_group(const struct likeness *l, const struct mine_options *o, const struct predictions *p,
                    struct suspects *s, struct error *err);
 void likeness_release(struct likeness *l);
+
+/*
+ * copy_conflicts.c: the pictures of --conflicts, each once, in the order of the files. Those that are copies
+ * of each other have the same group, from 1; 0: alone.
+ */
+struct copy_conflict {
+    const char *id, *path;    /* in the arena */
+    int32_t given, suggested; /* classes: its label, and that of the other */
+    uint32_t group;
+};
+struct copy_conflicts {
+    struct copy_conflict *items;
+    size_t n, capacity, n_groups, n_left_out; /* left out: rows that the page could not show or decide */
+    struct arena arena;
+};
+#define COPY_CONFLICTS_EMPTY ((struct copy_conflicts){0})
+int copy_conflicts_read(struct copy_conflicts *c, const struct mine_options *o, const struct predictions *p,
+                        struct error *err);
+void copy_conflicts_release(struct copy_conflicts *c);
 
 /* Each writes one table; the manual describes their columns. */
 int mine_write_suspects(const struct mine_options *o, const struct predictions *p,

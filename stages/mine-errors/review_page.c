@@ -38,6 +38,9 @@ out:
     return rc;
 }
 
+/* What kind of row it is: the last of its fields. */
+enum { ROW_SUSPECT, ROW_OFF_TOPIC, ROW_CONFLICT };
+
 static int put_row(struct text *out, const struct predictions *p, const struct mine_inputs *f,
                    const struct suspect *s, bool off_topic, const char *id, const char *path,
                    const char *group, struct error *err)
@@ -61,14 +64,25 @@ static int put_row(struct text *out, const struct predictions *p, const struct m
         if (text_puts(out, score, err)) return -1;
     }
     return text_puts(out, "],", err) || page_json(out, group, err) ||
-                   text_printf(out, err, ",%u,%d]", s->group, off_topic)
+                   text_printf(out, err, ",%u,%d]", s->group, off_topic ? ROW_OFF_TOPIC : ROW_SUSPECT)
+               ? -1
+               : 0;
+}
+
+/* It has no score and no probabilities. */
+static int put_conflict(struct text *out, const struct copy_conflict *c, size_t n_groups, struct error *err)
+{
+    return text_puts(out, "[", err) || page_json(out, c->id, err) || text_puts(out, ",", err) ||
+                   page_json(out, c->path, err) ||
+                   text_printf(out, err, ",%d,%d,0,\"label-conflict\",\"\",[],\"\",%zu,%d]", c->given,
+                               c->suggested, c->group ? n_groups + c->group : 0, ROW_CONFLICT)
                ? -1
                : 0;
 }
 
 static int put_data(struct text *out, const struct mine_options *o, const struct predictions *p,
-                    const struct mine_inputs *f, const struct suspects *s, struct manifest_source *source,
-                    struct error *err)
+                    const struct mine_inputs *f, const struct suspects *s, const struct copy_conflicts *c,
+                    struct manifest_source *source, struct error *err)
 {
     struct picked_rows picked = PICKED_ROWS_EMPTY;
     struct text names = TEXT_EMPTY;
@@ -98,6 +112,9 @@ static int put_data(struct text *out, const struct mine_options *o, const struct
             put_row(out, p, f, &s->items[i], i >= s->n_label, id < 0 ? "" : cells[id], path, group, err))
             goto out;
     }
+    for (size_t i = 0; i < c->n; i++)
+        if ((i + s->n && text_puts(out, ",\n", err)) || put_conflict(out, &c->items[i], s->n_groups, err))
+            goto out;
     rc = text_puts(out, "]}", err);
 out:
     picked_rows_release(&picked);
@@ -107,12 +124,13 @@ out:
 }
 
 int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_inputs *f,
-                 const struct suspects *s, struct manifest_source *source, struct error *err)
+                 const struct suspects *s, const struct copy_conflicts *c, struct manifest_source *source,
+                 struct error *err)
 {
     struct text title = TEXT_EMPTY, policy = TEXT_EMPTY, data = TEXT_EMPTY;
     int rc = -1;
     if (page_escape(&title, o->title, err) || page_policy(&policy, review_page_css, review_page_js, err) ||
-        io_mkdirs_for(o->review, err) || put_data(&data, o, p, f, s, source, err))
+        io_mkdirs_for(o->review, err) || put_data(&data, o, p, f, s, c, source, err))
         goto out;
     const struct page_part parts[] = {{"title", title.data},
                                       {"csp", policy.data},

@@ -41,7 +41,24 @@ with open(tmp + "/features/features.npy", "wb") as f, open(tmp + "/features/rows
         f.write(array.array("f", [a + 0.3 * (random.random() - 0.5) for a in middles[kinds[i]]]).tobytes())
 with open(tmp + "/features/info.tsv", "w") as f:
     f.write("key\tvalue\nformat\t1\nbase\t%032x\npictures\t299 bilinear\nfit\t%032x\nrows\t20000\nvalues\t64\n" % (1, 2))
+# What dedups took out: two copies by features under two labels; equal bytes under two; one beside a label that is no class; one that is
+# no conflict; one that is a suspect as well.
+owl = "<b>owl</b>"
+ids = {name: hashlib.md5(name.encode()).hexdigest() for name in ("a", "b", "bytes", "stray", "copy")}
+first = next(line.split("\t")[1] for line in open(tmp + "/P.tsv") if line.split("\t")[1] == hashlib.md5(b"7").hexdigest())
+with open(tmp + "/near.tsv", "w") as f:
+    f.write("path\txxh128\tlabel\treject_stage\treject_reason\treject_detail\n")
+    for path, name, label, reason, detail in (
+            ("0", "a", "cat", "label-conflict", "120 %s: pics & more/1 #.png" % owl), ("1", "b", owl, "label-conflict", "120 cat: pics & more/0 #.png"),
+            ("2", "stray", "cat", "label-conflict", "7 horse: pics & more/3 #.png"), ("4", "copy", "cat", "near-duplicate-of", "3 pics & more/5 #.png")):
+        f.write("pics & more/%s #.png\t%s\t%s\tfeature-dedup\t%s\t%s\n" % (path, ids[name], label, reason, detail))
+    f.write("pics & more/7 #.png\t%s\tcat\tfeature-dedup\tlabel-conflict\t5 dog: pics & more/6 #.png\n" % first)
+with open(tmp + "/bytes.tsv", "w") as f:
+    f.write("path\txxh128\tlabel\treject_stage\treject_reason\treject_detail\n")
+    f.write("pics & more/3 #.png\t%s\tdog\thash-dedup\tlabel-conflict\tcat: pics & more/4 #.png\n" % ids["bytes"])
+    f.write("pics & more/4 #.png\t%s\tcat\thash-dedup\tlabel-conflict\tdog: pics & more/3 #.png\n" % ids["bytes"])
 P
+"$BIN/mine-errors" --predictions "$TMPDIR/P.tsv" --budget 10000 --conflicts "$TMPDIR/near.tsv" --conflicts "$TMPDIR/bytes.tsv" --features "$TMPDIR/features" --root "$TMPDIR/run" --review "$TMPDIR/run/round-1/conflicts.html" -o "$TMPDIR/beside.tsv" 2>"$TMPDIR/beside.err" || exit 1
 "$BIN/mine-errors" --predictions "$TMPDIR/P.tsv" --budget 10000 --root "$TMPDIR/run" --review "$TMPDIR/run/round-1/review.html" --title 'Round <1>' -o "$TMPDIR/s.tsv" || exit 1
 "$BIN/mine-errors" --predictions "$TMPDIR/P.tsv" --budget 10000 --features "$TMPDIR/features" --root "$TMPDIR/run" --review "$TMPDIR/run/round-1/alike.html" -o "$TMPDIR/alike.tsv" || exit 1
 "$BIN/mine-errors" --predictions "$TMPDIR/P.tsv" --budget 3000 --features "$TMPDIR/features" --alike 0.9 --group-size 3 -j 3 -o "$TMPDIR/few.tsv" || exit 1

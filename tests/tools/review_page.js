@@ -167,6 +167,29 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
   await key('g');
   ok(!(await headings()).includes('off topic'), 'and nothing after it', await headings());
 
+  // Copies under several labels stand behind the suspects, and are decided by the same keys.
+  ok(fs.readFileSync(tmp + '/beside.tsv', 'utf8') === fs.readFileSync(tmp + '/alike.tsv', 'utf8'), '--conflicts changes no suspect');
+  ok(/1 rows? in conflict/.test(fs.readFileSync(tmp + '/beside.err', 'utf8')), 'a label that is no class is said', fs.readFileSync(tmp + '/beside.err', 'utf8'));
+  await whole.goto('file://' + tmp + '/run/round-1/conflicts.html');
+  await whole.evaluate(() => localStorage.clear());
+  await whole.reload();
+  await key('r'); await whole.keyboard.type('cy'); await key('Enter'); await key('Home');
+  for (let i = 0; i < 6; i++) await key('g');
+  ok((await headings()).includes('copies under several labels3'), 'copies under several labels stand after the pairs: each picture once', await headings());
+  ok(/^2 copies, given as cat, <b>owl<\/b>. Which is right/.test(await say('question')), 'two copies are one question', await say('question'));
+  await look();
+  await key('k');
+  ok((await done()) === 0 && /several labels/.test(await say('notice')), 'one key cannot keep two labels', await say('notice'));
+  await key('1');
+  ok((await done()) === 2 && (await say('notice')) === '', 'one key gives both the same label', await say('counts'));
+  ok(/^Given as dog, and a copy of it as cat/.test(await say('question')), 'equal bytes are one question, too', await say('question'));
+  await key('k');
+  const [conflictFile] = await Promise.all([whole.waitForEvent('download'), key('e')]);
+  const told = tsv(fs.readFileSync(await conflictFile.path(), 'utf8')).map(d => [d.id, d.decision, d.label].join()).sort().join(' ');
+  const md5 = t => require('crypto').createHash('md5').update(t).digest('hex');
+  ok(told === [[md5('a'), 'relabel', 'cat'], [md5('b'), 'relabel', 'cat'], [md5('bytes'), 'relabel', 'dog']].map(d => d.join()).sort().join(' '), 'and the file says so for each', told);
+  await whole.goto('file://' + tmp + '/run/round-1/alike.html');
+
   // A reviewer who has another answer for one in eight goes through the first groups of the first pair: every answer is right, with less than half the keys.
   await whole.evaluate(() => localStorage.clear());
   await whole.reload();

@@ -11,7 +11,10 @@ const KINDS = {keep: "\u2713", relabel: "\u2192", drop: "\u2715", unsure: "?"};
 const FILTERS = ["all", "undecided", "decided", "unsure", "disagreements"];
 const ROW_PX = 28, SPARE_ROWS = 6;
 const K = data.classes.length;
-const rows = data.rows.map(r => ({id: r[0], path: r[1], given: r[2], suggested: r[3], score: r[4], methods: r[5], note: r[6], p: r[7], group: r[8], alike: r[9], offTopic: r[10] === 1, mine: null}));
+const SUSPECT = 0, OFF_TOPIC = 1, CONFLICT = 2;
+const suspected = new Set(data.rows.filter(r => r[10] !== CONFLICT).map(r => r[0]));
+const rows = data.rows.filter(r => r[10] !== CONFLICT || !suspected.has(r[0]))      /* one row for a picture */
+  .map(r => ({id: r[0], path: r[1], given: r[2], suggested: r[3], score: r[4], methods: r[5], note: r[6], p: r[7], group: r[8], alike: r[9], kind: r[10], mine: null}));
 const byId = new Map(rows.map((r, i) => [r.id, i]));
 
 /* --- decisions ------------------------------------------------------------------------------------------------- */
@@ -55,11 +58,12 @@ function loadReviewer(name) {
   $("reviewer").textContent = name ? "Reviewer: " + name : "Reviewer";
 }
 
-/* --- the list: pairs of classes, largest first, suspects of a pair in the order of the miner; last, what is off topic --- */
+/* --- the list: pairs of classes, largest first, suspects of a pair in the order of the miner; then what has
+   several labels; last, what is off topic --- */
 /* Suspects that are alike are one item, at the place of the first, unless it was opened. `current` is its first row then. */
 let shown = [];                     /* the row of each item, in order */
 let items = [];                     /* {heading, count}, {row: index} or {row: index, members: indices} */
-const hasGroups = rows.some(r => r.alike), opened = new Set(), OFF_TOPIC = K * K;
+const hasGroups = rows.some(r => r.alike), opened = new Set();
 let together = hasGroups;
 let current = 0, filter = 0, itemOf = new Int32Array(rows.length).fill(-1);
 
@@ -107,17 +111,18 @@ const membersOf = i => itemOf[i] >= 0 && items[itemOf[i]].members || null;
 function buildList() {
   const pairs = new Map();
   rows.forEach((r, i) => {
-    const pair = r.offTopic ? OFF_TOPIC : r.given * K + r.suggested;
-    if (!pairs.has(pair)) pairs.set(pair, {total: 0, list: []});
+    const pair = r.kind === SUSPECT ? r.given * K + r.suggested : K * K + r.kind;
+    if (!pairs.has(pair)) pairs.set(pair, {kind: r.kind, total: 0, list: []});
     const p = pairs.get(pair);
     p.total++;
     if (wanted(r)) p.list.push(i);
   });
   items = []; shown = []; itemOf.fill(-1);
   let many = 0;
-  for (const [pair, p] of [...pairs].sort((a, b) => (a[0] === OFF_TOPIC) - (b[0] === OFF_TOPIC) || b[1].total - a[1].total || a[0] - b[0])) {
+  const place = p => [0, 2, 1][p.kind];
+  for (const [pair, p] of [...pairs].sort((a, b) => place(a[1]) - place(b[1]) || b[1].total - a[1].total || a[0] - b[0])) {
     if (!p.list.length) continue;
-    const heading = pair === OFF_TOPIC ? "off topic: like no other picture" : data.classes[Math.floor(pair / K)] + " \u2192 " + data.classes[pair % K];
+    const heading = p.kind === OFF_TOPIC ? "off topic: like no other picture" : p.kind === CONFLICT ? "copies under several labels" : data.classes[Math.floor(pair / K)] + " \u2192 " + data.classes[pair % K];
     items.push({heading, count: p.list.length, row: -1});
     many += p.list.length;
     addItems(p.list);
@@ -160,7 +165,7 @@ function drawRow(e, at) {
   e.name.textContent = (d && d.kind === "relabel" ? d.label + "  " : "") + many + nameOf(r);
   e.score.className = "score";
   const left = it.members && !d ? it.members.filter(i => rows[i].mine).length : 0;
-  e.score.textContent = left ? left + " of " + it.members.length : r.score.toFixed(3);
+  e.score.textContent = left ? left + " of " + it.members.length : r.kind === CONFLICT ? "" : r.score.toFixed(3);
 }
 /* The decision that all of them have, or null. */
 function common(members) {
@@ -353,8 +358,8 @@ function buildClasses() {
 }
 function drawClasses(p, given, suggested) {
   classItems.forEach((c, k) => {
-    c.bar.style.transform = "scaleX(" + p[k] + ")";
-    c.p.textContent = (100 * p[k]).toFixed(1) + " %";
+    c.bar.style.transform = "scaleX(" + (p.length ? p[k] : 0) + ")";
+    c.p.textContent = p.length ? (100 * p[k]).toFixed(1) + " %" : "";
     c.li.className = k === given ? "given" : k === suggested ? "suggested" : "";
   });
 }
@@ -363,12 +368,13 @@ function drawFactsOfAll(members) {
   const first = rows[members[0]], q = $("question"), b = document.createElement("b"), list = $("details");
   const same = members.every(i => rows[i].given === first.given), suggested = members.every(i => rows[i].suggested === first.suggested);
   b.textContent = same ? data.classes[first.given] : [...new Set(members.map(i => data.classes[rows[i].given]))].join(", ");
-  q.textContent = members.length + " alike, given as ";
-  q.append(b, ". Are they?");
-  drawClasses(data.classes.map((c, k) => members.reduce((sum, i) => sum + rows[i].p[k], 0) / members.length), same ? first.given : -1, suggested ? first.suggested : -1);
+  const conflict = first.kind === CONFLICT;
+  q.textContent = members.length + (conflict ? " copies, given as " : " alike, given as ");
+  q.append(b, conflict ? ". Which is right?" : ". Are they?");
+  drawClasses(conflict ? [] : data.classes.map((c, k) => members.reduce((sum, i) => sum + rows[i].p[k], 0) / members.length), same ? first.given : -1, suggested ? first.suggested : -1);
   list.textContent = "";
   detail(list, "keys", "decide those that have no decision yet; \u2190 \u2192 pick one, Enter opens the group");
-  detail(list, "score", first.score + " to " + rows[members[members.length - 1]].score);
+  if (!conflict) detail(list, "score", first.score + " to " + rows[members[members.length - 1]].score);
   const tests = members.filter(i => rows[i].note === "test").length;
   if (tests) detail(list, "note", tests + " test pictures: mark them, never let the model under test choose its own test set");
   drawVerdict();
@@ -385,12 +391,16 @@ function drawFacts() {
   const i = members ? members[picked] : current, r = rows[i], q = $("question"), b = document.createElement("b");
   b.textContent = data.classes[r.given];
   q.textContent = "Given as ";
-  q.append(b, ". Is it?");
+  if (r.kind === CONFLICT) {
+    const other = document.createElement("b");
+    other.textContent = data.classes[r.suggested];
+    q.append(b, ", and a copy of it as ", other, ". Which is right?");
+  } else q.append(b, ". Is it?");
   drawClasses(r.p, r.given, r.suggested);
   const list = $("details");
   list.textContent = "";
   detail(list, "found by", r.methods);
-  detail(list, "score", String(r.score));
+  if (r.kind !== CONFLICT) detail(list, "score", String(r.score));
   detail(list, "file", r.path);
   detail(list, "id", r.id);
   detail(list, "group", r.group);
@@ -462,6 +472,9 @@ function nextPair() {
 
 /* --- deciding --------------------------------------------------------------------------------------------------------- */
 let history = [];
+const severalText = "They have several labels: press the number of the one that is right for all.";
+/* To keep a label is to say that the copies of other labels are wrong; the same bytes have one decision, which so changes them, too. */
+const inConflict = (r, d) => r.kind === CONFLICT && d[0] === "keep" ? ["relabel", d[1]] : d;
 /* what(row): [kind, label]. Of a group it decides the picked member, or else all that have no decision, once they were seen. */
 function decide(what) {
   if (!reviewer) return askReviewer(() => decide(what));
@@ -470,11 +483,9 @@ function decide(what) {
   if (all && !seen.has(rows[current].alike)) return say(unseenText);
   const open = all ? members.filter(i => !rows[i].mine) : [];
   const those = !members ? [current] : !all ? [members[picked]] : open.length ? open : members;
-  const date = new Date().toISOString().slice(0, 19) + "Z";
-  for (const i of those) {
-    const [kind, label] = what(rows[i]);
-    setDecision(rows[i], {kind, label, date});
-  }
+  const date = new Date().toISOString().slice(0, 19) + "Z", said = those.map(i => inConflict(rows[i], what(rows[i])));
+  if (rows[current].kind === CONFLICT && said.some(d => d[1] !== said[0][1])) return say(severalText);
+  those.forEach((i, at) => setDecision(rows[i], {kind: said[at][0], label: said[at][1], date}));
   history.push(those);
   pace(those.length);
   drawCounts();
@@ -484,7 +495,7 @@ function decide(what) {
     pick(picked + 1 < members.length ? picked + 1 : -1);
     return;
   }
-  if ($("notice").textContent === unseenText) say("");
+  if ([unseenText, severalText].includes($("notice").textContent)) say("");
   const at = shown.indexOf(current);
   if (at + 1 < shown.length) select(shown[at + 1]); else { redrawRow(current); drawFacts(); say("That was the last one shown. Export with E."); }
 }

@@ -1,0 +1,157 @@
+/*
+ * copy_conflicts.c: pictures that a dedup took out because the same picture has several labels, for the
+ * review page: a person says which label is right, and with the decision the picture comes back. They have no
+ * prediction, since nothing was trained on them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "mine_errors.h"
+
+static int64_t class_of(const struct predictions *p, const char *label)
+{
+    for (int k = 0; k < p->n_classes; k++)
+        if (strcmp(p->classes[k], label) == 0) return k;
+    return -1;
+}
+
+/* The class that "[distance ]label: path" names, and the path. */
+static int64_t other_of(const struct predictions *p, const char *detail, const char **path)
+{
+    for (int skip = 0; skip < 2; skip++) {
+        const char *from = skip ? detail + strspn(detail, "0123456789") : detail;
+        if (skip && (from == detail || *from++ != ' ')) break;
+        for (int k = 0; k < p->n_classes; k++) {
+            size_t n = strlen(p->classes[k]);
+            if (strncmp(from, p->classes[k], n) || strncmp(from + n, ": ", 2)) continue;
+            *path = from + n + 2;
+            return k;
+        }
+    }
+    return -1;
+}
+
+static uint32_t head_of(uint32_t *parent, uint32_t i)
+{
+    while (parent[i] != i)
+        i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+/* What is read: a picture once, whatever the number of its rows. */
+struct reading {
+    struct names ids, paths;
+    uint32_t *item_of_path; /* 1 + the item whose picture has this path; 0: none */
+    uint32_t *other;        /* number of the path that each item is in conflict with */
+    size_t n_paths, path_capacity, other_capacity;
+};
+
+static int find_path(struct reading *r, const char *path, uint32_t *number, struct error *err)
+{
+    if (names_find(&r->paths, path, number, err) ||
+        mem_grow(&r->item_of_path, &r->path_capacity, r->paths.n, sizeof *r->item_of_path, err))
+        return -1;
+    for (; r->n_paths < r->paths.n; r->n_paths++)
+        r->item_of_path[r->n_paths] = 0;
+    return 0;
+}
+
+static int take_row(struct copy_conflicts *c, struct reading *r, const struct predictions *p, const char *id,
+                    const char *path, const char *label, const char *detail, struct error *err)
+{
+    const char *other_path = NULL;
+    int64_t given = class_of(p, label), suggested = other_of(p, detail, &other_path);
+    uint32_t number, at, other;
+    if (given < 0 || suggested < 0 || !*id) {
+        c->n_left_out++;
+        return 0;
+    }
+    if (names_find(&r->ids, id, &number, err) || find_path(r, path, &at, err) ||
+        find_path(r, other_path, &other, err) ||
+        mem_grow(&c->items, &c->capacity, number + (size_t)1, sizeof *c->items, err) ||
+        mem_grow(&r->other, &r->other_capacity, number + (size_t)1, sizeof *r->other, err))
+        return -1;
+    if (number == c->n) {
+        struct copy_conflict *k = &c->items[c->n];
+        *k = (struct copy_conflict){.given = (int32_t)given, .suggested = (int32_t)suggested};
+        if (!(k->id = arena_strdup(&c->arena, id, err)) || !(k->path = arena_strdup(&c->arena, path, err)))
+            return -1;
+        r->other[c->n++] = other;
+    }
+    if (!r->item_of_path[at]) r->item_of_path[at] = number + 1;
+    return 0;
+}
+
+static int read_file(struct copy_conflicts *c, struct reading *r, const char *path,
+                     const struct predictions *p, struct error *err)
+{
+    static const char *const required[] = {"path", "label", "xxh128", "reject_reason", "reject_detail", NULL};
+    struct manifest_reader in = MANIFEST_READER_EMPTY;
+    int at[5], got, rc = -1;
+    if (manifest_reader_open(&in, path, required, err)) return -1;
+    for (int i = 0; i < 5; i++)
+        at[i] = manifest_column(&in.schema, required[i]);
+    while ((got = manifest_reader_next(&in, err)) > 0)
+        if (strcmp(in.fields[at[3]], "label-conflict") == 0 &&
+            take_row(c, r, p, in.fields[at[2]], in.fields[at[0]], in.fields[at[1]], in.fields[at[4]], err))
+            goto out;
+    rc = got;
+out:
+    manifest_reader_close(&in);
+    return rc;
+}
+
+/* Pictures that conflicts connect get a number, at most `most` of them the same. */
+static int group(struct copy_conflicts *c, const struct reading *r, size_t most, struct error *err)
+{
+    uint32_t *parent = mem_alloc((c->n + 1) * sizeof *parent, err),
+             *size = mem_zalloc(c->n + 1, sizeof *size, err),
+             *number = mem_zalloc(c->n + 1, sizeof *number, err);
+    int rc = parent && size && number ? 0 : -1;
+    for (uint32_t i = 0; !rc && i < c->n; i++)
+        parent[i] = i;
+    for (uint32_t i = 0; !rc && i < c->n; i++) {
+        uint32_t other = r->item_of_path[r->other[i]];
+        if (other) parent[head_of(parent, i)] = head_of(parent, other - 1);
+    }
+    for (uint32_t i = 0; !rc && i < c->n; i++)
+        size[head_of(parent, i)]++;
+    for (uint32_t i = 0; !rc && i < c->n; i++) {
+        uint32_t head = head_of(parent, i);
+        if (size[head] < 2 || size[head] > most) continue;
+        if (!number[head]) number[head] = (uint32_t)++c->n_groups;
+        c->items[i].group = number[head];
+    }
+    free(parent);
+    free(size);
+    free(number);
+    return rc;
+}
+
+int copy_conflicts_read(struct copy_conflicts *c, const struct mine_options *o, const struct predictions *p,
+                        struct error *err)
+{
+    struct reading r = {.ids = NAMES_EMPTY, .paths = NAMES_EMPTY};
+    int rc = 0;
+    for (size_t i = 0; !rc && i < o->conflicts.n; i++)
+        rc = read_file(c, &r, o->conflicts.items[i], p, err);
+    if (!rc) rc = group(c, &r, (size_t)o->group_size, err);
+    if (!rc && c->n_left_out && !o->common.quiet)
+        stage_warn(
+            "%zu rows in conflict are not on the page: their labels are no classes of the predictions, "
+            "or they have no xxh128",
+            c->n_left_out);
+    names_release(&r.ids);
+    names_release(&r.paths);
+    free(r.item_of_path);
+    free(r.other);
+    return rc;
+}
+
+void copy_conflicts_release(struct copy_conflicts *c)
+{
+    free(c->items);
+    arena_release(&c->arena);
+    *c = COPY_CONFLICTS_EMPTY;
+}
