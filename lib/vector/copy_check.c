@@ -2,12 +2,16 @@
 #include "vector/copy_internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 8, MARGIN = 3 /* pixels at the edge of a picture are mixed with the surroundings */ };
 
 /* Thresholds for the quick check at the middle level, in which blocks only have to correlate. */
 #define LEAST_AGREEMENT 0.65
+#define LEAST_MIDDLE 0.45 /* correlation of a pair that is looked at more closely */
+#define LEAST_ALIKE 0.4   /* of the blocks at 32 pixels, of pictures laid on each other as they are, */
+#define MOST_APART 3      /* whose sides differ by no more pixels of 128 */
 #define LEAST_CORRELATION 0.7
 #define LEAST_QUICK_BLOCKS 20
 /* Thresholds at the finest level, for the share of agreeing detail, weighted by its strength. In a copy
@@ -26,8 +30,9 @@ enum { BLOCK = 8, MARGIN = 3 /* pixels at the edge of a picture are mixed with t
 /* If two pictures share only a small part, they count as copies only if that part has much detail:
  * collages may share parts without being copies. */
 #define SMALL_COVERAGE 0.72
-#define SMALL_BLOCKS 80
-#define LEAST_BLOCKS 20
+#define SMALL_BLOCKS 72
+#define SMALL_AGREEMENT 0.985 /* or where all of it agrees, both ways */
+#define LEAST_BLOCKS 16
 #define FLAT_SPREAD 5.0   /* grey levels: a block without detail */
 #define FLAT_APART 24.0   /* grey levels between two blocks without detail that disagree */
 #define LEVEL_APART 30.0  /* grey levels between two blocks with detail, besides half their spread */
@@ -151,10 +156,20 @@ static bool lay_over(struct laid *l, const struct layer *a, const struct layer *
     return true;
 }
 
-static bool block_in(const struct laid *l, int at, int width)
+/* Whether a place of b is that far from its edge. */
+static bool within(const struct layer *b, float u, float v, float margin)
 {
-    enum { LAST = BLOCK - 1 };
-    return l->in[at] && l->in[at + LAST] && l->in[at + LAST * width] && l->in[at + LAST * width + LAST];
+    return u >= margin - 0.5f && v >= margin - 0.5f && u <= (float)b->width - 0.5f - margin &&
+           v <= (float)b->height - 0.5f - margin;
+}
+
+/* Whether a block of a lies wholly in b, and not on b's edge either. */
+static bool block_in(const struct laid *l, const struct layer *b, int at, int width, int margin)
+{
+    const int corners[4] = {at, at + BLOCK - 1, at + (BLOCK - 1) * width, at + (BLOCK - 1) * (width + 1)};
+    for (int i = 0; i < 4; i++)
+        if (!l->in[corners[i]] || !within(b, l->u[corners[i]], l->v[corners[i]], (float)margin)) return false;
+    return true;
 }
 
 static bool is_flat(const struct block *k)
@@ -168,14 +183,15 @@ static double correlation(const struct block *k)
 }
 
 /* Whether a block of a and the same block of b agree, if b is shifted by at most a pixel. */
-static bool alike(const struct layer *a, const struct laid *l, int x, int y, const struct block *here)
+static bool alike(const struct layer *a, const struct layer *b, const struct laid *l, int x, int y,
+                  const struct block *here)
 {
     struct block k = *here;
     for (int i = 0; i < 10; i++) { /* first without a shift, then with all nine */
         if (i) {
             int u = x + (i - 1) % 3 - 1, v = y + (i - 1) / 3 - 1;
             if (i == 5 || u < 0 || v < 0 || u + BLOCK > a->width || v + BLOCK > a->height ||
-                !block_in(l, v * a->width + u, a->width))
+                !block_in(l, b, v * a->width + u, a->width, 0))
                 continue;
             k = compare_block(a->value + y * a->width + x, l->value + v * a->width + u, a->width);
         }
@@ -230,7 +246,8 @@ static struct copy_match judge(const struct copy_view *va, const struct copy_vie
     for (int y = margin; y + BLOCK + margin <= a->height; y += step_px)
         for (int x = margin; x + BLOCK + margin <= a->width; x += step_px) {
             int at = y * a->width + x, middle = at + (BLOCK / 2) * (a->width + 1);
-            if (!block_in(&l, at, a->width) || (!level && hidden_in(&l, at, a->width) > MOST_HIDDEN))
+            if (!block_in(&l, b, at, a->width, margin) ||
+                (!level && hidden_in(&l, at, a->width) > MOST_HIDDEN))
                 continue;
             struct block k = compare_block(a->value + at, l.value + at, a->width);
             bool recoloured =
@@ -243,7 +260,7 @@ static struct copy_match judge(const struct copy_view *va, const struct copy_vie
             m.blocks++;
             detail += weight;
             if (!flat && !recoloured &&
-                (level ? correlation(&k) >= LEAST_CORRELATION : alike(a, &l, x, y, &k)))
+                (level ? correlation(&k) >= LEAST_CORRELATION : alike(a, b, &l, x, y, &k)))
                 agreeing += weight;
         }
     m.agreement = detail > 0 ? agreeing / detail : 0;
@@ -260,7 +277,8 @@ static bool agrees(const struct copy_match *m)
     double share = (double)m->blocks / (m->compared + 1),
            dense = (share - SPARSE_SHARE) / (DENSE_SHARE - SPARSE_SHARE);
     double least = LEAST_SPARSE + (LEAST_DENSE - LEAST_SPARSE) * fmin(fmax(dense, 0), 1);
-    return m->agreement >= least && m->blocks >= (m->coverage < SMALL_COVERAGE ? SMALL_BLOCKS : LEAST_BLOCKS);
+    bool small = m->coverage < SMALL_COVERAGE && m->agreement < SMALL_AGREEMENT;
+    return m->agreement >= least && m->blocks >= (small ? SMALL_BLOCKS : LEAST_BLOCKS);
 }
 
 /* Whether two warps are equal, up to a pixel at the edges. */
@@ -271,39 +289,66 @@ static bool are_one(const double a[6], const double b[6])
     return true;
 }
 
+/* What a comparison has tried. */
+struct search {
+    double tried[KEPT + 1][6];
+    bool mirrored[KEPT + 1];
+    int n_tried;
+    struct warped o;
+};
+
+/* Betters a beginning and judges it; the best that was seen is left in *m. */
+static void try_warp(struct copy_view *a, struct copy_view *b, bool mirrored, double w[6],
+                     double least_correlation, struct search *s, struct copy_match *m)
+{
+    if (!copy_refine(a, b, mirrored, w, COARSE - 1, COARSE - 1, 8, least_correlation, &s->o)) return;
+    for (int k = 0; k < s->n_tried; k++)
+        if (s->mirrored[k] == mirrored && are_one(s->tried[k], w))
+            return; /* several lead to the same result */
+    memcpy(s->tried[s->n_tried], w, sizeof s->tried[0]);
+    s->mirrored[s->n_tried++] = mirrored;
+    if (!copy_refine(a, b, mirrored, w, 1, 1, 8, least_correlation, &s->o)) return;
+    struct copy_match seen = judge(a, b, mirrored, w, 1, BLOCK / 2, &s->o);
+    if (may_agree(&seen)) {
+        copy_make_fine(a);
+        copy_make_fine(b);
+        if (!copy_refine(a, b, mirrored, w, 0, 0, 6, least_correlation, &s->o)) return;
+        seen = judge(a, b, mirrored, w, 0, BLOCK, &s->o);
+        seen.same = agrees(&seen);
+        seen.fine = true;
+    }
+    if (seen.same || seen.fine > m->fine || (seen.fine == m->fine && seen.agreement > m->agreement))
+        *m = seen;
+}
+
+/*
+ * The one on the other as they are, where their shapes allow it: what is pasted on a picture of a few lines
+ * hides where it lies, and most copies lie there. True: worth a try.
+ */
+static bool lie_alike(const struct copy_view *a, const struct copy_view *b, double w[6], struct search *s)
+{
+    const struct layer *la = &a->layers[0], *lb = &b->layers[0];
+    if (abs(la->width - lb->width) > MOST_APART || abs(la->height - lb->height) > MOST_APART) return false;
+    w[0] = w[3] = sqrt((double)lb->width * lb->height / ((double)la->width * la->height));
+    w[1] = w[2] = w[4] = w[5] = 0;
+    struct copy_match seen = judge(a, b, false, w, COARSE - 1, BLOCK / 2, &s->o);
+    return seen.agreement >= LEAST_ALIKE;
+}
+
 static void check(struct copy_view *a, struct copy_view *b, struct copy_match *m)
 {
     struct place kept[KEPT];
-    struct warped o;
-    double tried[KEPT][6];
-    bool tried_mirrored[KEPT];
-    int n_tried = 0;
+    struct search s = {.n_tried = 0};
+    double w[6];
     *m = (struct copy_match){0};
     if (a->flat || b->flat) return;
+    if (lie_alike(a, b, w, &s)) try_warp(a, b, false, w, 0, &s, m);
+    if (m->same) return;
     copy_find_places(a, b, kept);
     double coarse = kept[0].score;
     for (int i = 0; i < KEPT && kept[i].score > 0 && !m->same; i++) {
-        double w[6];
-        bool mirrored = kept[i].mirrored, again = false;
         copy_warp_of(&kept[i], a, b, w);
-        if (!copy_refine(a, b, mirrored, w, COARSE - 1, COARSE - 1, 8, &o)) continue;
-        for (int k = 0; k < n_tried; k++)
-            again = again || (tried_mirrored[k] == mirrored && are_one(tried[k], w));
-        if (again) continue; /* several starting points lead to the same result */
-        memcpy(tried[n_tried], w, sizeof w);
-        tried_mirrored[n_tried++] = mirrored;
-        if (!copy_refine(a, b, mirrored, w, 1, 1, 8, &o)) continue;
-        struct copy_match seen = judge(a, b, mirrored, w, 1, BLOCK / 2, &o);
-        if (may_agree(&seen)) {
-            copy_make_fine(a);
-            copy_make_fine(b);
-            if (!copy_refine(a, b, mirrored, w, 0, 0, 6, &o)) continue;
-            seen = judge(a, b, mirrored, w, 0, BLOCK, &o);
-            seen.same = agrees(&seen);
-            seen.fine = true;
-        }
-        if (seen.same || seen.fine > m->fine || (seen.fine == m->fine && seen.agreement > m->agreement))
-            *m = seen;
+        try_warp(a, b, kept[i].mirrored, w, LEAST_MIDDLE, &s, m);
     }
     m->coarse = coarse;
 }
@@ -315,5 +360,7 @@ void copy_check(struct copy_view *a, struct copy_view *b, struct copy_match *m)
     if (!m->same || m->coverage >= SMALL_COVERAGE) return;
     /* the amount of detail in a small part depends on which picture's blocks are counted */
     check(b, a, &back);
-    m->same = back.same;
+    bool whole = m->agreement >= SMALL_AGREEMENT && back.agreement >= SMALL_AGREEMENT,
+         much = m->blocks >= SMALL_BLOCKS && back.blocks >= SMALL_BLOCKS;
+    m->same = back.same && (whole || much);
 }

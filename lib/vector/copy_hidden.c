@@ -19,23 +19,38 @@
 #define PIXEL_DIFFERS 16.0f /* in grey levels */
 enum { AROUND = 2 /* pixels that the reduction mixes with what is beside it */ };
 
+/* The lowest and highest of each pixel and those beside it, along a line of n. */
+static void spread_line(const float *low, const float *high, float *lower, float *higher, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const int before = i ? i - 1 : i, after = i + 1 < n ? i + 1 : i;
+        float l = low[i] < low[before] ? low[i] : low[before],
+              h = high[i] > high[before] ? high[i] : high[before];
+        lower[i] = low[after] < l ? low[after] : l;
+        higher[i] = high[after] > h ? high[after] : h;
+    }
+}
+
 void copy_find_flat(struct copy_view *v)
 {
     const struct layer *l = &v->layers[0];
+    float low[COPY_SIDE], high[COPY_SIDE], lower[COPY_SIDE], higher[COPY_SIDE];
     memset(v->flat_counts, 0, sizeof v->flat_counts);
-    for (int y = 0; y < l->height; y++)
+    for (int y = 0; y < l->height; y++) {
+        const float *row = l->value + y * l->width, *up = y ? row - l->width : row,
+                    *down = y + 1 < l->height ? row + l->width : row;
         for (int x = 0; x < l->width; x++) {
-            float low = 255, high = 0;
-            for (int i = y ? y - 1 : y; i <= y + 1 && i < l->height; i++)
-                for (int k = x ? x - 1 : x; k <= x + 1 && k < l->width; k++) {
-                    float p = l->value[i * l->width + k];
-                    low = p < low ? p : low;
-                    high = p > high ? p : high;
-                }
-            int at = y * l->width + x;
-            v->flat_pixels[at] = high - low <= FLAT_RANGE;
-            v->flat_counts[(int)l->value[at]] += v->flat_pixels[at];
+            float a = row[x] < up[x] ? row[x] : up[x], b = row[x] > up[x] ? row[x] : up[x];
+            low[x] = down[x] < a ? down[x] : a;
+            high[x] = down[x] > b ? down[x] : b;
         }
+        spread_line(low, high, lower, higher, l->width);
+        for (int x = 0; x < l->width; x++) {
+            bool flat = higher[x] - lower[x] <= FLAT_RANGE;
+            v->flat_pixels[y * l->width + x] = flat;
+            v->flat_counts[(int)row[x]] += flat;
+        }
+    }
 }
 
 static bool is_common(const struct copy_view *v, int level)

@@ -90,11 +90,10 @@ static inline bool place_in(const struct layer *b, const float w[6], bool mirror
 void copy_find_places(const struct copy_view *a, const struct copy_view *b, struct place kept[KEPT]);
 /* Converts a position on the coarse grids to a warp between the finest layers. */
 void copy_warp_of(const struct place *p, const struct copy_view *va, const struct copy_view *vb, double w[6]);
-/* Refines a warp from level `from` to level `to`, with at most this many steps at each. False: the
- * pictures do not fit.
- *  */
+/* Refines a warp from level `from` to level `to`, with at most this many steps at each. False: the pictures
+ * do not fit, or correlate less at one of the levels. */
 bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
-                 int to, int most_steps, struct warped *o);
+                 int to, int most_steps, double least_correlation, struct warped *o);
 /* w: between these two layers. One of so many rows. */
 void copy_warp_into(struct warped *o, const struct layer *a, const struct layer *b, const double w[6],
                     bool mirrored, int row_step);

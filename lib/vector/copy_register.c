@@ -262,43 +262,52 @@ static bool solve(double a[PARAMETERS][PARAMETERS], double b[PARAMETERS])
     return true;
 }
 
-static inline struct texel texel_at(const struct layer *l, float x, float y)
+/* The texel of l at (x, y), which lies within half a pixel of it. */
+typedef float four __attribute__((vector_size(16)));
+static inline __attribute__((always_inline)) four texel_at(const struct layer *l, float x, float y)
 {
     float right = (float)(l->width - 1), low = (float)(l->height - 1);
-    struct texel out;
     x = x < 0 ? 0 : x > right ? right : x;
     y = y < 0 ? 0 : y > low ? low : y;
     int x0 = (int)x, y0 = (int)y, dx = x0 + 1 < l->width, dy = y0 + 1 < l->height ? l->width : 0;
     float fx = x - (float)x0, fy = y - (float)y0;
-    float w00 = (1 - fx) * (1 - fy), w01 = fx * (1 - fy), w10 = (1 - fx) * fy, w11 = fx * fy;
-    const float *p = &l->texels[y0 * l->width + x0].value, *q = p + 4 * dx, *r = p + 4 * dy, *s = r + 4 * dx;
-    float sum[4];
-    for (int k = 0; k < 4; k++)
-        sum[k] = w00 * p[k] + w01 * q[k] + w10 * r[k] + w11 * s[k];
-    memcpy(&out, sum, sizeof out);
-    return out;
+    four p, q, r, s;
+    const struct texel *at = &l->texels[y0 * l->width + x0];
+    memcpy(&p, at, sizeof p);
+    memcpy(&q, at + dx, sizeof q);
+    memcpy(&r, at + dy, sizeof r);
+    memcpy(&s, at + dy + dx, sizeof s);
+    return (1 - fx) * (1 - fy) * p + fx * (1 - fy) * q + (1 - fx) * fy * r + fx * fy * s;
 }
 
 void copy_warp_into(struct warped *o, const struct layer *a, const struct layer *b, const double warp[6],
                     bool mirrored, int row_step)
 {
-    float w[6], sign = mirrored ? -1.0f : 1.0f;
+    float w[6], sign = mirrored ? -1.0f : 1.0f, u, v;
     for (int i = 0; i < 6; i++)
         w[i] = (float)warp[i];
-    o->n = 0;
-    for (int i = 0; i < a->height; i += row_step)
-        for (int k = 0; k < a->width; k++) {
-            float x = (float)k - a->cx, y = (float)i - a->cy, u, v;
-            if (!place_in(b, w, mirrored, x, y, &u, &v)) continue;
-            struct texel t = texel_at(b, u, v);
-            int n = o->n++;
+    int n = 0;
+    for (int i = 0; i < a->height; i += row_step) {
+        int k = 0, end = a->width;
+        float y = (float)i - a->cy;
+        /* what of a line lies in a rectangle is one piece */
+        while (k < end && !place_in(b, w, mirrored, (float)k - a->cx, y, &u, &v))
+            k++;
+        while (end > k && !place_in(b, w, mirrored, (float)(end - 1) - a->cx, y, &u, &v))
+            end--;
+        for (; k < end; k++, n++) {
+            float x = (float)k - a->cx;
+            place_in(b, w, mirrored, x, y, &u, &v);
+            four t = texel_at(b, u, v);
             o->a[n] = a->value[i * a->width + k];
-            o->b[n] = t.value;
-            o->gx[n] = t.gx * sign;
-            o->gy[n] = t.gy;
+            o->b[n] = t[0];
+            o->gx[n] = t[1] * sign;
+            o->gy[n] = t[2];
             o->x[n] = x;
             o->y[n] = y;
         }
+    }
+    o->n = n;
 }
 
 void copy_mean_and_spread(const float *v, int n, double *mean, double *spread)
@@ -430,23 +439,23 @@ void copy_warp_of(const struct place *p, const struct copy_view *va, const struc
     w[5] = ((a->height - 1) / 2.0 - p->dy - (b->height - 1) / 2.0) * lb->height / b->height;
 }
 
-#define LEAST_MIDDLE 0.45 /* least correlation at the middle layer for refining further */
+#define SETTLED 0.06 /* pixels */
 
 bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
-                 int to, int most_steps, struct warped *o)
+                 int to, int most_steps, double least_correlation, struct warped *o)
 {
     for (int level = from; level >= to; level--) {
         double at = 1 << level, moved = 1;
         double v[6] = {w[0], w[1], w[2], w[3], w[4] / at, w[5] / at};
-        for (int step = 0; step < most_steps && moved > 0.03; step++) {
-            copy_warp_into(o, &a->layers[level], &b->layers[level], v, mirrored,
-                           level == 1 && moved > 0.3 ? 2 : 1);
+        for (int step = 0; step < most_steps && moved > SETTLED; step++) {
+            /* every other row says enough, but for the small layer */
+            copy_warp_into(o, &a->layers[level], &b->layers[level], v, mirrored, level < COARSE - 1 ? 2 : 1);
             if (o->n < 64 || !improve(o, &a->layers[level], v, &moved)) return false;
         }
         memcpy(w, v, sizeof v);
         w[4] *= at;
         w[5] *= at;
-        if (!plausible(w) || o->correlation < LEAST_MIDDLE) return false;
+        if (!plausible(w) || o->correlation < least_correlation) return false;
     }
     return true;
 }
