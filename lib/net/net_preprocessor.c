@@ -101,11 +101,13 @@ static int read_config(struct net_input *in, const cJSON *all, struct error *err
     for (int c = 0; c < 3; c++) {
         if (!(in->std[c] > 0) || !(rescale > 0))
             return error_set(err, EX_DATAERR, "image_std and rescale_factor must be above 0");
-        if (rescale > 0.0039 && rescale < 0.00393) continue;
-        in->mean[c] /= rescale * 255;
-        in->std[c] /= rescale * 255;
-        if (!isfinite(in->mean[c]) || !isfinite(in->std[c]) || !(in->std[c] > 0))
-            return error_set(err, EX_DATAERR, "a rescale_factor that is not usable");
+        if (!(rescale > 0.0039 && rescale < 0.00393)) {
+            in->mean[c] /= rescale * 255;
+            in->std[c] /= rescale * 255;
+        }
+        if (!(fabs(in->mean[c]) <= 1e30) || !(in->std[c] > 0 && in->std[c] <= 1e30))
+            return error_set(err, EX_DATAERR,
+                             "numbers of image_mean, image_std or rescale_factor that are not usable");
     }
     return 0;
 }

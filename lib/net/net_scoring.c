@@ -141,7 +141,7 @@ static int three_numbers(const char *text, double out[3])
     if (strlen(text) >= sizeof copy) return -1;
     memcpy(copy, text, strlen(text) + 1);
     for (char *t = strtok_r(copy, ":/", &save); t && n < 3; t = strtok_r(NULL, ":/", &save))
-        if (!parse_number(t, &out[n++])) return -1;
+        if (!parse_number(t, &out[n++]) || !(out[n - 1] >= -1e30 && out[n - 1] <= 1e30)) return -1;
     if (n == 1) out[1] = out[2] = out[0];
     return (n == 1 || n == 3) && !(save && *save) ? 0 : -1;
 }

@@ -315,6 +315,8 @@ static int read_mean(struct reader *r)
 
 static int padded_below(struct reader *r, int map, int c_axis, const int64_t *before, const int64_t *after)
 {
+    const struct net_shape *s = &r->net->layers[map].output;
+    if (s->dim[0] < 1 || s->dim[1] < 1) return reader_fail(r, "the size of its input is not known");
     struct value *v = node_output(r);
     if (!v) return -1;
     v->layer = map;

@@ -92,7 +92,7 @@ int main(int argc, char **argv)
     char *bytes;
     size_t n_bytes;
     if (argc != 4 && argc != 6 && argc != 8) return EX_USAGE;
-    if (onnx_open_model(&n, argv[1], 0, &err) || net_infer_shapes(&n, 0, 0, &err) ||
+    if (onnx_open_model(&n, argv[1], 0, false, &err) || net_infer_shapes(&n, 0, 0, &err) ||
         io_read_file(argv[2], 1u << 30, &bytes, &n_bytes, &err))
         return fail();
     const struct net_shape *s = &n.layers[n.input].output;
