@@ -127,7 +127,7 @@ refuse 'feature-dedup --features vectors --delete-blocked store all.tsv' "64:fea
 refuse 'feature-dedup --features vectors --check-leak --mark split.tsv' "64:feature-dedup: --mark does nothing with --check-leak" "options that do nothing"
 refuse 'feature-dedup --features vectors --distance 951 all.tsv' "64:" "too far"
 head -c -2 vectors/features.npy >other/features.npy; cp vectors/rows.tsv vectors/info.tsv other
-refuse 'feature-dedup --features other all.tsv' "65:feature-dedup: 'other/features.npy' does not hold 21 rows" "half a table"
+refuse 'feature-dedup --features other all.tsv' "65:feature-dedup: 'other/features.npy' does not have the 21 rows of 24 values" "half a table"
 cut -f1 all.tsv >paths.tsv
 refuse 'feature-dedup --features vectors paths.tsv' "65:feature-dedup: 'paths.tsv' has no column 'xxh128'" "no content hashes"
 refuse 'feature-dedup --features vectors --no-orient --allow-truncated --no-sandbox --max-rejects 90% -q all.tsv >/dev/null' "0:" "the other options are taken"
