@@ -15,6 +15,11 @@ endif
 .PHONY: gpu-kit
 ##@ Measure
 ## gpu-kit: pack build/gpu-kit(.tar.gz): all that a machine with a card needs to run run.sh (docs/gpu.md)
-gpu-kit: test-programs
+# Its programs are built without the decoders of AVIF, HEIC and JPEG XL, whose libraries bring encoders of 20 MiB; its pictures are JPEG.
+KIT_WITHOUT := $(foreach a,avif colour heic jxl,'OFF.image/$(a)=not in the kit')
+KIT_PROGRAMS := bin/train bin/classify bin/pack bin/winnow-cuda.so bench/gpu_bench tests/gpu/probe $(foreach t,ops net step inception,tests/cuda_$(t)_test)
+gpu-kit:
 	@pipelines/base-weights/run
-	@$(if $(OFF.tensor/cuda),echo 'gpu-kit: $(OFF.tensor/cuda)' >&2; exit 69,BUILD=$(BUILD) BIN=$(BIN) tests/gpu/pack build/gpu-kit)
+	@$(if $(OFF.tensor/cuda),echo 'gpu-kit: $(OFF.tensor/cuda)' >&2; exit 69)
+	@$(MAKE) --no-print-directory BUILD=build/kit BIN=build/kit/bin $(KIT_WITHOUT) $(addprefix build/kit/,$(KIT_PROGRAMS))
+	@BUILD=build/kit BIN=build/kit/bin tests/gpu/pack build/gpu-kit
