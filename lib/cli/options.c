@@ -252,6 +252,17 @@ static int set_field(const struct option_row *row, void *fields, const char *val
     }
 }
 
+/* Whether --help stands before the first mistake. */
+static bool asks_for_help(int argc, char **argv, const char *letters, const struct option *longs)
+{
+    optind = 0;
+    for (int value; (value = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
+        if (value == 'h' || value == HELP_VALUE) return true;
+        if (value == '?' || value == ':') return false;
+    }
+    return false;
+}
+
 int options_parse(const struct option_table *table, void *fields, int argc, char **argv,
                   struct operands *operands)
 {
@@ -281,6 +292,12 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     longs[n] = (struct option){"help-table", no_argument, NULL, TABLE_VALUE};
 
     opterr = 0;
+    /* --help shows the defaults, so it is looked for before any option changes the fields. */
+    bool help = asks_for_help(argc, argv, letters, longs);
+    if (help) {
+        print_help(stdout, table, fields);
+        code = 0;
+    }
     optind = 0;
     while (code == OPTIONS_RUN) {
         int before = optind ? optind : 1, value = getopt_long(argc, argv, letters, longs, NULL);
@@ -298,11 +315,6 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
             else
                 snprintf(text, sizeof text, "no option '%.100s', or not a unique beginning of one", given);
             code = mistake(table, text);
-        } else if (value == 'h' || value == HELP_VALUE) {
-            /* --help must show the unchanged defaults, although options before
-             * it may have changed the struct. */
-            print_help(stdout, table, fields);
-            code = 0;
         } else if (value == VERSION_VALUE) {
             printf("%s (winnow) %s\n", table->name, WINNOW_VERSION);
             code = 0;

@@ -105,6 +105,7 @@ for program in validate hash-dedup train-test-split; do
 done
 "$BIN/scan" --help >/dev/full 2>err
 is "$?" 74 "--help on a full device fails"
+is "$("$BIN/fetch" --per-host 9 --help)" "$("$BIN/fetch" --help)" "--help shows the defaults, also after an option"
 "$BIN/winnow" --help >/dev/full 2>err
 is "$?" 74 "nor is the dispatcher's"
 (ulimit -n 8; "$BIN/validate" --min-bytes 1 scan.tsv -o few.tsv 2>err)
