@@ -18,7 +18,7 @@ enum { HELP_VALUE = 1000, VERSION_VALUE, TABLE_VALUE, FIRST_LONG_VALUE };
 
 static bool takes_argument(enum option_type type)
 {
-    return type != OPTION_FLAG && type != OPTION_FLAG_OFF && type != OPTION_COUNT && type != OPTION_HEADING;
+    return type != OPTION_FLAG && type != OPTION_COUNT && type != OPTION_HEADING;
 }
 
 /* The index of `value` in a list separated by '|', or -1. */
@@ -56,7 +56,8 @@ static void default_text(const struct option_row *row, const void *fields, char 
     }
     case OPTION_INT: {
         int64_t v = *(const int64_t *)(const void *)at;
-        if ((double)v >= row->min) snprintf(out, bytes, "%lld", (long long)v); /* below: nothing was said */
+        /* A value below min means that there is no default. */
+        if ((double)v >= row->min) snprintf(out, bytes, "%lld", (long long)v);
         break;
     }
     case OPTION_DOUBLE: snprintf(out, bytes, "%g", *(const double *)(const void *)at); break;
@@ -215,7 +216,6 @@ static int set_field(const struct option_row *row, void *fields, const char *val
     snprintf(what, sizeof what, "--%s", row->name);
     switch (row->type) {
     case OPTION_FLAG: *(bool *)at = true; return 0;
-    case OPTION_FLAG_OFF: *(bool *)at = false; return 0;
     case OPTION_COUNT: ++*(int *)(void *)at; return 0;
     case OPTION_STRING: *(const char **)(void *)at = value; return 0;
     case OPTION_STRINGS: {
@@ -306,14 +306,14 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
         if (value == '?' || value == ':') {
             const char *given = before < argc ? argv[before] : "";
             if (optopt && optopt < HELP_VALUE)
-                snprintf(text, sizeof text, value == ':' ? "option -%c needs a value" : "no option -%c",
+                snprintf(text, sizeof text, value == ':' ? "option -%c needs a value" : "unknown option -%c",
                          optopt);
             else if (value == ':' || optopt >= HELP_VALUE)
                 snprintf(text, sizeof text,
                          value == ':' ? "option '%.100s' needs a value" : "option '%.100s' takes no value",
                          given);
             else
-                snprintf(text, sizeof text, "no option '%.100s', or not a unique beginning of one", given);
+                snprintf(text, sizeof text, "unknown or ambiguous option '%.100s'", given);
             code = mistake(table, text);
         } else if (value == VERSION_VALUE) {
             printf("%s (winnow) %s\n", table->name, WINNOW_VERSION);
@@ -334,7 +334,7 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     if (code == 0 && (fflush(stdout) || ferror(stdout))) code = EX_IOERR;
     *operands = (struct operands){argv + optind, argc - optind};
     if (code == OPTIONS_RUN && operands->n < table->min_operands) {
-        snprintf(text, sizeof text, "needs %s", table->synopsis);
+        snprintf(text, sizeof text, "missing operand: %s", table->synopsis);
         code = mistake(table, text);
     } else if (code == OPTIONS_RUN && table->max_operands >= 0 && operands->n > table->max_operands) {
         snprintf(text, sizeof text, "one argument too many: '%.100s'", operands->items[table->max_operands]);

@@ -15,17 +15,16 @@
 
 enum option_type {
     OPTION_END,
-    OPTION_FLAG,     /* bool: becomes true ("no-..." names may use OPTION_FLAG_OFF) */
-    OPTION_FLAG_OFF, /* bool: becomes false */
-    OPTION_COUNT,    /* int: one more each time (-v -v) */
-    OPTION_STRING,   /* const char *: borrowed from argv */
-    OPTION_STRINGS,  /* struct option_strings: each use adds one */
-    OPTION_INT,      /* int64_t within min..max */
-    OPTION_DOUBLE,   /* double within min..max */
-    OPTION_BYTES,    /* uint64_t, suffixes k M G */
-    OPTION_SECONDS,  /* double, suffixes s m h d */
-    OPTION_CHOICE,   /* int: index into `choices`, a '|' separated list */
-    OPTION_HEADING,  /* starts a group in --help; only `help` is used */
+    OPTION_FLAG,    /* bool: becomes true */
+    OPTION_COUNT,   /* int: each use adds 1 (-v -v) */
+    OPTION_STRING,  /* const char *: borrowed from argv */
+    OPTION_STRINGS, /* struct option_strings: each use adds one */
+    OPTION_INT,     /* int64_t within min..max */
+    OPTION_DOUBLE,  /* double within min..max */
+    OPTION_BYTES,   /* uint64_t, suffixes k M G */
+    OPTION_SECONDS, /* double, suffixes s m h d */
+    OPTION_CHOICE,  /* int: index into `choices`, a '|' separated list */
+    OPTION_HEADING, /* starts a group in --help; only `help` is used */
 };
 
 struct option_strings {
@@ -39,9 +38,10 @@ struct option_row {
     const char *name; /* without the dashes */
     size_t offset;    /* of the field in the options struct: offsetof */
     const char *word; /* argument word in --help: FILE, N, RULE */
-    /* One phrase or more. --help adds the default, which it takes from the struct. */
+    /* The description, one or more phrases. --help adds the default, the initial value in the struct. */
     const char *help;
-    /* For INT, DOUBLE, BYTES and SECONDS. Both 0 means no limit; INT and BYTES must still be >= 0. */
+    /* For INT, DOUBLE, BYTES and SECONDS. min = max = 0 means no range; INT, BYTES and SECONDS must still be
+     * at least 0. */
     double min, max;
     const char *choices;
 };
@@ -107,7 +107,7 @@ struct common_options {
 #define COMMON_ROW_ROOT(S, M)                                                                                \
     OPTION(S, STRING, 0, "root", M.root, "DIR", "paths in manifests are relative to this folder"),           \
         OPTION(S, FLAG, 0, "allow-outside", M.allow_outside, NULL,                                           \
-               "take absolute paths and '..' in manifests")
+               "accept absolute paths and '..' in manifests")
 #define COMMON_ROW_THREADS(S, M)                                                                             \
     OPTION(S, INT, 'j', "jobs", M.threads, "N",                                                              \
            "worker threads; 0 means all processors; the output does not depend on it", RANGE(0, 1024))
@@ -127,8 +127,6 @@ struct common_options {
     OPTION(S, FLAG, 0, "no-sandbox", no_sandbox, NULL,                                                       \
            "decode in this process; only for pictures that you made yourself")
 
-/* Every program also has the option --help-table (a TSV), for completion
- * scripts and for tests of the manual. */
 #define OPTIONS_RUN (-1) /* returned by options_parse when the stage should go on */
 
 struct operands {
@@ -136,8 +134,12 @@ struct operands {
     int n;
 }; /* borrowed from argv */
 
-/* OPTIONS_RUN, or an exit code: 0 after --help and --version (standard output), EX_USAGE after a mistake
- * (with a message on standard error). */
+/*
+ * Returns OPTIONS_RUN, or an exit code: 0 after --help, --version and --help-table; EX_USAGE after a mistake;
+ * EX_OSERR when memory ran out; EX_IOERR when standard output could not be written. EX_USAGE and EX_OSERR
+ * come with a message on standard error. Every program accepts --help-table, which prints the options as TSV
+ * for completion scripts and for tests of the manual.
+ */
 int options_parse(const struct option_table *table, void *fields, int argc, char **argv,
                   struct operands *operands);
 void options_release(const struct option_table *table, void *fields);

@@ -9,10 +9,13 @@
 
 #include "base/text.h"
 
-#define HTTP_COOKIES_MAX_BYTES 4096 /* of one host; more are not kept */
+#define HTTP_COOKIES_MAX_BYTES 4096 /* total for one host; a cookie that would exceed it is ignored */
 
-/* Takes the value of a Set-Cookie header: replaces the cookie with that name, or removes it
- * (Max-Age=0). 0, or -1 with err set. */
+/*
+ * Parses a Set-Cookie value and adds the cookie. It replaces one with the same name; Max-Age of 0 or less
+ * deletes that one. Invalid cookies, and those over the limit, are ignored. Returns 0, or -1 with err set
+ * when memory runs out.
+ */
 int http_cookie_add(struct text *jar, const char *value, size_t n_bytes, struct error *err);
 /* Adds every cookie of `fresh` to jar. */
 int http_cookies_merge(struct text *jar, const char *fresh, struct error *err);

@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 
-#define FIRST_BYTES (64u << 10)
-#define ANY_WRAPPER (15 + 32) /* gzip or zlib, as the first bytes say */
+#define INITIAL_CAPACITY (64u << 10)
+#define ANY_WRAPPER (15 + 32) /* zlib finds out from the first bytes whether it is gzip or zlib */
 #define NO_WRAPPER (-15)      /* what some servers send as deflate */
 
 static bool is_gzip(const uint8_t *b, size_t n)
@@ -34,18 +34,22 @@ enum http_decoded http_decode(const uint8_t *bytes, size_t n, size_t limit, uint
     enum http_decoded result = HTTP_DECODED;
     *out = NULL;
     *n_out = *capacity = 0;
-    if (n > UINT32_MAX ||
-        inflateInit2(&z, is_gzip(bytes, n) || is_zlib(bytes, n) ? ANY_WRAPPER : NO_WRAPPER) != Z_OK) {
+    if (n > UINT32_MAX) {
+        error_set(err, EX_OSERR, "compressed body is too large");
+        return HTTP_DECODE_FAILED;
+    }
+    if (inflateInit2(&z, is_gzip(bytes, n) || is_zlib(bytes, n) ? ANY_WRAPPER : NO_WRAPPER) != Z_OK) {
         error_set(err, EX_OSERR, "cannot start zlib");
         return HTTP_DECODE_FAILED;
     }
     for (;;) {
-        if (*n_out == limit + 1) { /* one byte more tells "too large" from "just as large" */
+        /* One byte over the limit shows that the data is larger than the limit, not equal to it. */
+        if (*n_out == limit + 1) {
             result = HTTP_DECODE_TOO_LARGE;
             *n_out = limit;
             break;
         }
-        if (mem_grow(out, capacity, *n_out < FIRST_BYTES ? FIRST_BYTES : *n_out + 1, 1, err)) {
+        if (mem_grow(out, capacity, *n_out < INITIAL_CAPACITY ? INITIAL_CAPACITY : *n_out + 1, 1, err)) {
             result = HTTP_DECODE_FAILED;
             break;
         }

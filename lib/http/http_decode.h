@@ -1,7 +1,6 @@
 /*
- * http_decode.h: decompresses gzip and deflate, up to a limit. Our requests ask for no compression, but some
- * servers have compressed files, and a request without Accept-Encoding permits any encoding (RFC 9110
- * 12.5.3).
+ * http_decode.h: decompresses gzip and deflate, up to a limit. Our requests do not send Accept-Encoding,
+ * which permits any encoding (RFC 9110 12.5.3), and some servers send compressed files.
  */
 #ifndef WINNOW_HTTP_HTTP_DECODE_H
 #define WINNOW_HTTP_HTTP_DECODE_H
@@ -16,11 +15,11 @@ enum http_decoded {
     HTTP_DECODED,
     HTTP_DECODE_DAMAGED,   /* *out is what came before the damage or the cut */
     HTTP_DECODE_TOO_LARGE, /* *out is the first `limit` bytes */
-    HTTP_DECODE_FAILED     /* out of memory: err is set, *out NULL */
+    HTTP_DECODE_FAILED     /* out of memory, or the input is too large: err is set, *out NULL */
 };
 
-/* Whether a body that begins with these bytes can be decompressed here. Its signature decides, since the
- * name of the encoding may be wrong. */
+/* Whether http_decode can decompress a body with this Content-Encoding that begins with these bytes. True if
+ * the name is gzip or x-gzip and the gzip signature is present, or the name is deflate and it is absent. */
 bool http_can_decode(const char *encoding, const uint8_t *bytes, size_t n_bytes);
 /* *out has *n_out bytes, and *capacity are allocated. The caller frees it,
  * except after HTTP_DECODE_FAILED. */

@@ -74,7 +74,7 @@ static void content_range(struct http_headers *h, const char *s, size_t n)
     h->range_first = first, h->range_last = last, h->range_total = all;
 }
 
-/* All lines of the field form one dictionary, in which the last value of a key counts. */
+/* All lines of the field form one dictionary, in which the last value of a key is used. */
 static void content_usage(struct http_headers *h, const char *s, size_t n)
 {
     const uint32_t no = RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER), yes = RIGHTS_BIT(RIGHTS_USAGE_YES_HEADER);
@@ -84,7 +84,7 @@ static void content_usage(struct http_headers *h, const char *s, size_t n)
     if (!h->usage_broken) h->rights |= said == 'n' ? no : said == 'y' ? yes : 0;
 }
 
-/* Several lines, or one list that a proxy made of them. */
+/* The field may have several lines, or one list into which a proxy has joined them. */
 static void tdm_reservation(struct http_headers *h, const char *s, size_t n)
 {
     while (n > 0) {
@@ -97,8 +97,10 @@ static void tdm_reservation(struct http_headers *h, const char *s, size_t n)
     }
 }
 
-/* Whether the line, which has a colon, is about rights; it is read unless h is NULL. */
-static bool rights_field(struct http_headers *h, const char *line, size_t n, int64_t now, const char *agent)
+/* Returns whether the line (it must contain a colon) is a rights field, and parses it into h if h is not
+ * NULL. */
+static bool parse_rights_field(struct http_headers *h, const char *line, size_t n, int64_t now,
+                               const char *agent)
 {
     const char *colon = memchr(line, ':', n), *value = colon + 1;
     size_t n_name = (size_t)(colon - line), n_value = n - n_name - 1;
@@ -106,7 +108,8 @@ static bool rights_field(struct http_headers *h, const char *line, size_t n, int
     if (equals(line, n_name, "content-usage")) {
         if (h) content_usage(h, value, n_value);
     } else if (equals(line, n_name, "content-signal")) {
-        if (h) h->rights |= rights_content_signal(value, n_value) * RIGHTS_BIT(RIGHTS_SIGNAL_NO_HEADER);
+        if (h)
+            h->rights |= rights_content_signal(value, n_value) * RIGHTS_BIT(RIGHTS_CONTENT_SIGNAL_NO_HEADER);
     } else if (equals(line, n_name, "tdm-reservation")) {
         if (h) tdm_reservation(h, value, n_value);
     } else if (equals(line, n_name, "x-robots-tag")) {
@@ -150,7 +153,7 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
         }
         return;
     }
-    if (h->n_field > 0) rights_field(h, h->field, h->n_field, now, agent);
+    if (h->n_field > 0) parse_rights_field(h, h->field, h->n_field, now, agent);
     h->n_field = 0;
     if (n == 0) {
         h->ended = true;
@@ -162,9 +165,9 @@ void http_headers_line(struct http_headers *h, const char *line, size_t n, int64
     }
     const char *colon = memchr(line, ':', n);
     if (!colon || colon == line) return;
-    if (rights_field(NULL, line, n, now, agent)) {
+    if (parse_rights_field(NULL, line, n, now, agent)) {
         if (n > sizeof h->field) {
-            rights_field(h, line, n, now, agent);
+            parse_rights_field(h, line, n, now, agent);
         } else {
             memcpy(h->field, line, n);
             h->n_field = n;
@@ -224,14 +227,13 @@ const char *http_headers_strong_validator(const struct http_headers *h)
 {
     if (h->etag[0] == '"' && h->etag[1]) return h->etag;
     if (h->etag[0] || !h->last_modified[0] || !h->date[0])
-        return ""; /* a weak ETag says that there may be several versions: the date is no better */
-    time_t modified = curl_getdate(h->last_modified, NULL), now = curl_getdate(h->date, NULL);
-    return modified != -1 && now != -1 && now - modified >= DATE_STRONG_S ? h->last_modified : "";
+        return ""; /* a weak ETag means that there may be several versions, also with the same date */
+    time_t modified = curl_getdate(h->last_modified, NULL), date = curl_getdate(h->date, NULL);
+    return modified != -1 && date != -1 && date - modified >= DATE_STRONG_S ? h->last_modified : "";
 }
 
 bool http_headers_same_version(const struct http_headers *h, const char *validator)
 {
-    /* A date must be repeated in the answer, too. Otherwise nothing would show
-     * that a server ignores If-Range. */
+    /* The response must repeat a date, too. Otherwise nothing would show that a server ignores If-Range. */
     return *validator && strcmp(validator[0] == '"' ? h->etag : h->last_modified, validator) == 0;
 }

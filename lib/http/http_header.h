@@ -1,7 +1,6 @@
 /*
- * http_header.h: the few header fields of an answer on which a downloader acts, collected line by line.
- * Values from a server are copied into fields of fixed size. A value that is too long or malformed counts as
- * absent.
+ * http_header.h: the few response header fields that a downloader uses, collected line by line. Values from a
+ * server are copied into fields of fixed size. A value that is too long or malformed is treated as absent.
  */
 #ifndef WINNOW_HTTP_HTTP_HEADER_H
 #define WINNOW_HTTP_HTTP_HEADER_H
@@ -15,20 +14,20 @@
 #define HTTP_VALIDATOR_BYTES 256
 #define HTTP_TYPE_BYTES 96
 
-/* A longer line cannot be continued. */
+/* A rights field whose line is longer is parsed at once, without continuation lines. */
 #define HTTP_FIELD_BYTES 2048
 
 struct http_headers {
-    int status;  /* of the last status line; 0 before one came */
+    int status;  /* of the last status line; 0 before the first one */
     int version; /* 10, 11, 20, 30 */
-    bool ended;  /* the empty line came */
+    bool ended;  /* the empty line was received */
     /* Content-Length. -1 when absent, -2 when there are two different ones or it is not a number. */
     int64_t content_bytes;
     bool chunked;
     char content_type[HTTP_TYPE_BYTES]; /* "image/jpeg": lower case, without parameters */
     char etag[HTTP_VALIDATOR_BYTES];    /* as sent: "\"abc\"" or "W/\"abc\"" */
     char last_modified[64];
-    char date[64]; /* of the answer; "" when absent */
+    char date[64]; /* of the response; "" when absent */
     bool has_location;
     bool encoded;          /* a Content-Encoding other than identity */
     char encoding[32];     /* its name, for the message */
@@ -38,7 +37,7 @@ struct http_headers {
     struct rights_tag tag; /* X-Robots-Tag */
     uint32_t rights;       /* Content-Usage, Content-Signal, tdm-reservation: a set, rights.h */
     bool usage_broken;     /* a line of Content-Usage is not a dictionary, so the field says nothing */
-    /* The last line when it is about rights, not read yet, since the next line may continue it. */
+    /* The last rights field received. It is parsed only when the next line shows that it is complete. */
     size_t n_field;
     char field[HTTP_FIELD_BYTES];
 };
@@ -46,19 +45,21 @@ struct http_headers {
 void http_headers_start(struct http_headers *h);
 
 /*
- * Takes one line as it came; CR and LF at its end are allowed. A status line clears everything (interim
- * answers, redirects). A line that begins with a blank continues the one before (RFC 9112 5.2); this counts
- * for the fields about rights, up to HTTP_FIELD_BYTES. They are therefore complete when ended is set, and
- * not before. now is the Unix time, for Retry-After and unavailable_after. agent is our product
- * token in lower case, for "X-Robots-Tag: token: noai".
+ * Reads one line as it was received; CR and LF at its end are allowed. A status line clears everything,
+ * because interim responses and redirects send headers of their own. A line that begins with a blank
+ * continues the one before (RFC 9112 5.2); this is supported only for rights fields, up to HTTP_FIELD_BYTES
+ * in total. They are therefore complete when ended is set, and not before. now is the Unix time, for
+ * Retry-After and unavailable_after. agent is our product token in lower case, for "X-Robots-Tag: token:
+ * noai".
  */
 void http_headers_line(struct http_headers *h, const char *line, size_t n_bytes, int64_t now,
                        const char *agent);
 
 /* A strong validator for If-Range: a strong ETag, or a Last-Modified that is at least a minute older than
- * the answer's own Date (RFC 9110 8.8.2.2: within that minute the file could have changed twice), or "". */
+ * the response's own Date (RFC 9110 8.8.2.2: within that minute the file could have changed twice), or "". */
 const char *http_headers_strong_validator(const struct http_headers *h);
-/* Whether the answer is about the version that validator names: an ETag or a date from the function above. */
+/* Whether the response is about the version that validator names: an ETag or a date from the function
+ * above. */
 bool http_headers_same_version(const struct http_headers *h, const char *validator);
 
 /* The value of Retry-After in seconds from now, or -1. At most ten years. */

@@ -15,6 +15,7 @@
 #include "io/io.h"
 
 #define FILE_MAX_BYTES 8192u
+#define PROXY_SCHEMES "http, https, socks4, socks4a, socks5 or socks5h"
 
 static bool understood(const char *address)
 {
@@ -28,8 +29,8 @@ static bool understood(const char *address)
         curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0])
         for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
             good |= strcmp(scheme, schemes[i]) == 0;
-    /* Without a scheme libcurl guesses it from the host ("ftp.example.org:3128");
-     * for an unknown one it takes http. */
+    /* An address without a scheme is accepted: libcurl guesses the scheme from the host name
+     * ("ftp.example.org:3128") and otherwise assumes http. */
     good |= host && host[0] && !strstr(address, "://");
     curl_free(scheme);
     curl_free(host);
@@ -37,7 +38,7 @@ static bool understood(const char *address)
     return good;
 }
 
-int http_proxy_take(char **out, const char *text, struct error *err)
+int http_proxy_from_option(char **out, const char *text, struct error *err)
 {
     char shown[256];
     size_t n_bytes;
@@ -45,9 +46,8 @@ int http_proxy_take(char **out, const char *text, struct error *err)
     if (text[0] != '@') {
         if (!understood(text))
             return error_set(err, EX_USAGE,
-                             "--proxy: not the address of a proxy: http, https, socks4, socks4a, socks5 or "
-                             "socks5h and a host "
-                             "(it is not shown here: it may hold a password)");
+                             "--proxy: expected [SCHEME://]HOST[:PORT] with scheme " PROXY_SCHEMES
+                             " (the value is not shown here: it may hold a password)");
         return (*out = mem_strdup(text, err)) ? 0 : -1;
     }
     if (io_read_file(text + 1, FILE_MAX_BYTES, out, &n_bytes, err)) return -1;
@@ -56,12 +56,12 @@ int http_proxy_take(char **out, const char *text, struct error *err)
     free(*out);
     *out = NULL;
     return error_set(err, EX_DATAERR,
-                     "'%s': the first line is not the address of a proxy: http, https, socks4, socks4a, "
-                     "socks5 or socks5h and a host",
+                     "'%s': the first line must be [SCHEME://]HOST[:PORT] with scheme " PROXY_SCHEMES,
                      text_for_people(shown, sizeof shown, text + 1));
 }
 
-int http_proxy_place(const char *proxy, char host[HTTP_HOST_MAX_BYTES + 3], uint16_t *port, struct error *err)
+int http_proxy_host_port(const char *proxy, char host[HTTP_HOST_MAX_BYTES + 3], uint16_t *port,
+                         struct error *err)
 {
     CURLU *u = curl_url();
     char *name = NULL, *number = NULL;
@@ -70,7 +70,7 @@ int http_proxy_place(const char *proxy, char host[HTTP_HOST_MAX_BYTES + 3], uint
     if (!u || curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) ||
         curl_url_get(u, CURLUPART_HOST, &name, 0) || !*name || strlen(name) >= HTTP_HOST_MAX_BYTES + 3) {
         error_set(err, EX_USAGE,
-                  "--proxy: its address has no host (it is not shown here: it may hold a password)");
+                  "--proxy: its address has no host (the value is not shown here: it may hold a password)");
         goto out;
     }
     if (curl_url_get(u, CURLUPART_PORT, &number, 0) == CURLUE_OK &&
@@ -94,8 +94,8 @@ static bool has_ending(const char *name, const char *ending)
 
 static bool name_is_private(const char *name)
 {
-    /* RFC 6761, 6762 and 8375, and names that ICANN will never delegate or that homes
-     * and companies use nevertheless. */
+    /* The names of RFC 6761, 6762 and 8375, and names that ICANN has reserved, or that private networks use
+     * without a reservation. */
     static const char *const endings[] = {"localhost", "localdomain", "local", "internal", "intranet",
                                           "private",   "corp",        "home",  "lan",      "home.arpa",
                                           "test",      "invalid",     "onion"};

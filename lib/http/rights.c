@@ -12,15 +12,15 @@
 static const struct {
     const char *word;
     enum rights says;
-} known[RIGHTS_SIGNALS] = {
+} known[RIGHTS_N_SIGNALS] = {
     [RIGHTS_USAGE_NO_ROBOTS] = {"content-usage:train-ai=n@robots.txt", RIGHTS_RESERVE},
     [RIGHTS_USAGE_YES_ROBOTS] = {"content-usage:train-ai=y@robots.txt", RIGHTS_ALLOW},
     [RIGHTS_USAGE_NO_HEADER] = {"content-usage:train-ai=n@header", RIGHTS_RESERVE},
     [RIGHTS_USAGE_YES_HEADER] = {"content-usage:train-ai=y@header", RIGHTS_ALLOW},
-    [RIGHTS_SIGNAL_NO_ROBOTS] = {"content-signal:ai-train=no@robots.txt", RIGHTS_RESERVE},
-    [RIGHTS_SIGNAL_YES_ROBOTS] = {"content-signal:ai-train=yes@robots.txt", RIGHTS_ALLOW},
-    [RIGHTS_SIGNAL_NO_HEADER] = {"content-signal:ai-train=no@header", RIGHTS_RESERVE},
-    [RIGHTS_SIGNAL_YES_HEADER] = {"content-signal:ai-train=yes@header", RIGHTS_ALLOW},
+    [RIGHTS_CONTENT_SIGNAL_NO_ROBOTS] = {"content-signal:ai-train=no@robots.txt", RIGHTS_RESERVE},
+    [RIGHTS_CONTENT_SIGNAL_YES_ROBOTS] = {"content-signal:ai-train=yes@robots.txt", RIGHTS_ALLOW},
+    [RIGHTS_CONTENT_SIGNAL_NO_HEADER] = {"content-signal:ai-train=no@header", RIGHTS_RESERVE},
+    [RIGHTS_CONTENT_SIGNAL_YES_HEADER] = {"content-signal:ai-train=yes@header", RIGHTS_ALLOW},
     [RIGHTS_TDM_1_HEADER] = {"tdm-reservation:1@header", RIGHTS_RESERVE},
     [RIGHTS_TDM_0_HEADER] = {"tdm-reservation:0@header", RIGHTS_ALLOW},
     [RIGHTS_TDM_1_FILE] = {"tdm-reservation:1@tdmrep.json", RIGHTS_RESERVE},
@@ -41,7 +41,7 @@ const char *rights_name(enum rights r)
 enum rights rights_of(uint32_t set)
 {
     enum rights all = RIGHTS_UNKNOWN;
-    for (int i = 0; i < RIGHTS_SIGNALS; i++)
+    for (int i = 0; i < RIGHTS_N_SIGNALS; i++)
         if ((set & RIGHTS_BIT(i)) && known[i].says > all) all = known[i].says;
     return all;
 }
@@ -50,7 +50,7 @@ const char *rights_text(char out[RIGHTS_TEXT_BYTES], uint32_t set)
 {
     size_t n = 0;
     out[0] = 0;
-    for (int i = 0; i < RIGHTS_SIGNALS; i++)
+    for (int i = 0; i < RIGHTS_N_SIGNALS; i++)
         if (set & RIGHTS_BIT(i))
             n += (size_t)snprintf(out + n, RIGHTS_TEXT_BYTES - n, "%s%s", n ? "," : "", known[i].word);
     return out;
@@ -61,7 +61,7 @@ uint32_t rights_from_text(const char *text)
     uint32_t set = 0;
     while (*text) {
         size_t n = strcspn(text, ",");
-        for (int i = 0; i < RIGHTS_SIGNALS; i++)
+        for (int i = 0; i < RIGHTS_N_SIGNALS; i++)
             if (strlen(known[i].word) == n && memcmp(known[i].word, text, n) == 0) set |= RIGHTS_BIT(i);
         text += n + (text[n] == ',');
     }
@@ -78,11 +78,11 @@ uint32_t rights_reserving(uint32_t set)
 
 uint32_t rights_refused_in_fields(uint32_t set)
 {
-    return set & (RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER) | RIGHTS_BIT(RIGHTS_SIGNAL_NO_HEADER) |
+    return set & (RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER) | RIGHTS_BIT(RIGHTS_CONTENT_SIGNAL_NO_HEADER) |
                   RIGHTS_BIT(RIGHTS_TDM_1_HEADER) | ~(RIGHTS_BIT(RIGHTS_TAG_NOAI) - 1));
 }
 
-/* --- RFC 9651 dictionaries: checked whole, since one that does not parse says nothing --- */
+/* --- RFC 9651 dictionaries: parsed to the end, because an invalid one is ignored as a whole --- */
 
 struct cursor {
     const char *at, *end;
@@ -216,7 +216,7 @@ int rights_content_usage(const char *value, size_t n_bytes, const char *key)
     }
 }
 
-/* --- lists of words --- */
+/* --- comma-separated lists --- */
 
 static void trim(const char **s, size_t *n)
 {
@@ -287,10 +287,10 @@ void rights_robots_tag(struct rights_tag *t, const char *s, size_t n, const char
     static const char *const forbidding[] = {"noai", "noimageai", "noindex", "noimageindex", "none"};
     bool ours = true; /* directives before any "name:" are for everybody */
     while (n > 0) {
-        size_t n_part = part_bytes(s, n), rest = n_part;
+        size_t n_part = part_bytes(s, n), n_left = n_part;
         const char *part = s;
-        trim(&part, &rest);
-        for (const char *colon; (colon = memchr(part, ':', rest));) {
+        trim(&part, &n_left);
+        for (const char *colon; (colon = memchr(part, ':', n_left));) {
             size_t n_name = (size_t)(colon - part);
             const char *name = part;
             int64_t date;
@@ -304,17 +304,17 @@ void rights_robots_tag(struct rights_tag *t, const char *s, size_t n, const char
                     n_part = n_more;
                 }
                 if (ours && dated && date < now_s) forbid(t, RIGHTS_TAG_UNAVAILABLE, "unavailable_after");
-                rest = 0;
+                n_left = 0;
                 break;
             }
             if (n_name > 4 && strncasecmp(name, "max-", 4) == 0) break; /* "max-snippet: 20" */
             ours = equals(name, n_name, agent) || equals(name, n_name, "*");
-            rest -= (size_t)(colon + 1 - part);
+            n_left -= (size_t)(colon + 1 - part);
             part = colon + 1;
-            trim(&part, &rest);
+            trim(&part, &n_left);
         }
         for (int i = 0; ours && i < 5; i++)
-            if (equals(part, rest, forbidding[i])) forbid(t, RIGHTS_TAG_NOAI + i, forbidding[i]);
+            if (equals(part, n_left, forbidding[i])) forbid(t, RIGHTS_TAG_NOAI + i, forbidding[i]);
         n_part += n_part < n;
         s += n_part, n -= n_part;
     }

@@ -119,7 +119,7 @@ static int add_wish(struct robots *r, const struct line *l, bool usage, struct e
               : said == 'y' ? RIGHTS_BIT(RIGHTS_USAGE_YES_ROBOTS)
                             : 0;
     } else {
-        set = rights_content_signal(value, n) * RIGHTS_BIT(RIGHTS_SIGNAL_NO_ROBOTS);
+        set = rights_content_signal(value, n) * RIGHTS_BIT(RIGHTS_CONTENT_SIGNAL_NO_ROBOTS);
     }
     struct rights_rule **rules = usage ? &r->usages : &r->signals;
     size_t *n_rules = usage ? &r->n_usages : &r->n_signals;

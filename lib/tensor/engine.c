@@ -76,7 +76,7 @@ static int make_plan(struct plan *p, const struct net *net, const struct engine_
                      const struct backend_table *t, struct backend *b, struct error *err)
 {
     *p = (struct plan){0};
-    if (plan_build(p, net, o, t, b, err) || plan_place(p, o, t, b, err)) {
+    if (plan_build(p, net, o, t, b, err) || plan_finish(p, o, t, b, err)) {
         plan_release(p, t, b);
         return -1;
     }

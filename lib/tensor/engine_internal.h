@@ -88,8 +88,8 @@ static inline bool plan_drops(const struct net_layer *l)
            (s->rank == 1 || (s->rank == 3 && s->dim[0] == 1 && s->dim[1] == 1));
 }
 
-/* plan_graph.c: makes values and nodes from the net. Of the backend it uses only writes_slice and
- * reshape_is_free. */
+/* plan_graph.c: creates values and nodes from the net. It uses only writes_slice and reshape_is_free of the
+ * backend. */
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
                const struct backend_table *t, const struct backend *b, struct error *err);
 /*
@@ -100,10 +100,10 @@ int plan_build(struct plan *p, const struct net *net, const struct engine_option
 int plan_join_norms(struct plan *p, const struct backend_table *t, const struct backend *b, const bool *alone,
                     int *x, bool *movable, int *n, struct error *err);
 
-/* plan_memory.c: makes the operations, the sizes of storages, their lifetimes and
- * offsets, and the arenas of parameters. */
-int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t,
-               struct backend *b, struct error *err);
+/* plan_memory.c: creates the backend's operations, computes sizes, lifetimes and offsets of the storages, and
+ * lays out the parameters. */
+int plan_finish(struct plan *p, const struct engine_options *o, const struct backend_table *t,
+                struct backend *b, struct error *err);
 void plan_release(struct plan *p, const struct backend_table *t, struct backend *b);
 
 static inline struct backend_options engine_backend_options(const struct engine_options *o, const char *card)

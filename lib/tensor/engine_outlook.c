@@ -25,7 +25,7 @@ static int bytes_at(const struct net *net, const struct engine_options *options,
     struct engine_options o = *options;
     struct plan p = {0};
     o.batch = batch;
-    int rc = plan_build(&p, net, &o, t, b, err) || plan_place(&p, &o, t, b, err) ? -1 : 0;
+    int rc = plan_build(&p, net, &o, t, b, err) || plan_finish(&p, &o, t, b, err) ? -1 : 0;
     *bytes = plan_bytes(&p, &o);
     plan_release(&p, t, b);
     return rc;
@@ -196,7 +196,7 @@ int engine_outlook(struct engine_outlook *out, const struct net *net, const stru
     *out = (struct engine_outlook){0};
     if (open_device(options, card, &s.t, &s.b, &out->memory_there, err)) return -1;
     snprintf(out->device, sizeof out->device, "%s", s.t->describe(s.b));
-    int rc = plan_build(&p, net, options, s.t, s.b, err) || plan_place(&p, options, s.t, s.b, err) ? -1 : 0;
+    int rc = plan_build(&p, net, options, s.t, s.b, err) || plan_finish(&p, options, s.t, s.b, err) ? -1 : 0;
     bool train = options->mode == ENGINE_TRAIN;
     out->maps = p.arena_bytes;
     out->workspace = p.workspace_bytes;

@@ -1,9 +1,9 @@
 /*
- * plan_memory.c: computes when every storage is needed, and gives it an offset in one arena, so that space is
- * reused as soon as a storage is no longer needed. Time is counted in steps: 0 is the upload, then come the
- * nodes forward in order, the loss, and the nodes backward in reverse. The largest storages are placed first,
- * each at the lowest offset that is free during its whole life. For the nets that were tried, the arena is at
- * most a few percent larger than the storages that are needed at the same time.
+ * plan_memory.c: computes when each storage is live and assigns it an offset in one arena, so that space is
+ * reused as soon as a storage is no longer needed. Time is counted in steps: step 0 is the upload, then come
+ * the nodes forward in order, the loss, and the nodes backward in reverse. The largest storages are placed
+ * first, each at the lowest offset that is free during its whole life. For the nets that were tried, the
+ * arena is at most a few percent larger than the storages that are needed at the same time.
  */
 #include <stdlib.h>
 
@@ -85,7 +85,8 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
             int raw = k ? n->mask : n->saved;
             if (raw == NO) continue;
             touch(p, raw, step);
-            if (k && t->run_step) touch(p, raw, 0); /* masks are sent with the batch */
+            if (k && t->run_step)
+                touch(p, raw, 0); /* masks are copied to the device together with the batch */
             if (n->backward) touch(p, raw, back);
         }
         if (!n->backward) continue;
@@ -98,10 +99,11 @@ static int find_lifetimes(struct plan *p, const struct backend_table *t, struct 
         }
     }
     if (p->logits != NO) {
-        /* read after the backward pass where the host does not wait for them */
+        /* If the host does not wait for the logits, they are read only after the backward pass. */
         touch(p, p->values[p->logits].storage, t->run_step ? TIME_END : loss);
         int g = p->storages[p->values[p->logits].storage].gradient;
-        if (g != NO) touch(p, g, t->run_step ? 0 : loss); /* a part of it is sent with the batch */
+        /* A part of the logits' gradient is copied to the device together with the batch. */
+        if (g != NO) touch(p, g, t->run_step ? 0 : loss);
     }
     if (p->output != NO) touch(p, p->values[p->output].storage, loss);
     for (int i = 0; i < p->n_taps; i++)
@@ -133,23 +135,23 @@ static size_t aligned(size_t bytes) { return (bytes + BACKEND_ALIGN - 1) / BACKE
 
 static int place_storages(struct plan *p, struct error *err)
 {
-    int *order = mem_alloc((p->n_storages + 1) * sizeof *order, err), n = 0, n_near, rc = -1;
-    int *near = order ? mem_alloc((p->n_storages + 1) * sizeof *near, err) : NULL;
-    if (!near) goto out;
+    int *order = mem_alloc((p->n_storages + 1) * sizeof *order, err), n = 0, n_overlapping, rc = -1;
+    int *overlapping = order ? mem_alloc((p->n_storages + 1) * sizeof *overlapping, err) : NULL;
+    if (!overlapping) goto out;
     for (size_t i = 0; i < p->n_storages; i++)
         if (p->storages[i].begin != NO && p->storages[i].bytes) order[n++] = (int)i;
     qsort_r(order, (size_t)n, sizeof *order, larger_first, p->storages);
     for (int i = 0; i < n; i++) {
         struct storage *s = &p->storages[order[i]];
-        n_near = 0;
+        n_overlapping = 0;
         for (int k = 0; k < i; k++) {
             const struct storage *other = &p->storages[order[k]];
-            if (other->begin <= s->end && s->begin <= other->end) near[n_near++] = order[k];
+            if (other->begin <= s->end && s->begin <= other->end) overlapping[n_overlapping++] = order[k];
         }
-        qsort_r(near, (size_t)n_near, sizeof *near, lower_first, p->storages);
+        qsort_r(overlapping, (size_t)n_overlapping, sizeof *overlapping, lower_first, p->storages);
         size_t at = 0;
-        for (int k = 0; k < n_near; k++) {
-            const struct storage *other = &p->storages[near[k]];
+        for (int k = 0; k < n_overlapping; k++) {
+            const struct storage *other = &p->storages[overlapping[k]];
             if (at + s->bytes <= other->offset) break;
             size_t end = aligned(other->offset + other->bytes);
             at = end > at ? end : at;
@@ -160,12 +162,12 @@ static int place_storages(struct plan *p, struct error *err)
     rc = 0;
 out:
     free(order);
-    free(near);
+    free(overlapping);
     return rc;
 }
 
-int plan_place(struct plan *p, const struct engine_options *o, const struct backend_table *t,
-               struct backend *b, struct error *err)
+int plan_finish(struct plan *p, const struct engine_options *o, const struct backend_table *t,
+                struct backend *b, struct error *err)
 {
     for (size_t i = 0; i < p->n_storages; i++) {
         struct storage *s = &p->storages[i];
@@ -175,7 +177,8 @@ int plan_place(struct plan *p, const struct engine_options *o, const struct back
         s->bytes = t->tensor_bytes(b, &s->whole);
     }
     if (make_operations(p, t, b, err) || find_lifetimes(p, t, err) || place_storages(p, err)) return -1;
-    /* In the order of nodes, so that backward fills the arena of gradients from its end to its beginning. */
+    /* Parameters are laid out in node order. Their gradients have the same layout, so that the backward pass
+     * fills it from the end. */
     for (size_t i = 0; i < p->n_nodes; i++)
         for (int slot = 0; slot < P_SLOTS; slot++)
             for (int k = p->nodes[i].param[slot]; k != NO; k = p->params[k].next) {

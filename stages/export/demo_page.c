@@ -1,7 +1,7 @@
 /*
  * demo_page.c: writes a static page that runs the model in the browser. It consists of the files in
  * web/demo, TensorFlow.js from npm, the model as a TFJS folder, and info.json with what the page says about
- * the model. It needs no server code and no request to other hosts.
+ * the model. The page needs no server code and sends no request to other hosts.
  */
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +17,7 @@
 #include "net/net_decisions.h"
 #include "manifest/manifest.h"
 
-#define MAX_PART_BYTES (64u << 20) /* the largest part, tf.min.js, has 1.5 MB */
+#define MAX_PART_BYTES (64u << 20) /* the largest file, tf.min.js, has 1.5 MB */
 
 static const char *const page_files[] = {"index.html", "page.css",  "page.js",  "open.js", "turn.js",
                                          "picture.js", "worker.js", "icon.svg", NULL};
@@ -33,8 +33,8 @@ static const struct {
     {"@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm", "vendor/tfjs-backend-wasm-simd.wasm"},
 };
 
-/* Finds `given`, or the first of the places relative to the program's folder: libexec/winnow and
- * share/winnow when it is installed, otherwise the checkout. */
+/* Sets out to `given`, or else to the first of `places` that contains `probe`. Places are relative to the
+ * program's folder (the installed or the checkout layout). Leaves out empty if none is found. */
 static int find_part(const char *given, const char *const *places, const char *probe, struct text *out,
                      struct error *err)
 {
@@ -72,7 +72,7 @@ static int copy_file(const char *from, const char *folder, const char *name, str
     return rc;
 }
 
-static int copy_parts(const struct export *x, const char *made, struct text *web, struct error *err)
+static int copy_parts(const struct export *x, const char *out_folder, struct text *web, struct error *err)
 {
     static const char *const web_places[] = {"../../share/winnow/web/demo", "../web/demo", "../../web/demo",
                                              "../../../web/demo", NULL};
@@ -86,21 +86,21 @@ static int copy_parts(const struct export *x, const char *made, struct text *web
     if (!web->n_bytes || !npm.n_bytes) {
         error_set(err, EX_NOINPUT,
                   !web->n_bytes
-                      ? "the page's files were not found; say where with --web"
-                      : "TensorFlow.js was not found: './bootstrap' (or npm install @tensorflow/tfjs "
-                        "@tensorflow/tfjs-backend-wasm) brings it; or say where with --npm");
+                      ? "the page's files were not found: give their folder with --web"
+                      : "TensorFlow.js was not found: run './bootstrap' or 'npm install @tensorflow/tfjs "
+                        "@tensorflow/tfjs-backend-wasm', or give its folder with --npm");
         goto out;
     }
     for (int i = 0; page_files[i]; i++) {
         text_clear(&path);
         if (text_printf(&path, err, "%s/%s", web->data, page_files[i]) ||
-            copy_file(path.data, made, page_files[i], err))
+            copy_file(path.data, out_folder, page_files[i], err))
             goto out;
     }
     for (size_t i = 0; i < sizeof npm_files / sizeof *npm_files; i++) {
         text_clear(&path);
         if (text_printf(&path, err, "%s/%s", npm.data, npm_files[i].from) ||
-            copy_file(path.data, made, npm_files[i].to, err))
+            copy_file(path.data, out_folder, npm_files[i].to, err))
             goto out;
     }
     rc = 0;
@@ -155,12 +155,12 @@ static int put_figures(struct export *x, struct text *t, struct error *err)
     struct metric_table m = {0};
     int rc = -1;
     if (text_puts(t, ",\"figures\":[", err) || (x->opt->metrics && metrics_read(&m, x->opt->metrics, err)) ||
-        put_figure(t, &m, "accuracy", NULL, "Right", err) ||
-        put_figure(t, &m, "balanced_accuracy", NULL, "Right, classes weighted alike", err))
+        put_figure(t, &m, "accuracy", NULL, "Accuracy", err) ||
+        put_figure(t, &m, "balanced_accuracy", NULL, "Balanced accuracy", err))
         goto out;
     for (int i = 0; i < x->net.metadata.n_classes; i++) {
         struct text shown = TEXT_EMPTY;
-        int bad = text_printf(&shown, err, "Of %s, recognised", x->net.metadata.classes[i]) ||
+        int bad = text_printf(&shown, err, "Recall of %s", x->net.metadata.classes[i]) ||
                   put_figure(t, &m, "recall", x->net.metadata.classes[i], shown.data, err);
         text_release(&shown);
         if (bad) goto out;
@@ -193,8 +193,8 @@ out:
     return rc;
 }
 
-/* Writes the slices that a reporter may choose: slices.tsv beside the files of the page, so
- * that everybody can have their own. */
+/* Writes the slices that a reporter may choose. They are read from slices.tsv in the page's folder, so that
+ * each site can define its own list. */
 static int put_slice_names(const char *web, struct text *t, struct error *err)
 {
     static const char *const required[] = {"name", "text", NULL};
@@ -241,8 +241,8 @@ static int put_decision_view(struct text *t, const struct net_decision_view *v, 
 }
 
 /*
- * The thresholds that the model carries, when they were chosen for it. "exact": for these very weights, and
- * not for those that the page's were rounded from.
+ * Writes the model's stored thresholds, but only if they were chosen for this model. "exact" is true if they
+ * were chosen for the exported weights, false if they were chosen for the original ones before rounding.
  */
 static int put_decisions(struct export *x, struct text *t, struct error *err)
 {
@@ -267,11 +267,11 @@ out:
     return rc;
 }
 
-static int write_info(struct export *x, const char *made, const char *web, struct error *err)
+static int write_info(struct export *x, const char *out_folder, const char *web, struct error *err)
 {
-    static const char *const weights[NET_ENCODINGS] = {"32 bits a number",
-                                                       "16 bits a number (half precision)",
-                                                       "16 bits a number", "8 bits a number"};
+    static const char *const weights[NET_ENCODINGS] = {"32 bits per weight",
+                                                       "16 bits per weight (half precision)",
+                                                       "16 bits per weight", "8 bits per weight"};
     const struct net_metadata *m = &x->net.metadata;
     const struct net_layer *in = &x->net.layers[x->net.input], *last = &x->net.layers[x->net.output];
     struct text t = TEXT_EMPTY, path = TEXT_EMPTY;
@@ -303,7 +303,8 @@ static int write_info(struct export *x, const char *made, const char *web, struc
     }
     if (text_puts(&t, "]", err) || put_figures(x, &t, err) || put_weak(x, &t, err) ||
         put_slice_names(web, &t, err) || put_decisions(x, &t, err) || text_puts(&t, "}\n", err) ||
-        text_printf(&path, err, "%s/info.json", made) || atomic_file_write(path.data, t.data, t.n_bytes, err))
+        text_printf(&path, err, "%s/info.json", out_folder) ||
+        atomic_file_write(path.data, t.data, t.n_bytes, err))
         goto out;
     rc = 0;
 out:
@@ -312,11 +313,11 @@ out:
     return rc;
 }
 
-int export_demo(struct export *x, const char *made, struct error *err)
+int export_demo(struct export *x, const char *out_folder, struct error *err)
 {
     struct text web = TEXT_EMPTY, model = TEXT_EMPTY;
-    int rc = text_printf(&model, err, "%s/model", made) || copy_parts(x, made, &web, err) ||
-                     write_info(x, made, web.data, err) ||
+    int rc = text_printf(&model, err, "%s/model", out_folder) || copy_parts(x, out_folder, &web, err) ||
+                     write_info(x, out_folder, web.data, err) ||
                      net_write_tfjs_as(&x->net, model.data, x->encoding, err)
                  ? -1
                  : 0;

@@ -1,4 +1,4 @@
-/* export.h: what the files of the export stage share. */
+/* export.h: declarations that the files of the export stage share. */
 #ifndef WINNOW_STAGES_EXPORT_H
 #define WINNOW_STAGES_EXPORT_H
 
@@ -9,7 +9,7 @@
 #include "model/scoring_model.h"
 #include "net/net.h"
 
-/* auto: as the ONNX file that the model came from, else nhwc */
+/* auto: the layout of the ONNX file that the model came from, else nhwc */
 enum export_layout { LAYOUT_AUTO, LAYOUT_NHWC, LAYOUT_NCHW };
 enum export_to { TO_TFJS, TO_ONNX, TO_KERAS, TO_DEMO, TO_TRANSFORMERS };
 enum export_precision { EXPORT_FP32, EXPORT_INT8 };
@@ -34,8 +34,8 @@ struct export
     const struct export_options *opt;
     struct net net;
     enum net_encoding encoding;
-    char source_id[33];   /* of the weights as they came */
-    char id[33];          /* of the weights as they are in what was written */
+    char source_id[33];   /* of the weights that were read */
+    char id[33];          /* of the weights that were written */
     char date[16];        /* YYYY-MM-DD */
     struct text facts;    /* the model's metadata as key<TAB>value lines */
     struct text accuracy; /* before and after, as TSV lines; empty without --shards */
@@ -53,7 +53,7 @@ const char *export_fact(const struct export *x, const char *key, char *out, size
  * split: TSV lines in x->accuracy. */
 int export_accuracy(struct export *x, const char *before, const char *after, struct error *err);
 
-/* Makes the int8 form of x->net, calibrated on pictures of the set. */
+/* Converts x->net to int8, calibrated on pictures of the set. */
 int export_int8(struct export *x, struct error *err);
 
 /* Counts the pictures of each class and split in the set: x->counts. */
@@ -63,27 +63,28 @@ int export_count(struct export *x, struct error *err);
 int export_plain(struct text *t, const char *s, struct error *err);
 
 /*
- * MODEL_CARD.md in folder, about `subject`: a file's name, or a format. Where the folder `stays`, which is
- * folder or will become it, has such a card of somebody else or about something else, it is kept, and
- * the new one is <subject>.MODEL_CARD.md. EX_CANTCREAT when that is taken as well.
+ * Writes MODEL_CARD.md into folder, about `subject`: a file's name, or a format. `stays` is the same folder,
+ * or the one that folder will become. If it has a card that winnow did not write, or one about another
+ * subject, that card is kept, and the new one is <subject>.MODEL_CARD.md. EX_CANTCREAT when that is taken as
+ * well.
  */
 int export_card(struct export *x, const char *folder, const char *stays, const char *subject,
                 struct error *err);
-/* Writes the part about the thresholds that the model carries, and nothing when it has none. */
+/* Writes the section about the thresholds stored in the model, or nothing when there are none. */
 int export_card_decisions(FILE *f, const struct export *x, struct error *err);
-/* Writes the part about where the pictures come from, and nothing without --sources and --croissant. */
+/* Writes the section about the origin of the pictures, or nothing without --sources and --croissant. */
 int export_card_sources(FILE *f, const struct export *x, struct error *err);
 /* Writes text into the card, such that nothing in it is markup. */
 void export_put_plain(FILE *f, const char *s);
 
-/* Writes the static page: index.html and everything that it needs, into the folder `made`. */
-int export_demo(struct export *x, const char *made, struct error *err);
+/* Writes the static page (index.html and everything that it needs) into out_folder. */
+int export_demo(struct export *x, const char *out_folder, struct error *err);
 
-/* What Transformers.js opens, into the folder `made`. EX_DATAERR for a model without class names or without
- * a softmax at its end. */
-int export_transformers(struct export *x, const char *made, struct error *err);
+/* Writes the files that Transformers.js opens into out_folder. EX_DATAERR for a model without class names or
+ * without a softmax at its end. */
+int export_transformers(struct export *x, const char *out_folder, struct error *err);
 
-/* --- what eval measured --- */
+/* --- the results of eval --- */
 
 struct metric_row {
     char metric[64], key[96], value[64];
@@ -100,7 +101,7 @@ int metrics_read(struct metric_table *t, const char *path, struct error *err);
 const struct metric_row *metrics_find(const struct metric_table *t, const char *metric, const char *key);
 void metrics_release(struct metric_table *t);
 
-/* A slice that eval flagged: it is worse than the rest by more than chance. */
+/* A slice that eval flagged, because it is worse than the rest by more than chance. */
 struct weak_slice {
     char slice[128], rate[48];
     double value, low, high, difference;

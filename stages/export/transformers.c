@@ -98,7 +98,7 @@ static int write_preprocessor(const struct net *n, const char *folder, struct er
     return rc;
 }
 
-int export_transformers(struct export *x, const char *made, struct error *err)
+int export_transformers(struct export *x, const char *out_folder, struct error *err)
 {
     const struct onnx_form form = {.nchw = true,
                                    .logits = true,
@@ -114,9 +114,9 @@ int export_transformers(struct export *x, const char *made, struct error *err)
                          "'%s' does not end in a softmax, so it has no logits for --to transformers; "
                          "--to onnx writes its scores as they are",
                          x->opt->model);
-    int rc = text_printf(&path, err, "%s/onnx/model.onnx", made) ||
-                     onnx_write(&x->net, path.data, &form, err) || write_config(x, made, err) ||
-                     write_preprocessor(&x->net, made, err)
+    int rc = text_printf(&path, err, "%s/onnx/model.onnx", out_folder) ||
+                     onnx_write(&x->net, path.data, &form, err) || write_config(x, out_folder, err) ||
+                     write_preprocessor(&x->net, out_folder, err)
                  ? -1
                  : 0;
     text_release(&path);

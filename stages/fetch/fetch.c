@@ -120,7 +120,7 @@ static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes,
         *synced_bytes = f->counts.n_bytes;
         /* Our own sync line alone is no reason to sync again. */
         f->journal_synced = f->journal.n_written + 200;
-        syncer_ask(f->syncer, f->journal.n_written);
+        syncer_start(f->syncer, f->journal.n_written);
     }
     return 0;
 }

@@ -323,7 +323,7 @@ static int take_proxy(struct fetch *f, struct error *err)
 {
     const struct fetch_options *o = f->opt;
     if (!o->proxy) return 0;
-    if (http_proxy_take(&f->proxy, o->proxy, err)) return -1;
+    if (http_proxy_from_option(&f->proxy, o->proxy, err)) return -1;
     char *from = strstr(o->proxy, "://"), *at = strrchr(o->proxy, '@');
     from = from ? from + 3 : (char *)o->proxy;
     if (at && at > from) memset(from, '*', (size_t)(at - from));

@@ -32,7 +32,7 @@ int outage_open(struct fetch *f, struct error *err)
     o->fresh_at = -1;
     if (f->proxy) {
         o->proxy.witness = o->proxy.must_accept = true;
-        return http_proxy_place(f->proxy, o->proxy.name, &o->proxy.port, err);
+        return http_proxy_host_port(f->proxy, o->proxy.name, &o->proxy.port, err);
     }
     for (size_t i = 0; i < f->entries.n && o->n_witnesses < OUTAGE_WITNESSES; i++) {
         uint32_t host = fetch_entry(f, i)->host;

@@ -1,5 +1,5 @@
-/* syncer.c: makes batches durable beside the event loop, one syncfs at a time, in a separate thread,
- * because a disk may take seconds and transfers must continue. */
+/* syncer.c: makes batches of downloaded files durable without blocking the event loop: a separate thread runs
+ * one syncfs at a time, because a disk may need seconds and transfers must continue. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,14 +11,14 @@
 struct syncer {
     struct object_store *store; /* set before the thread starts; synced without the lock */
     pthread_t thread;
+    uint64_t journal_bytes; /* used only by the event loop */
 
     /* Used by both threads, under the lock. */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool busy;              /* set by syncer_ask, cleared by syncer_poll */
-    bool done;              /* set by the thread: rc and error are of this batch */
-    bool leaving;           /* set by syncer_close */
-    uint64_t journal_bytes; /* the event loop's alone */
+    bool busy;    /* set by syncer_start, cleared by syncer_poll */
+    bool done;    /* set by the thread when rc and error hold the result of this batch */
+    bool leaving; /* set by syncer_close */
     int rc;
     struct error error;
 };
@@ -72,7 +72,7 @@ bool syncer_busy(struct syncer *s)
     return busy;
 }
 
-void syncer_ask(struct syncer *s, uint64_t journal_bytes)
+void syncer_start(struct syncer *s, uint64_t journal_bytes)
 {
     pthread_mutex_lock(&s->lock);
     s->busy = true;

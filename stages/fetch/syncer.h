@@ -1,5 +1,5 @@
-/* syncer.h: a thread that makes batches durable while the event loop continues. All
- * functions are called by the loop. */
+/* syncer.h: a thread that makes batches of downloaded files durable while the event loop continues. Only the
+ * event loop may call these functions. */
 #ifndef WINNOW_FETCH_SYNCER_H
 #define WINNOW_FETCH_SYNCER_H
 
@@ -8,8 +8,10 @@
 struct syncer;
 
 int syncer_open(struct syncer **out, struct object_store *store, struct error *err);
-void syncer_ask(struct syncer *s, uint64_t journal_bytes); /* not while busy */
-/* 1: a sync is over that covered *journal_bytes of the journal. 0: nothing new. -1: it failed. */
+/* Starts a sync. Must not be called while busy. */
+void syncer_start(struct syncer *s, uint64_t journal_bytes);
+/* 1: a sync has finished, and the first *journal_bytes of the journal are durable. 0: nothing new. -1: it
+ * failed. */
 int syncer_poll(struct syncer *s, uint64_t *journal_bytes, struct error *err);
 bool syncer_busy(struct syncer *s);
 void syncer_close(struct syncer *s);

@@ -1,7 +1,7 @@
 /*
- * copy_conflicts.c: pictures that a dedup took out because the same picture has several labels, for the
- * review page: a person says which label is right, and with the decision the picture comes back. They have no
- * prediction, since nothing was trained on them.
+ * label_conflicts.c: reads the pictures that deduplication rejected because copies of them carry different
+ * labels. On the review page a person chooses the right label, and the picture is then used again. There is
+ * no prediction for these pictures, because they are not in the data set.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +32,14 @@ static int64_t other_of(const struct predictions *p, const char *detail, const c
     return -1;
 }
 
-static uint32_t head_of(uint32_t *parent, uint32_t i)
+static uint32_t root_of(uint32_t *parent, uint32_t i)
 {
     while (parent[i] != i)
         i = parent[i] = parent[parent[i]];
     return i;
 }
 
-/* What is read: a picture once, whatever the number of its rows. */
+/* State while reading. A picture with several rows is stored once. */
 struct reading {
     struct names ids, paths;
     uint32_t *item_of_path; /* 1 + the item whose picture has this path; 0: none */
@@ -47,7 +47,7 @@ struct reading {
     size_t n_paths, path_capacity, other_capacity;
 };
 
-static int find_path(struct reading *r, const char *path, uint32_t *number, struct error *err)
+static int intern_path(struct reading *r, const char *path, uint32_t *number, struct error *err)
 {
     if (names_find(&r->paths, path, number, err) ||
         mem_grow(&r->item_of_path, &r->path_capacity, r->paths.n, sizeof *r->item_of_path, err))
@@ -57,7 +57,7 @@ static int find_path(struct reading *r, const char *path, uint32_t *number, stru
     return 0;
 }
 
-static int take_row(struct copy_conflicts *c, struct reading *r, const struct predictions *p, const char *id,
+static int take_row(struct label_conflicts *c, struct reading *r, const struct predictions *p, const char *id,
                     const char *path, const char *label, const char *detail, struct error *err)
 {
     const char *other_path = NULL;
@@ -67,14 +67,14 @@ static int take_row(struct copy_conflicts *c, struct reading *r, const struct pr
         c->n_left_out++;
         return 0;
     }
-    if (names_find(&r->ids, id, &number, err) || find_path(r, path, &at, err) ||
-        find_path(r, other_path, &other, err) ||
+    if (names_find(&r->ids, id, &number, err) || intern_path(r, path, &at, err) ||
+        intern_path(r, other_path, &other, err) ||
         mem_grow(&c->items, &c->capacity, number + (size_t)1, sizeof *c->items, err) ||
         mem_grow(&r->other, &r->other_capacity, number + (size_t)1, sizeof *r->other, err))
         return -1;
     if (number == c->n) {
-        struct copy_conflict *k = &c->items[c->n];
-        *k = (struct copy_conflict){.given = (int32_t)given, .suggested = (int32_t)suggested};
+        struct label_conflict *k = &c->items[c->n];
+        *k = (struct label_conflict){.given = (int32_t)given, .suggested = (int32_t)suggested};
         if (!(k->id = arena_strdup(&c->arena, id, err)) || !(k->path = arena_strdup(&c->arena, path, err)))
             return -1;
         r->other[c->n++] = other;
@@ -83,7 +83,7 @@ static int take_row(struct copy_conflicts *c, struct reading *r, const struct pr
     return 0;
 }
 
-static int read_file(struct copy_conflicts *c, struct reading *r, const char *path,
+static int read_file(struct label_conflicts *c, struct reading *r, const char *path,
                      const struct predictions *p, struct error *err)
 {
     static const char *const required[] = {"path", "label", "xxh128", "reject_reason", "reject_detail", NULL};
@@ -102,8 +102,9 @@ out:
     return rc;
 }
 
-/* Pictures that conflicts connect get a number, at most `most` of them the same. */
-static int group(struct copy_conflicts *c, const struct reading *r, size_t most, struct error *err)
+/* Numbers each group of pictures connected by conflicts. Groups of one, or of more than `most`, get
+ * number 0. */
+static int group(struct label_conflicts *c, const struct reading *r, size_t most, struct error *err)
 {
     uint32_t *parent = mem_alloc((c->n + 1) * sizeof *parent, err),
              *size = mem_zalloc(c->n + 1, sizeof *size, err),
@@ -113,15 +114,15 @@ static int group(struct copy_conflicts *c, const struct reading *r, size_t most,
         parent[i] = i;
     for (uint32_t i = 0; !rc && i < c->n; i++) {
         uint32_t other = r->item_of_path[r->other[i]];
-        if (other) parent[head_of(parent, i)] = head_of(parent, other - 1);
+        if (other) parent[root_of(parent, i)] = root_of(parent, other - 1);
     }
     for (uint32_t i = 0; !rc && i < c->n; i++)
-        size[head_of(parent, i)]++;
+        size[root_of(parent, i)]++;
     for (uint32_t i = 0; !rc && i < c->n; i++) {
-        uint32_t head = head_of(parent, i);
-        if (size[head] < 2 || size[head] > most) continue;
-        if (!number[head]) number[head] = (uint32_t)++c->n_groups;
-        c->items[i].group = number[head];
+        uint32_t root = root_of(parent, i);
+        if (size[root] < 2 || size[root] > most) continue;
+        if (!number[root]) number[root] = (uint32_t)++c->n_groups;
+        c->items[i].group = number[root];
     }
     free(parent);
     free(size);
@@ -129,8 +130,8 @@ static int group(struct copy_conflicts *c, const struct reading *r, size_t most,
     return rc;
 }
 
-int copy_conflicts_read(struct copy_conflicts *c, const struct mine_options *o, const struct predictions *p,
-                        struct error *err)
+int label_conflicts_read(struct label_conflicts *c, const struct mine_options *o, const struct predictions *p,
+                         struct error *err)
 {
     struct reading r = {.ids = NAMES_EMPTY, .paths = NAMES_EMPTY};
     int rc = 0;
@@ -138,10 +139,9 @@ int copy_conflicts_read(struct copy_conflicts *c, const struct mine_options *o, 
         rc = read_file(c, &r, o->conflicts.items[i], p, err);
     if (!rc) rc = group(c, &r, (size_t)o->group_size, err);
     if (!rc && c->n_left_out && !o->common.quiet)
-        stage_warn(
-            "%zu rows in conflict are not on the page: their labels are no classes of the predictions, "
-            "or they have no xxh128",
-            c->n_left_out);
+        stage_warn("%zu conflict rows are not on the page: their labels are not among the predicted classes, "
+                   "or they have no xxh128",
+                   c->n_left_out);
     names_release(&r.ids);
     names_release(&r.paths);
     free(r.item_of_path);
@@ -149,9 +149,9 @@ int copy_conflicts_read(struct copy_conflicts *c, const struct mine_options *o, 
     return rc;
 }
 
-void copy_conflicts_release(struct copy_conflicts *c)
+void label_conflicts_release(struct label_conflicts *c)
 {
     free(c->items);
     arena_release(&c->arena);
-    *c = COPY_CONFLICTS_EMPTY;
+    *c = LABEL_CONFLICTS_EMPTY;
 }

@@ -91,7 +91,7 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     struct mine_inputs facts = MINE_INPUTS_EMPTY;
     struct suspects s = SUSPECTS_EMPTY;
     struct likeness likeness = LIKENESS_EMPTY;
-    struct copy_conflicts conflicts = COPY_CONFLICTS_EMPTY;
+    struct label_conflicts conflicts = LABEL_CONFLICTS_EMPTY;
     struct label_errors_input in = {0};
     int rc = -1;
     const struct predictions_options po = {.sum_tolerance = o->sum_tolerance,
@@ -104,7 +104,7 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
         mine_suspects(&s, o, &p, &in, &e, &facts, err) ||
         mine_inputs_read_shown(&facts, o, &p, source, &s, err) ||
         (o->features && likeness_group(&likeness, o, &p, &s, err)) ||
-        (o->review && copy_conflicts_read(&conflicts, o, &p, err)))
+        (o->review && label_conflicts_read(&conflicts, o, &p, err)))
         goto out;
     if ((o->matrices && mine_write_matrices(o->matrices, &p, &e, err)) ||
         (o->summary && mine_write_summary(o->summary, o, &p, &e, &s, err)) ||
@@ -123,7 +123,7 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     rc = 0;
 out:
     suspects_release(&s);
-    copy_conflicts_release(&conflicts);
+    label_conflicts_release(&conflicts);
     likeness_release(&likeness);
     mine_inputs_release(&facts);
     label_errors_release(&e);

@@ -54,10 +54,10 @@ void mine_inputs_release(struct mine_inputs *f);
 
 struct suspect {
     uint32_t row;
-    uint32_t group;    /* of suspects that are alike, from 1; 0: alone */
+    uint32_t group;    /* suspects that are alike have the same number, from 1; 0 means no group */
     int32_t suggested; /* class index */
     unsigned methods;  /* bits 1 << enum mine_method */
-    double score;      /* of --rank: the lower the worse */
+    double score;      /* of --rank: lower is worse */
 };
 
 struct suspects {
@@ -95,23 +95,24 @@ int likeness_group(const struct likeness *l, const struct mine_options *o, const
 void likeness_release(struct likeness *l);
 
 /*
- * copy_conflicts.c: the pictures of --conflicts, each once, in the order of the files. Those that are copies
- * of each other have the same group, from 1; 0: alone.
+ * label_conflicts.c: the pictures of --conflicts, each once, in the order of the files. Copies of each other
+ * share a group number (from 1); 0 means no group, or a group that is too large.
  */
-struct copy_conflict {
+struct label_conflict {
     const char *id, *path;    /* in the arena */
-    int32_t given, suggested; /* classes: its label, and that of the other */
+    int32_t given, suggested; /* classes: its own label, and that of its copy */
     uint32_t group;
 };
-struct copy_conflicts {
-    struct copy_conflict *items;
-    size_t n, capacity, n_groups, n_left_out; /* left out: rows that the page could not show or decide */
+struct label_conflicts {
+    struct label_conflict *items;
+    size_t n, capacity, n_groups,
+        n_left_out; /* rows left out because their labels are unknown or they have no id */
     struct arena arena;
 };
-#define COPY_CONFLICTS_EMPTY ((struct copy_conflicts){0})
-int copy_conflicts_read(struct copy_conflicts *c, const struct mine_options *o, const struct predictions *p,
-                        struct error *err);
-void copy_conflicts_release(struct copy_conflicts *c);
+#define LABEL_CONFLICTS_EMPTY ((struct label_conflicts){0})
+int label_conflicts_read(struct label_conflicts *c, const struct mine_options *o, const struct predictions *p,
+                         struct error *err);
+void label_conflicts_release(struct label_conflicts *c);
 
 /* Each writes one table; the manual describes their columns. */
 int mine_write_suspects(const struct mine_options *o, const struct predictions *p,

@@ -70,7 +70,7 @@ static int put_row(struct text *out, const struct predictions *p, const struct m
 }
 
 /* It has no score and no probabilities. */
-static int put_conflict(struct text *out, const struct copy_conflict *c, size_t n_groups, struct error *err)
+static int put_conflict(struct text *out, const struct label_conflict *c, size_t n_groups, struct error *err)
 {
     return text_puts(out, "[", err) || page_json(out, c->id, err) || text_puts(out, ",", err) ||
                    page_json(out, c->path, err) ||
@@ -81,7 +81,7 @@ static int put_conflict(struct text *out, const struct copy_conflict *c, size_t 
 }
 
 static int put_data(struct text *out, const struct mine_options *o, const struct predictions *p,
-                    const struct mine_inputs *f, const struct suspects *s, const struct copy_conflicts *c,
+                    const struct mine_inputs *f, const struct suspects *s, const struct label_conflicts *c,
                     struct manifest_source *source, struct error *err)
 {
     struct picked_rows picked = PICKED_ROWS_EMPTY;
@@ -124,7 +124,7 @@ out:
 }
 
 int review_write(const struct mine_options *o, const struct predictions *p, const struct mine_inputs *f,
-                 const struct suspects *s, const struct copy_conflicts *c, struct manifest_source *source,
+                 const struct suspects *s, const struct label_conflicts *c, struct manifest_source *source,
                  struct error *err)
 {
     struct text title = TEXT_EMPTY, policy = TEXT_EMPTY, data = TEXT_EMPTY;

@@ -93,7 +93,7 @@ static int plan(const struct backend_table *t, struct backend *b, const struct n
     o.batch = batch;
     o.precision = precision;
     o.mode = train ? ENGINE_TRAIN : ENGINE_INFERENCE;
-    int rc = plan_build(&p, net, &o, t, b, &err) || plan_place(&p, &o, t, b, &err);
+    int rc = plan_build(&p, net, &o, t, b, &err) || plan_finish(&p, &o, t, b, &err);
     for (size_t i = 0; !rc && i < p.n_nodes; i++)
         for (int k = 0; t->op_plan(p.nodes[i].op, k, &found); k++)
             note(&found, precision);

@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (strlen(h.etag) >= sizeof h.etag || strlen(h.content_type) >= sizeof h.content_type || h.status < 0 ||
         h.status > 999 || (h.range_first >= 0 && h.range_last < h.range_first) || h.retry_after_s < -1)
         abort();
-    if ((h.tag.set != 0) != (h.tag.directive[0] != 0) || ((h.tag.set | h.rights) >> RIGHTS_SIGNALS)) abort();
+    if ((h.tag.set != 0) != (h.tag.directive[0] != 0) || ((h.tag.set | h.rights) >> RIGHTS_N_SIGNALS))
+        abort();
     const char *validator = http_headers_strong_validator(&h);
     if (*validator && !http_headers_same_version(&h, validator)) abort();
     if (jar.n_bytes > HTTP_COOKIES_MAX_BYTES || (jar.data && strlen(jar.data) != jar.n_bytes)) abort();

@@ -169,7 +169,7 @@ const tsv = text => { const [head, ...rows] = text.replace(/\n$/, '').split('\n'
 
   // Copies under several labels stand behind the suspects, and are decided by the same keys.
   ok(fs.readFileSync(tmp + '/beside.tsv', 'utf8') === fs.readFileSync(tmp + '/alike.tsv', 'utf8'), '--conflicts changes no suspect');
-  ok(/1 rows? in conflict/.test(fs.readFileSync(tmp + '/beside.err', 'utf8')), 'a label that is no class is said', fs.readFileSync(tmp + '/beside.err', 'utf8'));
+  ok(/1 conflict rows? are not on the page/.test(fs.readFileSync(tmp + '/beside.err', 'utf8')), 'a label that is no class is said', fs.readFileSync(tmp + '/beside.err', 'utf8'));
   await whole.goto('file://' + tmp + '/run/round-1/conflicts.html');
   await whole.evaluate(() => localStorage.clear());
   await whole.reload();

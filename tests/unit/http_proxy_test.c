@@ -90,10 +90,10 @@ int main(void)
     };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         /* before CHECK_SAY reads host and port for its message */
-        bool found = http_proxy_place(places[i].proxy, host, &port, &err) == 0;
+        bool found = http_proxy_host_port(places[i].proxy, host, &port, &err) == 0;
         CHECK_SAY(found && strcmp(host, places[i].host) == 0 && port == places[i].port, "%s is a proxy",
                   places[i].proxy);
     }
-    CHECK(http_proxy_take(&taken, "gopher://me:geheim@h", &err) != 0 && !strstr(err.text, "geheim"));
+    CHECK(http_proxy_from_option(&taken, "gopher://me:geheim@h", &err) != 0 && !strstr(err.text, "geheim"));
     return tap_done();
 }

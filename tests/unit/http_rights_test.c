@@ -82,9 +82,9 @@ static void test_content_signals(void)
 static void test_words(void)
 {
     char words[RIGHTS_TEXT_BYTES];
-    const uint32_t all = RIGHTS_BIT(RIGHTS_SIGNALS) - 1;
+    const uint32_t all = RIGHTS_BIT(RIGHTS_N_SIGNALS) - 1;
     CHECK(rights_from_text(rights_text(words, all)) == all && strlen(words) < sizeof words - 1);
-    for (int i = 0; i < RIGHTS_SIGNALS; i++)
+    for (int i = 0; i < RIGHTS_N_SIGNALS; i++)
         CHECK_SAY(rights_from_text(rights_text(words, RIGHTS_BIT(i))) == RIGHTS_BIT(i), "%s", words);
     CHECK(rights_from_text("later:thing@header,,tdm-reservation:1@header,tdm") ==
           RIGHTS_BIT(RIGHTS_TDM_1_HEADER));
@@ -92,7 +92,7 @@ static void test_words(void)
           rights_of(RIGHTS_BIT(RIGHTS_TDM_0_FILE) | RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER)) == RIGHTS_RESERVE);
     CHECK(rights_reserving(all) ==
           (RIGHTS_BIT(RIGHTS_USAGE_NO_ROBOTS) | RIGHTS_BIT(RIGHTS_USAGE_NO_HEADER) |
-           RIGHTS_BIT(RIGHTS_SIGNAL_NO_ROBOTS) | RIGHTS_BIT(RIGHTS_SIGNAL_NO_HEADER) |
+           RIGHTS_BIT(RIGHTS_CONTENT_SIGNAL_NO_ROBOTS) | RIGHTS_BIT(RIGHTS_CONTENT_SIGNAL_NO_HEADER) |
            RIGHTS_BIT(RIGHTS_TDM_1_HEADER) | RIGHTS_BIT(RIGHTS_TDM_1_FILE)));
 }
 

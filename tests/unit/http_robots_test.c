@@ -247,7 +247,7 @@ static void check_utf16(bool big, bool mark, bool odd)
     CHECK(robots_parse(&r, (const char *)bytes, n, "winnow", &err) == 0);
     CHECK(!robots_allows(&r, "/\xc3\xa9\xe3\x83\x84\xf0\x9f\x98\x80/x") && robots_allows(&r, "/x"));
     CHECK(r.n_rules == 2 && strcmp(r.rules[1].pattern, "/p\xef\xbf\xbd") == 0);
-    CHECK(odd || robots_rights(&r, "/x") == RIGHTS_BIT(RIGHTS_SIGNAL_NO_ROBOTS));
+    CHECK(odd || robots_rights(&r, "/x") == RIGHTS_BIT(RIGHTS_CONTENT_SIGNAL_NO_ROBOTS));
     robots_release(&r);
 }
 
