@@ -1,6 +1,6 @@
 /*
  * http.h: many HTTP transfers at once in one thread, by libcurl's socket interface and epoll. This is the
- * public header of lib/http, and no other area sees libcurl. A transfer is one request and one answer.
+ * public header of lib/http, and no other area sees libcurl. A transfer is one request and its response.
  * Redirects, retries and politeness are left to the caller, who sees every hop. Bodies stay in memory, so
  * that the caller can refuse one before it is written to a disk. One budget limits the memory of all bodies:
  * when it is used up, transfers are paused until others end. The oldest transfer is never paused, so that
@@ -18,8 +18,8 @@
 #include "http/http_address.h"
 #include "http/http_header.h"
 
-/* How many bytes of a body the caller sees when it decides: enough for the
- * signature of every kind of picture. */
+/* How many bytes of a body the caller sees when it decides whether to accept it: enough for the signature of
+ * every kind of picture. */
 #define HTTP_PREFIX_BYTES 32
 /* The rest of an unwanted body up to this size is read and dropped, so that the connection can be used
  * again. For a longer one the connection is closed. */
@@ -34,7 +34,7 @@ struct http_limits {          /* all have a default in HTTP_LIMITS_DEFAULTS */
     double min_speed_s;
     uint64_t body_bytes;   /* one body, announced or not */
     uint64_t memory_bytes; /* all bodies together */
-    uint64_t header_bytes; /* all header lines of one answer */
+    uint64_t header_bytes; /* all header lines of one response */
 };
 #define HTTP_LIMITS_DEFAULTS                                                                                 \
     {                                                                                                        \
@@ -58,14 +58,14 @@ struct http_options {
 };
 
 enum http_outcome {
-    HTTP_ANSWERED, /* the answer is complete; headers.status says what it is; body is whole unless !wanted */
+    HTTP_ANSWERED, /* the response is complete: see headers.status; body is whole unless !wanted */
     HTTP_FAILED_DNS,
     HTTP_FAILED_CONNECT,
     HTTP_FAILED_TLS,
     HTTP_FAILED_TIMEOUT, /* connect_s or total_s */
     HTTP_FAILED_STALLED,
-    HTTP_FAILED_RESET,     /* connection lost, or nothing sensible came */
-    HTTP_FAILED_TRUNCATED, /* fewer bytes than announced; body holds what came */
+    HTTP_FAILED_RESET,     /* the connection was lost, or the response is malformed */
+    HTTP_FAILED_TRUNCATED, /* fewer bytes than announced; body holds those received */
     HTTP_FAILED_TOO_LARGE,
     HTTP_FAILED_HEADERS, /* more header bytes than the limit */
     HTTP_FAILED_REFUSED, /* the address is not public */
@@ -87,29 +87,29 @@ struct http_transfer {
     const char *cookies;                           /* http_cookie.h; NULL for none */
     uint64_t body_limit;                           /* 0: limits.body_bytes */
     bool cut_at_limit; /* a longer body is cut there (HTTP_FAILED_TOO_LARGE), even an announced one */
-    void *token;       /* the caller's, as are the next two, 0 at first */
+    void *token;       /* for the caller, as are the next two; 0 at first */
     uint32_t slot;
     size_t n_saved;
 
-    /* The answer. */
+    /* The response. */
     enum http_outcome outcome;
-    char detail[160]; /* libcurl's or our own words for a failure */
+    char detail[160]; /* the description of a failure, by libcurl or by us */
     struct http_headers headers;
-    const char *if_range; /* what http_set_prefix was given */
+    const char *if_range; /* the validator given to http_set_prefix */
     uint64_t whole_bytes;
-    bool wanted;             /* the result of accept; false also when no body came */
+    bool wanted;             /* the result of accept; false also when there was no body */
     bool decided;            /* accept was called */
-    bool ranged;             /* asked with a Range */
-    bool resumed;            /* the server took it: body is the old part and the rest */
+    bool ranged;             /* the request has a Range */
+    bool resumed;            /* the server sent that range: body is the old part and the rest */
     bool length_known;       /* by Content-Length, chunks or frames: a cut would have been noticed */
-    struct text set_cookies; /* of this answer, http_cookie.h; owned by the transfer */
+    struct text set_cookies; /* of this response, http_cookie.h; owned by the transfer */
     char *redirect_url;      /* absolute target of a 3xx with Location, or NULL */
-    uint8_t *body;           /* owned by the transfer, unless taken */
+    uint8_t *body;           /* owned by the transfer until http_take_body */
     size_t n_body;
     double seconds;
-    bool connected;   /* it made a connection, or tried to, instead of using one again */
+    bool connected;   /* a new connection was made, or tried; no old one was used */
     int os_error;     /* errno of a connection that could not be made, or 0 */
-    int proxy_status; /* what the proxy answered to CONNECT, 0 without one */
+    int proxy_status; /* status of the proxy's response to CONNECT, 0 without one */
 
     struct http_transfer_state *state; /* internal */
 };
@@ -129,8 +129,8 @@ typedef bool http_accept(void *context, const struct http_transfer *t);
  */
 typedef bool http_admit(void *context, struct http_transfer *t, const struct sockaddr *address,
                         socklen_t n_bytes);
-/* Called when the transfer is over. Afterwards the transfer goes back to the pool: take the body and
- * strings that are still needed. */
+/* Called when the transfer is over. Afterwards the transfer returns to the pool: copy the strings that are
+ * still needed, and remove the body with http_take_body. */
 typedef void http_done(void *context, struct http_transfer *t);
 
 /* EX_OSERR or EX_SOFTWARE when libcurl or epoll cannot be used. The strings of the
@@ -140,8 +140,8 @@ int http_engine_open(struct http_engine **out, const struct http_options *o, htt
                      struct error *err);       /* admit may be NULL */
 void http_engine_close(struct http_engine *e); /* drops what is in flight without calling done */
 
-/* Takes a transfer with empty request fields from the pool. NULL with err set on failure. Memory for a
- * body may be left from an earlier use. */
+/* Returns a transfer with empty request fields from the pool, or NULL with err set. It may have memory for a
+ * body from an earlier use. */
 struct http_transfer *http_new(struct http_engine *e, struct error *err);
 /*
  * Puts n bytes into t->body as the part that is already there, and asks for the rest of the same version
@@ -151,14 +151,14 @@ struct http_transfer *http_new(struct http_engine *e, struct error *err);
  */
 int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n,
                     const char *validator, uint64_t whole_bytes, struct error *err);
-/* 0: started; done will be called. 1: not started, because the address has a host that a proxy must not be
- * asked for (http_proxy.h). -1: err is set. After 1 and -1, call http_forget. */
+/* Returns 0 when the transfer was started and done will be called; 1 when it was not started, because a proxy
+ * must not be asked for the host (http_proxy.h); -1 with err set. After 1 and -1, call http_forget. */
 int http_start(struct http_engine *e, struct http_transfer *t, struct error *err);
-/* Gives a transfer that was never started back to the pool. */
+/* Returns a transfer that was never started to the pool. */
 void http_forget(struct http_engine *e, struct http_transfer *t);
 
-/* In `done`: takes the body, of *capacity bytes, out of the transfer. Free it, or better give it back to
- * be used again (from the engine's thread). */
+/* In `done`: removes the body from the transfer and returns it; *capacity bytes are allocated. The caller
+ * frees it, or better returns it with http_give_body (from the engine's thread), so that it is used again. */
 uint8_t *http_take_body(struct http_transfer *t, size_t *capacity);
 /* In `done`: replaces the body by this one, which the transfer owns from now on. */
 void http_replace_body(struct http_transfer *t, uint8_t *body, size_t n_bytes, size_t capacity);
@@ -168,14 +168,15 @@ void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);
 void http_engine_wake(struct http_engine *e);
 
 /* Waits for events, at most timeout_s, and handles them. done is called from here. It
- * also returns when a signal came. */
+ * also returns after a signal. */
 int http_engine_step(struct http_engine *e, double timeout_s, struct error *err);
 
 bool http_engine_idle(const struct http_engine *e); /* the last step found nothing to do */
-/* Calls a function for every transfer under way, the oldest first. The function must not start or end any. */
+/* Calls a function for every transfer in flight, the oldest first. The function must not start or end any. */
 void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t),
                       void *context);
 unsigned http_engine_active(const struct http_engine *e);
-bool http_engine_has_memory(const struct http_engine *e); /* below the budget: more may start */
+/* Memory is below the budget: more transfers may start. */
+bool http_engine_has_memory(const struct http_engine *e);
 
 #endif
