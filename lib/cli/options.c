@@ -267,7 +267,8 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
                   struct operands *operands)
 {
     struct error err = {0};
-    char letters[3 * 64 + 4], text[256], *l = letters;
+    char letters[3 * 64 + 4], text[256], *l = letters, *help = NULL;
+    size_t help_bytes = 0;
     int n_rows = 0, code = OPTIONS_RUN;
     while (table->rows[n_rows].type != OPTION_END)
         n_rows++;
@@ -292,11 +293,15 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     longs[n] = (struct option){"help-table", no_argument, NULL, TABLE_VALUE};
 
     opterr = 0;
-    /* --help shows the defaults, so it is looked for before any option changes the fields. */
-    bool help = asks_for_help(argc, argv, letters, longs);
-    if (help) {
-        print_help(stdout, table, fields);
-        code = 0;
+    /* --help shows the defaults, so its text is made before any option changes the fields. It is printed when
+     * its turn comes: a wrong value before it is still a mistake, which pipelines/settings relies on. */
+    if (asks_for_help(argc, argv, letters, longs)) {
+        FILE *f = open_memstream(&help, &help_bytes);
+        if (f) print_help(f, table, fields);
+        if (!f || fclose(f)) {
+            error_errno(&err, EX_OSERR, "cannot make the text of --help");
+            code = failed(table, &err);
+        }
     }
     optind = 0;
     while (code == OPTIONS_RUN) {
@@ -315,6 +320,9 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
             else
                 snprintf(text, sizeof text, "unknown or ambiguous option '%.100s'", given);
             code = mistake(table, text);
+        } else if (value == 'h' || value == HELP_VALUE) {
+            fwrite(help, 1, help_bytes, stdout);
+            code = 0;
         } else if (value == VERSION_VALUE) {
             printf("%s (winnow) %s\n", table->name, WINNOW_VERSION);
             code = 0;
@@ -331,6 +339,7 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
         }
     }
     free(longs);
+    free(help);
     if (code == 0 && (fflush(stdout) || ferror(stdout))) code = EX_IOERR;
     *operands = (struct operands){argv + optind, argc - optind};
     if (code == OPTIONS_RUN && operands->n < table->min_operands) {
