@@ -35,10 +35,12 @@ static const struct option_table table = {
     .name = "train-test-split",
     .synopsis = "[MANIFEST]",
     .summary = "divide pictures into train, val and test, keeping near copies together",
-    .details = "Reads label and group, adds split (and fold). The split of a group depends only on the seed "
-               "and the name of the group, so that pictures that are added later never change the splits of "
-               "older ones; the shares are therefore met only approximately. A label with few groups still "
-               "gets one in each split. A group with several labels is not divided.",
+    .details =
+        "Reads label and group, adds split (and fold). The seed and the name of a group decide its split, "
+        "so that pictures that are added later do not change the splits of older ones; the shares are "
+        "therefore met only approximately. There are two exceptions: a label with few groups gets one "
+        "in each split, and a group with most pictures of its label is used for training. A group with "
+        "several labels is not divided.",
     .rows = rows,
     .min_operands = 0,
     .max_operands = 1,

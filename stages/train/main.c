@@ -54,7 +54,7 @@ static const struct option_row rows[] = {
            RANGE(1, 5)),
     OPTION(struct train_options, STRING, 0, "features-only", features_only, "PART",
            "head: only compute features, for the tasks of a job array. I/N: compute one of N parts, in "
-           "CACHE/part-I-of-N; join/N: join all parts in CACHE. Needs --cache and not --out"),
+           "CACHE/part-I-of-N; join/N: join all parts in CACHE. Needs --cache; --out is not needed"),
     OPTION(struct train_options, STRING, 0, "export-features", export_features, "DIR",
            "head: write features.npy and rows.tsv to this folder, for other tools"),
 
