@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """pictures.py: the parts of pictures.sh that are Python: made-up photographs, PSNR, Keras' (scipy) and OpenCV's augmentation.
 
-photos FOLDER N       1024x768 JPEGs of 1/f noise at quality 85, 4:2:0: harder to compress than most photographs
+photos FOLDER N [W H] 1024x768 JPEGs of 1/f noise at quality 85, 4:2:0: harder to compress than most photographs
 psnr PHOTO RAW...     each 299x299x3 raw file against a float Lanczos-3 reduction of the fully decoded photo
 scipy|opencv N        article's augmentation of a 299x299 picture, one thread: N, wall and CPU seconds
 """
@@ -9,11 +9,10 @@ import os, sys, time
 import numpy as np
 
 
-def photos(folder, n):
+def photos(folder, n, w=1024, h=768):
     from PIL import Image
     os.makedirs(folder, exist_ok=True)
     rng = np.random.default_rng(1)
-    h, w = 768, 1024
     f = np.sqrt(np.fft.fftfreq(h)[:, None] ** 2 + np.fft.rfftfreq(w)[None] ** 2)
     f[0, 0] = 1
     field = lambda e: np.fft.irfft2((rng.normal(size=f.shape) + 1j * rng.normal(size=f.shape)) / f ** e, s=(h, w))
@@ -81,7 +80,7 @@ def augmentation(kind, n):
 
 
 if sys.argv[1] == "photos":
-    photos(sys.argv[2], int(sys.argv[3]))
+    photos(sys.argv[2], *map(int, sys.argv[3:]))
 elif sys.argv[1] == "psnr":
     psnr(sys.argv[2], sys.argv[3:])
 else:

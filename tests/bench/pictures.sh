@@ -3,6 +3,7 @@
 # scipy and against OpenCV, and reading shards. A table of medians over ROUNDS, peers taking turns within a round; CPU seconds
 # beside wall clock, which is the truer figure on a busy machine; then each bar beside its figure. Four to five minutes. Never fails.
 # usage: pictures.sh [ROUNDS [N_PHOTOS [COUNT]]]     BUILD=build/release BIN=bin ONLY=formats (AVIF, HEIC, JPEG XL and WebP alone)
+# ONLY=stats: what decoding, PDQ and the statistics cost for N_PHOTOS pictures of 400 px, processor time, the least of ROUNDS.
 # COUNT: so many pictures of 1024x768 in each run of those formats (the photographs, again and again). PRIORITY=5: these runs are of
 # `chrt -f 5`, for a busy machine: keep each below some seconds.
 set -u
@@ -25,7 +26,14 @@ done
 ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I"$TOP/lib" -o bench "$TOP/tests/bench/pictures_bench.c" -Wl,--start-group \
     $(for a in $areas; do echo "$BUILD/lib/$a/area.a"; done) -Wl,--end-group -ljpeg -lpng16 -lwebp -lwebpdemux -lgif -lseccomp -lxxhash -lz $more -lm -pthread ||
     { echo "pictures.sh: build first (make)"; exit 0; }
-"$python" "$TOP/tests/bench/pictures.py" photos photos "$N" || { echo "pictures.sh: python3-pil and python3-numpy make the photographs"; exit 0; }
+[ "${ONLY:-}" = stats ] && side="400 400"
+# shellcheck disable=SC2086
+"$python" "$TOP/tests/bench/pictures.py" photos photos "$N" ${side:-} || { echo "pictures.sh: python3-pil and python3-numpy make the photographs"; exit 0; }
+if [ "${ONLY:-}" = stats ]; then
+    machine
+    ${PRIORITY:+chrt -f "$PRIORITY"} ./bench stats "$ROUNDS" photos/*.jpg
+    exit 0
+fi
 cat >sharp.js <<'J'
 const sharp = require('sharp');
 sharp.concurrency(1);

@@ -13,10 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
+#include "hash/pdq.h"
 #include "image/augment.h"
 #include "image/image.h"
 #include "image/image_loader.h"
+#include "image/picture_stats.h"
 #include "io/io.h"
 #include "shard/shard.h"
 
@@ -29,6 +32,13 @@ static double cpu_seconds(void)
                     children.ru_stime.tv_sec) +
            1e-6 * (double)(self.ru_utime.tv_usec + self.ru_stime.tv_usec + children.ru_utime.tv_usec +
                            children.ru_stime.tv_usec);
+}
+
+static double thread_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static int fail(const struct error *err)
@@ -157,6 +167,54 @@ static int jpegs(char **argv)
     return 0;
 }
 
+static int stats(int argc, char **argv)
+{
+    struct decode_options options = DECODE_DEFAULTS;
+    struct image picture = IMAGE_EMPTY;
+    struct image_info info;
+    struct image_failure failure;
+    struct error err = {0};
+    struct pdq_hash hash;
+    struct pdq *pdq;
+    struct picture_stats s;
+    double total[3] = {0};
+    uint64_t checksum = 0;
+    int repeats = atoi(argv[2]), quality;
+    options.keep_gray = true;
+    if (pdq_open(&pdq, &err)) return fail(&err);
+    for (int i = 3; i < argc; i++) {
+        double least[3] = {1e9, 1e9, 1e9};
+        char *bytes;
+        size_t n;
+        if (io_read_file(argv[i], 64 << 20, &bytes, &n, &err)) return fail(&err);
+        for (int k = 0; k < repeats; k++) {
+            double at[4] = {thread_seconds()};
+            if (image_decode((const uint8_t *)bytes, n, &options, &picture, &info, &failure) != IMAGE_OK)
+                return 1;
+            at[1] = thread_seconds();
+            if (pdq_of_pixels(pdq, PDQ_FULL, picture.pixels, (uint32_t)picture.width,
+                              (uint32_t)picture.height, (unsigned)picture.channels,
+                              (size_t)picture.width * (size_t)picture.channels, &hash, 1, &quality, &err))
+                return fail(&err);
+            at[2] = thread_seconds();
+            if (picture_stats(&picture, &s, &err)) return fail(&err);
+            at[3] = thread_seconds();
+            for (int j = 0; j < 3; j++)
+                if (at[j + 1] - at[j] < least[j]) least[j] = at[j + 1] - at[j];
+        }
+        for (int j = 0; j < 3; j++)
+            total[j] += least[j];
+        for (size_t j = 0; j < sizeof s; j++)
+            checksum = (checksum ^ ((const uint8_t *)&s)[j]) * 0x100000001b3;
+        free(bytes);
+    }
+    printf("decode %.3f pdq %.3f stats %.3f ms, checksum %016llx\n", 1e3 * total[0] / (argc - 3),
+           1e3 * total[1] / (argc - 3), 1e3 * total[2] / (argc - 3), (unsigned long long)checksum);
+    pdq_close(pdq);
+    image_release(&picture);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 6 && !strcmp(argv[1], "load")) return load(argc, argv);
@@ -164,6 +222,7 @@ int main(int argc, char **argv)
     if (argc == 5 && !strcmp(argv[1], "augment")) return augment(argv);
     if (argc == 4 && !strcmp(argv[1], "shards")) return shards(argv);
     if (argc == 5 && !strcmp(argv[1], "jpegs")) return jpegs(argv);
-    fprintf(stderr, "usage: pictures_bench load|square|augment|shards|jpegs ...\n");
+    if (argc > 3 && !strcmp(argv[1], "stats")) return stats(argc, argv);
+    fprintf(stderr, "usage: pictures_bench load|square|augment|shards|jpegs|stats ...\n");
     return 64;
 }
