@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "base/mem.h"
 
@@ -14,7 +17,8 @@ enum {
     WIGGLE = 8, /* a smaller fall does not end a rise: it may be noise or a compression artefact */
     LEAST_EDGES = 12,
     PARTS = 8, /* bins a pixel */
-    BINS = MOST_SIDE * PARTS
+    BINS = MOST_SIDE * PARTS,
+    SPARE = 8 /* samples past the end of a line that may be read */
 };
 
 struct edges {
@@ -22,25 +26,36 @@ struct edges {
     uint32_t n;
 };
 
-/* Returns the position, between samples, at which v has covered this share of its rise (or fall) from
- * v[from] to v[to]. */
-static double crossing(const float *v, int from, int to, float share)
+/*
+ * Where v reaches this level, at or after *from: the position between samples. *from becomes the sample after
+ * it. Some sample reaches it, and SPARE more may be read. Most rises take a few samples, but a varying number
+ * of them: without a branch for each, nothing is guessed wrong.
+ */
+static inline double crossing(const float *v, int *from, float level, bool up)
 {
-    float level = v[from] + share * (v[to] - v[from]);
-    bool up = v[to] > v[from];
-    for (int i = from + 1; i <= to; i++)
-        if (up ? v[i] >= level : v[i] <= level) {
-            float step = v[i] - v[i - 1];
-            return step != 0 ? i - 1 + (double)((level - v[i - 1]) / step) : i;
-        }
-    return to;
+    int i = *from;
+#if defined(__x86_64__)
+    const __m128 sign = _mm_set1_ps(up ? 0.0f : -0.0f), wanted = _mm_xor_ps(_mm_set1_ps(level), sign);
+    for (int reached = 0; !reached; i += reached ? __builtin_ctz((unsigned)reached) : SPARE) {
+        __m128 a = _mm_xor_ps(_mm_loadu_ps(v + i), sign), b = _mm_xor_ps(_mm_loadu_ps(v + i + 4), sign);
+        reached = _mm_movemask_ps(_mm_cmpge_ps(a, wanted)) | _mm_movemask_ps(_mm_cmpge_ps(b, wanted)) << 4;
+    }
+#else
+    while (up ? v[i] < level : v[i] > level)
+        i++;
+#endif
+    *from = i;
+    float step = v[i] - v[i - 1];
+    return step != 0 ? i - 1 + (double)((level - v[i - 1]) / step) : i;
 }
 
 static void take_rise(struct edges *e, const float *v, int from, int to, int n)
 {
     float rise = v[to] - v[from];
     if ((rise < 0 ? -rise : rise) < LEAST_RISE || 3 * (to - from) > n) return;
-    int bin = (int)(PARTS * (crossing(v, from, to, 0.9f) - crossing(v, from, to, 0.1f)));
+    int at = from + 1;
+    double tenth = crossing(v, &at, v[from] + 0.1f * rise, rise > 0);
+    int bin = (int)(PARTS * (crossing(v, &at, v[from] + 0.9f * rise, rise > 0) - tenth));
     e->of_width[bin < 0 ? 0 : bin < BINS ? bin : BINS - 1]++;
     e->n++;
 }
@@ -49,33 +64,40 @@ static void take_rise(struct edges *e, const float *v, int from, int to, int n)
  * or after a rise belongs to neither: a rise begins at the last sample of its lowest level. */
 static void take_line(struct edges *e, const float *v, int n)
 {
-    int low = 0, high = 0, direction = 0;
-    for (int i = 1; i < n; i++) {
-        if (direction >= 0 && v[i] > v[high]) high = i;
-        if (direction <= 0 && v[i] < v[low]) low = i;
-        if (direction == 0) {
-            if (v[i] == v[low]) low = i;
-            if (v[i] == v[high]) high = i;
-            if (v[high] - v[low] >= WIGGLE) direction = high > low ? 1 : -1;
-        } else if (direction > 0 && v[high] - v[i] >= WIGGLE) {
-            take_rise(e, v, low, high, n);
-            direction = -1;
-            for (low = i; low - 1 > high && v[low - 1] < v[low]; low--) {
-            }
-        } else if (direction < 0 && v[i] - v[low] >= WIGGLE) {
-            take_rise(e, v, high, low, n);
-            direction = 1;
-            for (high = i; high - 1 > low && v[high - 1] > v[high]; high--) {
-            }
-        }
+    int low = 0, high = 0, i = 1;
+    for (; i < n && v[high] - v[low] < WIGGLE; i++) {
+        if (v[i] >= v[high]) high = i;
+        if (v[i] <= v[low]) low = i;
     }
-    if (direction) take_rise(e, v, direction > 0 ? low : high, direction > 0 ? high : low, n);
+    if (v[high] - v[low] < WIGGLE) return;
+    for (bool up = high > low;; up = !up) {
+        int from = up ? low : high, to = up ? high : low;
+        float end = v[to];
+        if (up)
+            for (; i < n && end - v[i] < WIGGLE; i++) {
+                if (v[i] > end) end = v[to = i];
+            }
+        else
+            for (; i < n && v[i] - end < WIGGLE; i++) {
+                if (v[i] < end) end = v[to = i];
+            }
+        take_rise(e, v, from, to, n);
+        if (i == n) return;
+        *(up ? &high : &low) = to;
+        *(up ? &low : &high) = i++;
+    }
 }
 
 /* One line of the copy: row `at`, or column `at`, in blocks of side f. */
 static void read_line(const struct image *m, float *v, int n, int at, bool column, int f)
 {
     size_t ch = (size_t)m->channels, row = (size_t)m->width * ch;
+    if (f == 1 && ch == 3) { /* the same without its loops */
+        const uint8_t *p = m->pixels + (size_t)at * (column ? ch : row);
+        for (size_t i = 0, step = column ? row : ch; i < (size_t)n; i++, p += step)
+            v[i] = (float)(19595 * p[0] + 38470 * p[1] + 7471 * p[2]) * (1.0f / 65536);
+        return;
+    }
     memset(v, 0, (size_t)n * sizeof *v);
     for (int k = 0; k < f; k++) {
         const uint8_t *p = column ? m->pixels + ((size_t)at * (size_t)f + (size_t)k) * ch
@@ -98,7 +120,7 @@ int edge_width(const struct image *m, double *width, struct error *err)
     int longer = m->width > m->height ? m->width : m->height, f = (longer + MOST_SIDE - 1) / MOST_SIDE;
     int w = m->width / f, h = m->height / f;
     struct edges *e = mem_zalloc(1, sizeof *e, err);
-    float *line = mem_alloc((size_t)(MOST_SIDE + 1) * sizeof *line, err);
+    float *line = mem_zalloc(MOST_SIDE + 1 + SPARE, sizeof *line, err);
     int rc = e && line ? 0 : -1;
     *width = 0;
     for (int column = 0; rc == 0 && column < 2; column++) {

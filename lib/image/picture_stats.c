@@ -19,9 +19,15 @@ static inline uint32_t light(const uint8_t *p)
     return 241u * p[0] * p[0] + 691u * p[1] * p[1] + 68u * p[2] * p[2];
 }
 
-#define FINE_BITS 13 /* values that share their upper bits are counted together first */
-#define N_COARSE ((65025000u >> FINE_BITS) + 1)
-#define N_FINE (1u << FINE_BITS)
+/* Values that share their upper bits are counted together first, then by their middle and their low bits.
+ * Small tables stay in the first cache and take little time to clear and to sum up. */
+#define LOW_BITS 7
+#define MIDDLE_BITS 8
+#define N_LOW (1u << LOW_BITS)
+#define N_MIDDLE (1u << MIDDLE_BITS)
+#define COARSE_SHIFT (LOW_BITS + MIDDLE_BITS)
+#define N_COARSE ((65025000u >> COARSE_SHIFT) + 1)
+#define N_RANKS (2 * N_BRIGHTNESS)
 
 /* Position of the q-th percentile of n values: returns k, and sets *t to the position between the sorted
  * values k and k + 1. */
@@ -57,7 +63,7 @@ static void gray_brightness(const uint64_t counts[256], size_t n, double *out)
 }
 
 /* The brightness of n pixels of three samples, n at most PIECE. */
-#define PIECE 512
+#define PIECE 1024
 static void lights_plain(uint32_t *to, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -65,26 +71,29 @@ static void lights_plain(uint32_t *to, const uint8_t *p, size_t n)
 }
 
 #if defined(__x86_64__)
-/* The same for eight pixels at a time: their 24 bytes are expanded to one sample in each 32 bits. */
+/*
+ * The same for eight pixels at a time: their 24 bytes are expanded to red and green, and to blue and 0, in
+ * the halves of each 32 bits. A square fills 16 bits without a sign, and the products are of signed numbers:
+ * so 32768 is taken from each square, the missing 0 included, whose weight gives the sum back.
+ */
 __attribute__((target("avx2"))) static void lights_avx2(uint32_t *to, const uint8_t *p, size_t n)
 {
-    const __m128i first = _mm_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1);
-    const __m256i red = _mm256_broadcastsi128_si256(first);
-    const __m256i green = _mm256_broadcastsi128_si256(_mm_add_epi8(first, _mm_set1_epi32(1)));
-    const __m256i blue = _mm256_broadcastsi128_si256(_mm_add_epi8(first, _mm_set1_epi32(2)));
+    const __m256i red_green =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 1, -1, 3, -1, 4, -1, 6, -1, 7, -1, 9, -1, 10, -1));
+    const __m256i blue = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(2, -1, -1, -1, 5, -1, -1, -1, 8, -1, -1, -1, 11, -1, -1, -1));
+    const __m256i half = _mm256_set1_epi16(-32768), weights = _mm256_set1_epi32(691 * 65536 + 241),
+                  others = _mm256_set1_epi32(-1000 * 65536 + 68);
     size_t i = 0;
     for (; i + 10 <= n; i += 8) { /* reads four bytes more than it uses */
         __m256i v =
             _mm256_inserti128_si256(_mm256_castsi128_si256(
                                         _mm_loadu_si128((const __m128i *)(const void *)(p + 3 * i))),
                                     _mm_loadu_si128((const __m128i *)(const void *)(p + 3 * i + 12)), 1);
-        __m256i r = _mm256_shuffle_epi8(v, red), g = _mm256_shuffle_epi8(v, green),
-                b = _mm256_shuffle_epi8(v, blue);
-        /* a square fits 16 bits, and the upper ones are 0 */
-        r = _mm256_mullo_epi32(_mm256_mullo_epi16(r, r), _mm256_set1_epi32(241));
-        g = _mm256_mullo_epi32(_mm256_mullo_epi16(g, g), _mm256_set1_epi32(691));
-        b = _mm256_mullo_epi32(_mm256_mullo_epi16(b, b), _mm256_set1_epi32(68));
-        _mm256_storeu_si256((__m256i *)(void *)(to + i), _mm256_add_epi32(_mm256_add_epi32(r, g), b));
+        __m256i rg = _mm256_shuffle_epi8(v, red_green), b = _mm256_shuffle_epi8(v, blue);
+        rg = _mm256_madd_epi16(_mm256_xor_si256(_mm256_mullo_epi16(rg, rg), half), weights);
+        b = _mm256_madd_epi16(_mm256_xor_si256(_mm256_mullo_epi16(b, b), half), others);
+        _mm256_storeu_si256((__m256i *)(void *)(to + i), _mm256_add_epi32(rg, b));
     }
     lights_plain(to + i, p + 3 * i, n - i);
 }
@@ -101,7 +110,6 @@ static void lights(uint32_t *to, const uint8_t *p, size_t n)
  * Adjacent pixels are often equal, and incrementing the same counter twice in a row is slow, so they use
  * separate tables. */
 #define TABLES 4
-#define FINE_TABLES 2
 static int count_colours(const struct image *m, uint64_t counts[3][256], uint32_t *coarse, struct error *err)
 {
     size_t n = (size_t)m->width * (size_t)m->height;
@@ -118,12 +126,12 @@ static int count_colours(const struct image *m, uint64_t counts[3][256], uint32_
                 tables[t][0][p[3 * t]]++;
                 tables[t][1][p[3 * t + 1]]++;
                 tables[t][2][p[3 * t + 2]]++;
-                (t % 2 ? other : coarse)[piece[i + (size_t)t] >> FINE_BITS]++;
+                (t % 2 ? other : coarse)[piece[i + (size_t)t] >> COARSE_SHIFT]++;
             }
         for (; i < k; i++, p += 3) {
             for (int c = 0; c < 3; c++)
                 tables[0][c][p[c]]++;
-            coarse[piece[i] >> FINE_BITS]++;
+            coarse[piece[i] >> COARSE_SHIFT]++;
         }
     }
     for (int t = 0; t < TABLES; t++)
@@ -139,57 +147,174 @@ out:
     return rc;
 }
 
+/* Adds to *skipped, the number of values before counts[at], the ones before the counter of the value of this
+ * rank: returns the index of this counter. */
+static uint32_t find_rank(const uint32_t *counts, uint32_t at, size_t rank, size_t *skipped)
+{
+    while (*skipped + counts[at] <= rank)
+        *skipped += counts[at++];
+    return at;
+}
+
 /*
- * The values themselves are not kept. Their upper bits were counted before. This second pass counts the lower
- * bits of values whose upper bits contain a wanted rank.
+ * The values themselves are not kept, except for those whose upper bits contain a wanted rank, as long as
+ * they are few. Their upper bits were counted before. The second pass counts the middle bits of these values,
+ * and a third one, over those that are kept or else over the picture, the low bits. An entry of `coarse` or
+ * `middle` is 0 where no rank is wanted, or 1 more than the index of the table of the next bits.
  */
+#define MOST_KEPT 8192
+struct run {
+    uint32_t value, n;
+};
+struct selection {
+    uint8_t coarse[N_COARSE], middle[N_RANKS][N_MIDDLE];
+    uint32_t by_middle[N_RANKS][N_MIDDLE], by_low[N_RANKS][N_LOW];
+    struct run kept[MOST_KEPT + PIECE];
+    uint32_t above, below; /* the values between these two are not wanted */
+    uint8_t order[256][8], order_length[256];
+};
+
+#if defined(__x86_64__)
+/* Writes the n values, n a multiple of 8, that are not between these two: returns how many. `to` has room for
+ * n. Most of the values of a picture are between the lowest and the highest percentiles. */
+__attribute__((target("avx2"))) static size_t keep_outer_avx2(const struct selection *s, uint32_t *to,
+                                                              const uint32_t *values, size_t n)
+{
+    const __m256i above = _mm256_set1_epi32((int)s->above), below = _mm256_set1_epi32((int)s->below);
+    size_t k = 0;
+    for (size_t i = 0; i < n; i += 8) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(values + i));
+        __m256i inner = _mm256_and_si256(_mm256_cmpgt_epi32(v, above), _mm256_cmpgt_epi32(below, v));
+        unsigned outer = 255u & ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(inner));
+        __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)s->order[outer]));
+        _mm256_storeu_si256((__m256i *)(void *)(to + k), _mm256_permutevar8x32_epi32(v, order));
+        k += s->order_length[outer];
+    }
+    return k;
+}
+#endif
+
+/* Of n values, at most PIECE, the ones whose upper bits are wanted: returns how many. */
+static size_t keep_wanted(const struct selection *s, uint32_t *to, const uint32_t *values, size_t n)
+{
+    size_t k = 0;
+#if defined(__x86_64__)
+    uint32_t outer[PIECE + 8];
+    if (simd_level() >= SIMD_AVX2) {
+        size_t whole = n / 8 * 8, n_outer = keep_outer_avx2(s, outer, values, whole);
+        memcpy(outer + n_outer, values + whole, (n - whole) * sizeof *values);
+        n = n_outer + n - whole;
+        values = outer;
+    }
+#endif
+    for (size_t i = 0; i < n; i++) { /* no branch: a processor cannot guess it */
+        to[k] = values[i];
+        k += s->coarse[values[i] >> COARSE_SHIFT] != 0;
+    }
+    return k;
+}
+
+/* Sets above and below to the ends of the widest range of values below a wanted one in which none is wanted,
+ * and the places of the kept ones of eight values for each set of those. */
+static void prepare_outer(struct selection *s)
+{
+    uint32_t last = 0, widest = 0;
+    s->above = s->below = 0;
+    for (uint32_t bin = 0; bin < N_COARSE; bin++) {
+        if (!s->coarse[bin]) continue;
+        if (bin - last > widest) {
+            widest = bin - last;
+            s->above = (last << COARSE_SHIFT) + (1u << COARSE_SHIFT) - 1;
+            s->below = bin << COARSE_SHIFT;
+        }
+        last = bin;
+    }
+    for (unsigned set = 0; set < 256; set++)
+        for (uint8_t i = 0; i < 8; i++)
+            if (set >> i & 1) s->order[set][s->order_length[set]++] = i;
+}
+
+/* Equal values in sequence, of which drawings have many: returns how many runs there are. */
+static size_t find_runs(struct run *to, const uint32_t *values, size_t n)
+{
+    size_t k = 0;
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && values[end] == values[i];)
+            end++;
+        to[k++] = (struct run){values[i], (uint32_t)(end - i)};
+    }
+    return k;
+}
+
+/* The runs of wanted values among the k pixels at p, k at most PIECE. */
+static size_t wanted_runs(const struct selection *s, struct run *to, const uint8_t *p, size_t k)
+{
+    uint32_t piece[PIECE], wanted[PIECE];
+    lights(piece, p, k);
+    return find_runs(to, wanted, keep_wanted(s, wanted, piece, k));
+}
+
+static void count_middle(struct selection *s, const struct run *runs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t v = runs[i].value;
+        s->by_middle[s->coarse[v >> COARSE_SHIFT] - 1][v >> LOW_BITS & (N_MIDDLE - 1)] += runs[i].n;
+    }
+}
+
+static void count_low(struct selection *s, const struct run *runs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t v = runs[i].value;
+        int t = s->middle[s->coarse[v >> COARSE_SHIFT] - 1][v >> LOW_BITS & (N_MIDDLE - 1)];
+        if (t) s->by_low[t - 1][v & (N_LOW - 1)] += runs[i].n;
+    }
+}
+
 static int colour_brightness(const struct image *m, const uint32_t *coarse, double *out, struct error *err)
 {
-    size_t n = (size_t)m->width * (size_t)m->height, ranks[2 * N_BRIGHTNESS], skipped[2 * N_BRIGHTNESS];
-    double fractions[N_BRIGHTNESS], values[2 * N_BRIGHTNESS];
-    uint32_t bins[2 * N_BRIGHTNESS], piece[PIECE];
-    int8_t slot[N_COARSE];
-    int n_slots = 0;
-    memset(slot, -1, N_COARSE);
+    size_t n = (size_t)m->width * (size_t)m->height, ranks[N_RANKS], skipped[N_RANKS] = {0}, n_kept = 0;
+    double fractions[N_BRIGHTNESS], values[N_RANKS];
+    uint32_t bins[N_RANKS];
+    int n_coarse = 0, n_middle = 0;
+    bool all_kept = true;
+    struct selection *s = mem_zalloc(1, sizeof *s, err);
+    if (!s) return -1;
     for (int i = 0; i < N_BRIGHTNESS; i++) {
         ranks[2 * i] = rank_of(percents[i], n, &fractions[i]);
         ranks[2 * i + 1] = ranks[2 * i] + 1 < n ? ranks[2 * i] + 1 : n - 1;
     }
-    for (int i = 0; i < 2 * N_BRIGHTNESS; i++) {
-        uint32_t bin = 0;
-        skipped[i] = 0;
-        while (skipped[i] + coarse[bin] <= ranks[i])
-            skipped[i] += coarse[bin++];
-        bins[i] = bin;
-        if (slot[bin] < 0) slot[bin] = (int8_t)n_slots++;
+    for (int i = 0; i < N_RANKS; i++) {
+        bool on = i > 0 && skipped[i - 1] <= ranks[i]; /* from there; not so only in tiny pictures */
+        skipped[i] = on ? skipped[i - 1] : 0;
+        bins[i] = find_rank(coarse, on ? bins[i - 1] : 0, ranks[i], &skipped[i]);
+        if (!s->coarse[bins[i]]) s->coarse[bins[i]] = (uint8_t)++n_coarse;
     }
-    uint32_t *room = mem_zalloc((size_t)n_slots * N_FINE * FINE_TABLES, sizeof *room, err),
-             *fine[FINE_TABLES];
-    if (!room) return -1;
-    for (int t = 0; t < FINE_TABLES; t++)
-        fine[t] = room + (size_t)t * (size_t)n_slots * N_FINE;
+    prepare_outer(s);
     for (size_t at = 0; at < n; at += PIECE) {
-        size_t k = n - at < PIECE ? n - at : PIECE;
-        lights(piece, m->pixels + 3 * at, k);
-        for (size_t i = 0; i < k; i++) {
-            int s = slot[piece[i] >> FINE_BITS];
-            if (s >= 0) fine[i % FINE_TABLES][(size_t)s * N_FINE + (piece[i] & (N_FINE - 1))]++;
-        }
+        if (n_kept > MOST_KEPT) all_kept = false;
+        if (!all_kept) n_kept = 0;
+        size_t k = wanted_runs(s, s->kept + n_kept, m->pixels + 3 * at, n - at < PIECE ? n - at : PIECE);
+        count_middle(s, s->kept + n_kept, k);
+        n_kept += k;
     }
-    for (size_t v = 0, n_fine = (size_t)n_slots * N_FINE; v < n_fine; v++)
-        for (int t = 1; t < FINE_TABLES; t++)
-            fine[0][v] += fine[t][v];
-    for (int i = 0; i < 2 * N_BRIGHTNESS; i++) {
-        const uint32_t *counts = fine[0] + (size_t)slot[bins[i]] * N_FINE;
-        size_t before = skipped[i];
-        uint32_t low = 0;
-        while (before + counts[low] <= ranks[i])
-            before += counts[low++];
-        values[i] = sqrt(((double)(bins[i] << FINE_BITS) + low) / 1000) / 255;
+    for (int i = 0; i < N_RANKS; i++) {
+        int t = s->coarse[bins[i]] - 1;
+        uint32_t middle = find_rank(s->by_middle[t], 0, ranks[i], &skipped[i]);
+        bins[i] = bins[i] << MIDDLE_BITS | middle;
+        if (!s->middle[t][middle]) s->middle[t][middle] = (uint8_t)++n_middle;
+    }
+    if (all_kept) count_low(s, s->kept, n_kept);
+    for (size_t at = 0; !all_kept && at < n; at += PIECE)
+        count_low(s, s->kept, wanted_runs(s, s->kept, m->pixels + 3 * at, n - at < PIECE ? n - at : PIECE));
+    for (int i = 0; i < N_RANKS; i++) {
+        int t = s->middle[s->coarse[bins[i] >> MIDDLE_BITS] - 1][bins[i] & (N_MIDDLE - 1)] - 1;
+        uint32_t low = find_rank(s->by_low[t], 0, ranks[i], &skipped[i]);
+        values[i] = sqrt(((double)(bins[i] << LOW_BITS) + low) / 1000) / 255;
     }
     for (int i = 0; i < N_BRIGHTNESS; i++)
         out[i] = between(values[2 * i], values[2 * i + 1], fractions[i]);
-    free(room);
+    free(s);
     return 0;
 }
 
@@ -210,7 +335,7 @@ static double cubic(double x) /* Keys' kernel, a = -0.5 */
 struct taps {
     int *first, *n;
     int32_t *weights;
-    int room; /* weights of one result */
+    int room; /* weights of one result: an even number, the unused ones are 0 */
 };
 
 static void taps_release(struct taps *t)
@@ -223,7 +348,7 @@ static void taps_release(struct taps *t)
 static int taps_make(struct taps *t, int n_in, int n_out, struct error *err)
 {
     double scale = (double)n_in / n_out, stretch = scale > 1 ? scale : 1, *k = NULL;
-    *t = (struct taps){.room = (int)ceil(4 * stretch) + 2};
+    *t = (struct taps){.room = ((int)ceil(4 * stretch) + 3) / 2 * 2};
     t->first = mem_zalloc((size_t)n_out, sizeof *t->first, err);
     t->n = mem_zalloc((size_t)n_out, sizeof *t->n, err);
     t->weights = mem_zalloc((size_t)n_out * (size_t)t->room, sizeof *t->weights, err);
@@ -281,32 +406,54 @@ static inline void transpose_16(uint8_t (*columns)[LANES], const uint8_t *rows, 
 }
 #endif
 
-/* Weighted sums of n columns, `step` apart, and their samples of 0..255. */
-typedef void sums_function(uint8_t *out, const uint8_t (*columns)[LANES], size_t step, const int32_t *weights,
-                           int n);
+/* Weighted sums of n vectors of LANES samples, `step` bytes apart, and their samples of 0..255. */
+typedef void sums_function(uint8_t *out, const uint8_t *samples, size_t step, const int32_t *weights, int n);
 
-static void sums_plain(uint8_t *out, const uint8_t (*columns)[LANES], size_t step, const int32_t *weights,
-                       int n)
+static void sums_plain(uint8_t *out, const uint8_t *samples, size_t step, const int32_t *weights, int n)
 {
     int32_t sums[LANES] = {0};
-    for (int j = 0; j < n; j++, columns += step)
+    for (int j = 0; j < n; j++, samples += step)
         for (int k = 0; k < LANES; k++)
-            sums[k] += weights[j] * (*columns)[k];
+            sums[k] += weights[j] * samples[k];
     for (int k = 0; k < LANES; k++)
         out[k] = rounded(sums[k]);
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void sums_avx2(uint8_t *out, const uint8_t (*columns)[LANES],
-                                                      size_t step, const int32_t *weights, int n)
+/*
+ * For sums_avx2, which takes two vectors at once, as pairs of 16 bits: each weight, below 2^23, becomes one
+ * of 12 bits and one of 16 with a sign, 4096 times that. Two weights become a pair of lower parts and a pair
+ * of upper ones.
+ */
+static void pair_weights(int32_t *weights, int n)
+{
+    for (int j = 0; j < n; j += 2) {
+        uint32_t a = (uint32_t)weights[j], b = (uint32_t)weights[j + 1];
+        weights[j] = (int32_t)((a & 4095) | (b & 4095) << 16);
+        weights[j + 1] = (int32_t)((a >> 12 & 0xffff) | b >> 12 << 16);
+    }
+}
+
+__attribute__((target("avx2"))) static void sums_avx2(uint8_t *out, const uint8_t *samples, size_t step,
+                                                      const int32_t *weights, int n)
 {
     __m256i low = _mm256_set1_epi32(1 << (WEIGHT_BITS - 1)), high = low;
-    for (int j = 0; j < n; j++, columns += step) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)*columns);
-        __m256i w = _mm256_set1_epi32(weights[j]);
-        low = _mm256_add_epi32(low, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(v), w));
-        high = _mm256_add_epi32(high, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(v, 8)), w));
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i low_upper = zero, high_upper = zero;
+    for (int j = 0; j < n; j += 2, samples += 2 * step) {
+        const uint8_t *next = samples + (j + 1 < n ? step : 0); /* the last weight of an odd number is 0 */
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)samples),
+                b = _mm_loadu_si128((const __m128i *)(const void *)next);
+        __m256i first = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)),
+                second = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
+        __m256i lower = _mm256_set1_epi32(weights[j]), upper = _mm256_set1_epi32(weights[j + 1]);
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(first, lower));
+        low_upper = _mm256_add_epi32(low_upper, _mm256_madd_epi16(first, upper));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(second, lower));
+        high_upper = _mm256_add_epi32(high_upper, _mm256_madd_epi16(second, upper));
     }
+    low = _mm256_add_epi32(low, _mm256_slli_epi32(low_upper, 12));
+    high = _mm256_add_epi32(high, _mm256_slli_epi32(high_upper, 12));
     low = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_srai_epi32(low, WEIGHT_BITS),
                                                       _mm256_srai_epi32(high, WEIGHT_BITS)),
                                    0xd8);
@@ -315,6 +462,7 @@ __attribute__((target("avx2"))) static void sums_avx2(uint8_t *out, const uint8_
 }
 #else
 #define sums_avx2 sums_plain
+#define pair_weights(weights, n) ((void)(weights), (void)(n))
 #endif
 
 /* columns: [row][LANES] of n rows of pixels. */
@@ -330,72 +478,89 @@ static void put_side_by_side(uint8_t (*columns)[LANES], const uint8_t *from, siz
             columns[i][k] = from[(size_t)k * row + i];
 }
 
-static inline __attribute__((always_inline)) int across_rows(struct image *out, const struct image *in,
-                                                             const struct taps *t, struct error *err)
+/* rows[k] = the k-th samples of n_columns vectors, at most SMALL_PX * 3, for n rows. */
+static void put_in_rows(uint8_t *rows, const uint8_t (*columns)[LANES], size_t n_columns, int n)
 {
-    size_t row = (size_t)in->width * (size_t)in->channels;
-    size_t ch = (size_t)in->channels, n_out = (size_t)out->width;
-    uint8_t(*columns)[LANES] = mem_zalloc(row, sizeof *columns, err);
-    sums_function *sums = simd_level() >= SIMD_AVX2 ? sums_avx2 : sums_plain;
+    size_t i = 0;
+#if defined(__x86_64__)
+    for (uint8_t turned[16][LANES]; i + 16 <= n_columns; i += 16) {
+        transpose_16(turned, columns[i], LANES);
+        for (int k = 0; k < n; k++)
+            memcpy(rows + (size_t)k * n_columns + i, turned[k], 16);
+    }
+#endif
+    for (; i < n_columns; i++)
+        for (int k = 0; k < n; k++)
+            rows[(size_t)k * n_columns + i] = columns[i][k];
+}
+
+static int across_rows(struct image *out, const struct image *in, const struct taps *t, sums_function *sums,
+                       struct error *err)
+{
+    size_t ch = (size_t)in->channels, n_out = (size_t)out->width, row = (size_t)in->width * ch;
+    uint8_t(*columns)[LANES] = mem_zalloc(row, sizeof *columns, err), reduced[SMALL_PX * 3][LANES];
     if (!columns) return -1;
     for (int y = 0; y < in->height; y += LANES) {
         int n = in->height - y < LANES ? in->height - y : LANES;
         put_side_by_side(columns, in->pixels + (size_t)y * row, row, n);
         for (size_t x = 0; x < n_out; x++)
-            for (size_t c = 0; c < ch; c++) {
-                uint8_t reduced[LANES];
-                sums(reduced, (const uint8_t(*)[LANES])columns + (size_t)t->first[x] * ch + c, ch,
+            for (size_t c = 0; c < ch; c++)
+                sums(reduced[x * ch + c], columns[(size_t)t->first[x] * ch + c], ch * LANES,
                      t->weights + x * (size_t)t->room, t->n[x]);
-                for (int k = 0; k < n; k++)
-                    out->pixels[((size_t)(y + k) * n_out + x) * ch + c] = reduced[k];
-            }
+        put_in_rows(out->pixels + (size_t)y * n_out * ch, (const uint8_t(*)[LANES])reduced, n_out * ch, n);
     }
     free(columns);
     return 0;
 }
 
-/* One pass: changes the width or the height. It is compiled twice, because a vector of 32-bit products
- * takes ten instructions without AVX2. */
-static inline __attribute__((always_inline)) int resample_body(struct image *out, const struct image *in,
-                                                               bool across, int n_out, struct error *err)
+/* LANES columns at once, of a picture whose rows have so many samples. */
+static void down_columns(struct image *out, const struct image *in, const struct taps *t, sums_function *sums)
 {
-    int ch = in->channels, n_in = across ? in->width : in->height;
-    struct taps t;
-    if (taps_make(&t, n_in, n_out, err)) return -1;
-    int rc = image_reserve(out, across ? n_out : in->width, across ? in->height : n_out, ch, err);
-    size_t row = (size_t)in->width * (size_t)ch;
-    if (!rc && across) {
-        rc = across_rows(out, in, &t, err);
-    } else if (!rc) {
-        int32_t *sums = mem_alloc(row * sizeof *sums, err);
-        if (!sums) rc = -1;
-        for (int y = 0; !rc && y < n_out; y++) {
-            memset(sums, 0, row * sizeof *sums);
-            for (int j = 0; j < t.n[y]; j++) {
-                const uint8_t *from = in->pixels + (size_t)(t.first[y] + j) * row;
-                int32_t w = t.weights[y * t.room + j];
-                for (size_t i = 0; i < row; i++)
-                    sums[i] += w * from[i];
-            }
-            for (size_t i = 0; i < row; i++)
-                out->pixels[(size_t)y * row + i] = rounded(sums[i]);
-        }
-        free(sums);
+    size_t row = (size_t)in->width * (size_t)in->channels;
+    for (int y = 0; y < out->height; y++) {
+        const uint8_t *from = in->pixels + (size_t)t->first[y] * row;
+        const int32_t *weights = t->weights + (size_t)y * (size_t)t->room;
+        uint8_t *to = out->pixels + (size_t)y * row;
+        for (size_t i = 0; i + LANES <= row; i += LANES)
+            sums(to + i, from + i, row, weights, t->n[y]);
+        if (row % LANES) /* some of the columns before once more */
+            sums(to + row - LANES, from + row - LANES, row, weights, t->n[y]);
     }
-    taps_release(&t);
-    return rc;
 }
 
-__attribute__((target("avx2"))) static int resample_avx2(struct image *out, const struct image *in,
-                                                         bool across, int n_out, struct error *err)
+/* A picture of a row of less than LANES samples: the same in a copy of LANES samples a row. */
+static int down_narrow(struct image *out, const struct image *in, const struct taps *t, sums_function *sums,
+                       struct error *err)
 {
-    return resample_body(out, in, across, n_out, err);
+    size_t row = (size_t)in->width * (size_t)in->channels;
+    uint8_t(*copy)[LANES] = mem_zalloc((size_t)in->height, sizeof *copy, err), reduced[LANES];
+    if (!copy) return -1;
+    for (size_t y = 0; y < (size_t)in->height; y++)
+        memcpy(copy[y], in->pixels + y * row, row);
+    for (size_t y = 0; y < (size_t)out->height; y++) {
+        sums(reduced, copy[t->first[y]], LANES, t->weights + y * (size_t)t->room, t->n[y]);
+        memcpy(out->pixels + y * row, reduced, row);
+    }
+    free(copy);
+    return 0;
 }
 
+/* One pass: changes the width or the height to n_out, at most SMALL_PX. */
 static int resample(struct image *out, const struct image *in, bool across, int n_out, struct error *err)
 {
-    return simd_level() >= SIMD_AVX2 ? resample_avx2(out, in, across, n_out, err)
-                                     : resample_body(out, in, across, n_out, err);
+    struct taps t;
+    sums_function *sums = simd_level() >= SIMD_AVX2 ? sums_avx2 : sums_plain;
+    if (taps_make(&t, across ? in->width : in->height, n_out, err)) return -1;
+    if (sums == sums_avx2) pair_weights(t.weights, n_out * t.room);
+    int rc = image_reserve(out, across ? n_out : in->width, across ? in->height : n_out, in->channels, err);
+    if (!rc && across)
+        rc = across_rows(out, in, &t, sums, err);
+    else if (!rc && in->width * in->channels < LANES)
+        rc = down_narrow(out, in, &t, sums, err);
+    else if (!rc)
+        down_columns(out, in, &t, sums);
+    taps_release(&t);
+    return rc;
 }
 
 /*

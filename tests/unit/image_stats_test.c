@@ -1,5 +1,6 @@
 /* needs: base io hash manifest image */
 /* picture_stats against what CleanVision says about made pictures: tests/fixtures/cleanvision. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,54 @@ static bool decode(const char *path, struct image *m)
     return reason == IMAGE_OK;
 }
 
+static int compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The percentiles of a picture whose samples are from..from + range - 1, against sorting all its pixels. With
+ * a few levels so many different pixels are next to a percentile that picture_stats does not keep them. */
+static void sorted_brightness(int width, int height, unsigned from, unsigned range)
+{
+    static const double percents[N_BRIGHTNESS] = {1, 5, 10, 15, 90, 95, 99};
+    struct image m = IMAGE_EMPTY;
+    struct picture_stats s;
+    struct error err = {0};
+    size_t n = (size_t)width * (size_t)height;
+    uint32_t *light = malloc(n * sizeof *light), random = 1;
+    bool same = light && image_reserve(&m, width, height, 3, &err) == 0;
+    for (size_t i = 0; same && i < n; i++) {
+        uint8_t *p = m.pixels + 3 * i;
+        for (int c = 0; c < 3; c++) {
+            random = random * 1664525u + 1013904223u;
+            p[c] = (uint8_t)(from + (random >> 16) % range);
+        }
+        light[i] = 241u * p[0] * p[0] + 691u * p[1] * p[1] + 68u * p[2] * p[2];
+    }
+    same = same && picture_stats(&m, &s, &err) == 0;
+    if (same) qsort(light, n, sizeof *light, compare);
+    for (int i = 0; same && i < N_BRIGHTNESS; i++) {
+        double x = percents[i] / 100 * (double)(n - 1), t = x - (double)(size_t)x;
+        size_t k = (size_t)x, next = k + 1 < n ? k + 1 : k;
+        double a = sqrt((double)light[k] / 1000) / 255, b = sqrt((double)light[next] / 1000) / 255;
+        same = s.brightness[i] == (t < 0.5 ? a + (b - a) * t : b - (b - a) * (1 - t));
+    }
+    CHECK_SAY(same, "%dx%d, samples of %u..%u: the percentiles of the sorted pixels", width, height, from,
+              from + range - 1);
+    image_release(&m);
+    free(light);
+}
+
 int main(void)
 {
+    for (int width = 1; width < 20; width++)
+        sorted_brightness(width, 1, 0, 256);
+    sorted_brightness(301, 251, 0, 256);
+    sorted_brightness(301, 251, 250, 6);
+    sorted_brightness(301, 251, 127, 3);
+    sorted_brightness(301, 251, 255, 1);
+
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct image m = IMAGE_EMPTY;
     struct error err = {0};
