@@ -11,14 +11,17 @@ static enum image_reason hash_image(void *context, const struct image_info *info
     struct pdq_found *a = (struct pdq_found *)(void *)result;
     struct error err = {0};
     struct pdq *p;
-    int quality = 0, rc;
+    int quality = 0, rc = 0;
     (void)scratch;
-    if (result_capacity < sizeof *a || pdq_open(&p, &err)) return IMAGE_DECODE_MEMORY;
+    if (result_capacity < sizeof *a) return IMAGE_DECODE_MEMORY;
     memset(a, 0, sizeof *a);
-    rc = pdq_of_pixels(p, h->family, image->pixels, (uint32_t)image->width, (uint32_t)image->height,
-                       (unsigned)image->channels, (size_t)image->width * (size_t)image->channels, a->hashes,
-                       h->n_hashes, &quality, &err);
-    pdq_close(p);
+    if (h->n_hashes > 0) {
+        if (pdq_open(&p, &err)) return IMAGE_DECODE_MEMORY;
+        rc = pdq_of_pixels(p, h->family, image->pixels, (uint32_t)image->width, (uint32_t)image->height,
+                           (unsigned)image->channels, (size_t)image->width * (size_t)image->channels,
+                           a->hashes, h->n_hashes, &quality, &err);
+        pdq_close(p);
+    }
     if (!rc && h->stats) rc = picture_stats(image, &a->stats, &err);
     if (rc) {
         snprintf(failure->detail, sizeof failure->detail, "%.150s", err.text);

@@ -12,7 +12,7 @@
 
 struct pdq_wanted {
     enum pdq_family family;
-    unsigned n_hashes; /* 1, or PDQ_DIHEDRALS: the turned ones, too */
+    unsigned n_hashes; /* 0: only the statistics; 1; or PDQ_DIHEDRALS: the turned ones, too */
     bool stats;        /* picture_stats of the same pixels, too */
 };
 

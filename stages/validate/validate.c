@@ -380,7 +380,7 @@ int validate_run(const struct validate_options *opt, struct manifest_filter *f, 
                     .bytes = manifest_column(&f->in.schema, "bytes"),
                     .hash = manifest_column(&f->in.schema, "xxh128")};
     struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    const struct pdq_wanted wanted = {PDQ_FULL, 1, wants(opt, "stats")};
+    const struct pdq_wanted wanted = {PDQ_FULL, wants(opt, "pdq") ? 1 : 0, wants(opt, "stats")};
     struct decode_pool *pool = NULL;
     o.frames_every = opt->frames;
     o.decode.allow_truncated = opt->allow_truncated;
