@@ -61,8 +61,11 @@ static int name_classes(struct classifier *c, struct error *err)
 static int choose_frames(struct image_loader_options *lo, const char *frames, struct error *err)
 {
     int64_t every = 1;
-    if (frames && strcmp(frames, "first") == 0) lo->rules.frame = 1;
-    if (!frames || lo->rules.frame == 1) return 0;
+    if (!frames) return 0;
+    if (strcmp(frames, "first") == 0) {
+        lo->rules.frame = 1;
+        return 0;
+    }
     if (strcmp(frames, "all") != 0 &&
         (!text_starts(frames, "every:") || parse_i64(frames + 6, 1, 100000, &every, "--frames every", err)))
         return error_set(err, EX_USAGE, "--frames '%s' is not first, every:N or all", frames);

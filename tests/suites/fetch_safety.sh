@@ -210,7 +210,7 @@ is "$?" 64 "a store outside of --root is a mistake"
 mkdir empty
 # shellcheck disable=SC2086
 $FETCH $QUICK empty 2>err
-is "$? $(grep -c 'holds no lists' err)" "66 1" "so is a folder without lists"
+is "$? $(grep -c 'contains no lists' err)" "66 1" "so is a folder without lists"
 # shellcheck disable=SC2086
 $FETCH $QUICK --rate fast lists 2>err
 is "$?" 64 "and a rate that is none"
