@@ -18,7 +18,8 @@
 
 struct reader {
     hid_t file;
-    int out; /* the pipe */
+    int out;   /* the pipe */
+    bool torn; /* a record was not written whole, so the parent would misread another one */
     struct error *err;
 };
 
@@ -27,12 +28,11 @@ static int put(struct reader *r, struct h5_record *record, const char *layer, co
 {
     record->layer_bytes = layer ? (uint32_t)strlen(layer) : 0;
     record->name_bytes = name ? (uint32_t)strlen(name) : 0;
-    return io_write_full(r->out, record, sizeof *record, "pipe", r->err) ||
-                   io_write_full(r->out, layer ? layer : "", record->layer_bytes, "pipe", r->err) ||
-                   io_write_full(r->out, name ? name : "", record->name_bytes, "pipe", r->err) ||
-                   (record->n_bytes > 0 && io_write_full(r->out, bytes, record->n_bytes, "pipe", r->err))
-               ? -1
-               : 0;
+    r->torn = io_write_full(r->out, record, sizeof *record, "pipe", r->err) ||
+              io_write_full(r->out, layer ? layer : "", record->layer_bytes, "pipe", r->err) ||
+              io_write_full(r->out, name ? name : "", record->name_bytes, "pipe", r->err) ||
+              (record->n_bytes > 0 && io_write_full(r->out, bytes, record->n_bytes, "pipe", r->err));
+    return r->torn ? -1 : 0;
 }
 
 /* --- attributes --- */
@@ -477,6 +477,6 @@ void h5_child(const struct h5_input *input, int out, enum h5_layout layout, bool
     struct h5_record last = {.kind = rc ? H5_ERROR : H5_END,
                              .rank = (uint32_t)err.code,
                              .n_bytes = rc ? strlen(err.text) : 0};
-    (void)put(&r, &last, NULL, NULL, err.text);
-    _exit(0); /* no exit handlers of the parent's, no H5 clean-up of a hostile file */
+    if (!r.torn) (void)put(&r, &last, NULL, NULL, err.text);
+    _exit(r.torn ? EX_IOERR : 0); /* no exit handlers of the parent's, no H5 clean-up of a hostile file */
 }

@@ -205,6 +205,8 @@ int h5_file_read(struct h5_file *f, const struct h5_input *input, const char *na
         ;
     if (rc && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
         error_set(err, EX_DATAERR, "the HDF5 library failed on this file (signal %d)", WTERMSIG(status));
+    else if (rc && WIFEXITED(status) && WEXITSTATUS(status))
+        error_set(err, WEXITSTATUS(status), "the process that reads it cannot write to its pipe");
     if (rc) {
         h5_file_release(f);
         return error_prefix(err, "'%s'", name);
