@@ -89,11 +89,11 @@ static void default_text(const struct option_row *row, const void *fields, char 
 #define HELP_COLUMN 28
 #define HELP_WIDTH 80
 
-/* The width of the terminal to which --help goes, within limits. */
-static int help_width(FILE *to)
+/* The width of the terminal on standard output, to which --help goes, within limits. */
+static int help_width(void)
 {
     struct winsize w;
-    if (ioctl(fileno(to), TIOCGWINSZ, &w) || w.ws_col < HELP_WIDTH) return HELP_WIDTH;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || w.ws_col < HELP_WIDTH) return HELP_WIDTH;
     return w.ws_col < 100 ? w.ws_col : 100;
 }
 
@@ -101,7 +101,7 @@ static int help_width(FILE *to)
  * on. Line breaks count as blanks. */
 static void wrap(FILE *to, const char *text, size_t n_bytes, int indent)
 {
-    const int width = help_width(to);
+    const int width = help_width();
     const char *end = text + n_bytes;
     for (int column = indent; text < end;) {
         size_t n = strcspn(text, " \n");

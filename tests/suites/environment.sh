@@ -106,6 +106,26 @@ done
 "$BIN/scan" --help >/dev/full 2>err
 is "$?" 74 "--help on a full device fails"
 is "$("$BIN/fetch" --per-host 9 --help)" "$("$BIN/fetch" --help)" "--help shows the defaults, also after an option"
+help_lines() { # COLUMNS: how many lines --help has on such a terminal
+    python3 - "$BIN/fetch" "$1" <<'P'
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, int(sys.argv[2]), 0, 0))
+    os.execv(sys.argv[1], ["fetch", "--help"])
+text = b""
+try:
+    while got := os.read(fd, 65536):
+        text += got
+except OSError:
+    pass
+os.waitpid(pid, 0)
+print(len(text.splitlines()))
+P
+}
+wide=$(help_lines 120) narrow=$(help_lines 80)
+[ "$wide" -gt 20 ] && [ "$wide" -lt "$narrow" ]
+ok $? "--help follows the width of the terminal, ($narrow and $wide lines)"
 "$BIN/winnow" --help >/dev/full 2>err
 is "$?" 74 "nor is the dispatcher's"
 (ulimit -n 8; "$BIN/validate" --min-bytes 1 scan.tsv -o few.tsv 2>err)
