@@ -442,45 +442,34 @@ static int read_negative(struct reader *r)
     return finished(r, rank, c_axis, chw);
 }
 
-read_function arithmetic_of(const char *op, const char **attributes)
-{
-    static const struct {
-        const char *op, *attributes;
-        read_function read;
-    } operators[] = {
-        {"Relu", "", read_activation},
-        {"Sigmoid", "", read_activation},
-        {"Tanh", "", read_activation},
-        {"HardSwish", "", read_activation},
-        {"Elu", "alpha", read_activation},
-        {"Selu", "alpha gamma", read_activation},
-        {"Celu", "alpha", read_activation},
-        {"LeakyRelu", "alpha", read_activation},
-        {"Softplus", "", read_activation},
-        {"Softsign", "", read_activation},
-        {"Exp", "", read_activation},
-        {"Mish", "", read_activation},
-        {"Gelu", "approximate", read_activation},
-        {"Swish", "alpha", read_activation},
-        {"HardSigmoid", "alpha beta", read_hard_sigmoid},
-        {"Clip", "max min", read_clip},
-        {"Max", "", read_bound},
-        {"Min", "", read_bound},
-        {"Softmax", "axis", read_softmax},
-        {"Add", "", read_pair_of},
-        {"Sub", "", read_pair_of},
-        {"Mul", "", read_pair_of},
-        {"Div", "", read_pair_of},
-        {"Sum", "", read_sum},
-        {"Neg", "", read_negative},
-        {"Erf", "", read_erf},
-    };
-    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
-        if (strcmp(operators[i].op, op) == 0) {
-            *attributes = operators[i].attributes;
-            return operators[i].read;
-        }
-    return NULL;
-}
+const struct onnx_operator arithmetic_operators[] = {
+    {"Relu", "", read_activation},
+    {"Sigmoid", "", read_activation},
+    {"Tanh", "", read_activation},
+    {"HardSwish", "", read_activation},
+    {"Elu", "alpha", read_activation},
+    {"Selu", "alpha gamma", read_activation},
+    {"Celu", "alpha", read_activation},
+    {"LeakyRelu", "alpha", read_activation},
+    {"Softplus", "", read_activation},
+    {"Softsign", "", read_activation},
+    {"Exp", "", read_activation},
+    {"Mish", "", read_activation},
+    {"Gelu", "approximate", read_activation},
+    {"Swish", "alpha", read_activation},
+    {"HardSigmoid", "alpha beta", read_hard_sigmoid},
+    {"Clip", "max min", read_clip},
+    {"Max", "", read_bound},
+    {"Min", "", read_bound},
+    {"Softmax", "axis", read_softmax},
+    {"Add", "", read_pair_of},
+    {"Sub", "", read_pair_of},
+    {"Mul", "", read_pair_of},
+    {"Div", "", read_pair_of},
+    {"Sum", "", read_sum},
+    {"Neg", "", read_negative},
+    {"Erf", "", read_erf},
+    {NULL, NULL, NULL},
+};
 
 #endif

@@ -317,14 +317,12 @@ static int read_concat(struct reader *r)
 
 /* --- the table --- */
 
-static const struct {
-    const char *op, *attributes;
-    read_function read;
-} operators[] = {
+static const struct onnx_operator layer_operators[] = {
     {"BatchNormalization", "epsilon momentum spatial training_mode", read_norm},
     {"Gemm", "alpha beta transA transB", read_dense},
     {"MatMul", "", read_dense},
     {"Concat", "axis", read_concat},
+    {NULL, NULL, NULL},
 };
 
 static bool in_list(const char *list, const char *word)
@@ -335,25 +333,21 @@ static bool in_list(const char *list, const char *word)
     return false;
 }
 
-static read_function operator_of(const Onnx__NodeProto *n, const char **attributes)
+/* NULL: not a supported operator. */
+static const struct onnx_operator *operator_of(const Onnx__NodeProto *n)
 {
+    const struct onnx_operator *const tables[] = {arithmetic_operators, view_operators, move_operators,
+                                                  window_operators, layer_operators};
     if (n->domain && *n->domain && strcmp(n->domain, "ai.onnx") != 0) return NULL;
-    read_function read = arithmetic_of(n->op_type, attributes);
-    if (!read) read = view_of_kind(n->op_type, attributes);
-    if (!read) read = move_of_kind(n->op_type, attributes);
-    if (!read) read = window_of_kind(n->op_type, attributes);
-    for (size_t i = 0; !read && i < sizeof operators / sizeof *operators; i++)
-        if (strcmp(operators[i].op, n->op_type) == 0) {
-            *attributes = operators[i].attributes;
-            return operators[i].read;
-        }
-    return read;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct onnx_operator *o = tables[i]; o->op; o++)
+            if (strcmp(o->op, n->op_type) == 0) return o;
+    return NULL;
 }
 
 int check_operator(struct reader *r)
 {
-    const char *attributes;
-    if (operator_of(r->node, &attributes) || fold_knows(r->node)) return 0;
+    if (operator_of(r->node) || fold_knows(r->node)) return 0;
     return reader_fail(r, "this operator is not supported");
 }
 
@@ -376,12 +370,11 @@ static int check_form(struct reader *r, const struct value *v)
 int read_node(struct reader *r)
 {
     const Onnx__NodeProto *n = r->node;
-    const char *attributes = NULL;
+    const struct onnx_operator *o = operator_of(n);
     char shown[64];
-    read_function read = operator_of(n, &attributes);
-    if (!read) return reader_fail(r, "this operator is supported on constants only");
+    if (!o) return reader_fail(r, "this operator is supported on constants only");
     for (size_t i = 0; i < n->n_attribute; i++)
-        if (!n->attribute[i]->name || !in_list(attributes, n->attribute[i]->name))
+        if (!n->attribute[i]->name || !in_list(o->attributes, n->attribute[i]->name))
             return reader_fail(r, "the attribute '%s' is not supported",
                                text_for_people(shown, sizeof shown,
                                                n->attribute[i]->name ? n->attribute[i]->name : ""));
@@ -389,7 +382,7 @@ int read_node(struct reader *r)
         return reader_fail(r, "was exported for training: export for inference");
     for (size_t i = 0; i < n->n_input; i++)
         if (check_form(r, node_input(r, i))) return -1;
-    return read(r);
+    return o->read(r);
 }
 
 #endif

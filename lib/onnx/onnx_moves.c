@@ -284,27 +284,16 @@ static int read_resize(struct reader *r)
     return layer_finish(r, r->net->n_layers - 1) ? -1 : layer_output(r, r->net->n_layers - 1, 4, c_axis);
 }
 
-read_function move_of_kind(const char *op, const char **attributes)
-{
-    static const struct {
-        const char *op, *attributes;
-        read_function read;
-    } operators[] = {
-        {"Split", "axis num_outputs split", read_split},
-        {"Slice", "axes ends starts", read_slice},
-        {"Gather", "axis", read_gather},
-        {"Resize",
-         "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value "
-         "keep_aspect_ratio_policy mode nearest_mode",
-         read_resize},
-        {"Upsample", "mode scales", read_resize},
-    };
-    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
-        if (strcmp(operators[i].op, op) == 0) {
-            *attributes = operators[i].attributes;
-            return operators[i].read;
-        }
-    return NULL;
-}
+const struct onnx_operator move_operators[] = {
+    {"Split", "axis num_outputs split", read_split},
+    {"Slice", "axes ends starts", read_slice},
+    {"Gather", "axis", read_gather},
+    {"Resize",
+     "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value "
+     "keep_aspect_ratio_policy mode nearest_mode",
+     read_resize},
+    {"Upsample", "mode scales", read_resize},
+    {NULL, NULL, NULL},
+};
 
 #endif

@@ -145,11 +145,13 @@ bool fold_knows(const Onnx__NodeProto *n);
 int check_operator(struct reader *r);
 /* Turns the node into layers, or into another view of an existing value. */
 int read_node(struct reader *r);
-typedef int (*read_function)(struct reader *r);
-read_function arithmetic_of(const char *op, const char **attributes); /* NULL: not one of these */
-read_function view_of_kind(const char *op, const char **attributes);
-read_function move_of_kind(const char *op, const char **attributes);   /* onnx_moves.c */
-read_function window_of_kind(const char *op, const char **attributes); /* onnx_windows.c */
+struct onnx_operator {
+    const char *op, *attributes; /* attributes: the names that are known, separated by blanks */
+    int (*read)(struct reader *r);
+};
+/* The operators of each file, ended by one without a name. */
+extern const struct onnx_operator arithmetic_operators[], view_operators[], move_operators[],
+    window_operators[];
 /* Adds a channel shuffle of a map whose channels are in `groups` groups. Returns the layer, or -1 with err
  * set. */
 int channels_shuffled(struct reader *r, int layer, int groups);

@@ -235,28 +235,17 @@ static int read_expand(struct reader *r)
     return 0;
 }
 
-read_function view_of_kind(const char *op, const char **attributes)
-{
-    static const struct {
-        const char *op, *attributes;
-        read_function read;
-    } operators[] = {
-        {"Transpose", "perm", read_transpose},
-        {"Flatten", "axis", read_flatten},
-        {"Reshape", "allowzero", read_reshape},
-        {"Squeeze", "axes", read_squeeze},
-        {"Unsqueeze", "axes", read_squeeze},
-        {"Identity", "", read_alias},
-        {"Expand", "", read_expand},
-        {"Cast", "saturate to", read_alias},
-        {"Dropout", "ratio seed", read_alias},
-    };
-    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
-        if (strcmp(operators[i].op, op) == 0) {
-            *attributes = operators[i].attributes;
-            return operators[i].read;
-        }
-    return NULL;
-}
+const struct onnx_operator view_operators[] = {
+    {"Transpose", "perm", read_transpose},
+    {"Flatten", "axis", read_flatten},
+    {"Reshape", "allowzero", read_reshape},
+    {"Squeeze", "axes", read_squeeze},
+    {"Unsqueeze", "axes", read_squeeze},
+    {"Identity", "", read_alias},
+    {"Expand", "", read_expand},
+    {"Cast", "saturate to", read_alias},
+    {"Dropout", "ratio seed", read_alias},
+    {NULL, NULL, NULL},
+};
 
 #endif

@@ -390,27 +390,15 @@ static int read_pad(struct reader *r)
 
 /* --- the table --- */
 
-read_function window_of_kind(const char *op, const char **attributes)
-{
-    static const struct {
-        const char *op, *attributes;
-        read_function read;
-    } operators[] = {
-        {"Conv", "auto_pad dilations group kernel_shape pads strides", read_conv},
-        {"MaxPool", "auto_pad ceil_mode dilations kernel_shape pads storage_order strides", read_pool},
-        {"AveragePool", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides",
-         read_pool},
-        {"GlobalAveragePool", "", read_global_pool},
-        {"GlobalMaxPool", "", read_global_pool},
-        {"ReduceMean", "axes keepdims noop_with_empty_axes", read_mean},
-        {"Pad", "mode pads value", read_pad},
-    };
-    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
-        if (strcmp(operators[i].op, op) == 0) {
-            *attributes = operators[i].attributes;
-            return operators[i].read;
-        }
-    return NULL;
-}
+const struct onnx_operator window_operators[] = {
+    {"Conv", "auto_pad dilations group kernel_shape pads strides", read_conv},
+    {"MaxPool", "auto_pad ceil_mode dilations kernel_shape pads storage_order strides", read_pool},
+    {"AveragePool", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides", read_pool},
+    {"GlobalAveragePool", "", read_global_pool},
+    {"GlobalMaxPool", "", read_global_pool},
+    {"ReduceMean", "axes keepdims noop_with_empty_axes", read_mean},
+    {"Pad", "mode pads value", read_pad},
+    {NULL, NULL, NULL},
+};
 
 #endif
