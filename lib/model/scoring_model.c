@@ -43,3 +43,11 @@ int scoring_model_open(struct net *n, const char *path, const struct scoring_opt
     }
     return 0;
 }
+
+struct picture_rules scoring_picture_rules(const struct net_metadata *m)
+{
+    return (struct picture_rules){.background = m->background,
+                                  .color = m->color,
+                                  .orientation = m->orientation,
+                                  .frame = m->frame};
+}

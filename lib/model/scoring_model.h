@@ -5,6 +5,7 @@
 #ifndef WINNOW_MODEL_SCORING_MODEL_H
 #define WINNOW_MODEL_SCORING_MODEL_H
 
+#include "image/picture_rules.h"
 #include "net/net.h"
 
 struct scoring_options {
@@ -24,5 +25,8 @@ enum scoring_form {
  */
 int scoring_model_open(struct net *n, const char *path, const struct scoring_options *o,
                        enum scoring_form form, struct text *remarks, struct error *err);
+
+/* How the model wants files to become pixels. Borrows the texts of m. */
+struct picture_rules scoring_picture_rules(const struct net_metadata *m);
 
 #endif

@@ -106,10 +106,7 @@ int classifier_open(struct classifier *c, const struct classify_options *opt, st
     }
     const char *method = opt->resize ? opt->resize : c->header.metadata.resize;
     if (resize_rule_parse(method, &lo.resize, err)) return -1;
-    const struct picture_rules recorded = {.background = c->header.metadata.background,
-                                           .color = c->header.metadata.color,
-                                           .orientation = c->header.metadata.orientation,
-                                           .frame = c->header.metadata.frame};
+    const struct picture_rules recorded = scoring_picture_rules(&c->header.metadata);
     lo.rules = picture_rules_over(&opt->rules, &recorded);
     if (opt->frames && opt->rules.frame)
         return error_set(err, EX_USAGE, "--frame takes one frame and --frames several: leave one out");

@@ -290,10 +290,7 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct image_loader *loader = NULL;
     struct image_loader_options lo = {.side_px = predictor_side_px(s->predictor),
-                                      .rules = {.background = s->net->metadata.background,
-                                                .color = s->net->metadata.color,
-                                                .orientation = s->net->metadata.orientation,
-                                                .frame = s->net->metadata.frame},
+                                      .rules = scoring_picture_rules(&s->net->metadata),
                                       .threads = stage_threads(&o->common)};
     struct text path = TEXT_EMPTY;
     char shown[256], what[256];
