@@ -61,7 +61,8 @@ must_fail 64 "leave one out" "--no-orient --orientation pillow" "$BIN/pack" --no
 given=$(while read -r name; do
     mkdir -p "frames/$name" && "$BUILD/tests/image_frames_test" "anim/$name" "frames/$name" | cut -d' ' -f1
 done <anim-names | sort -n | tr '\n' ' ')
-ok 0 "frames of the animations: $given"
+[ "$(tr ' ' '\n' <<<"$given" | grep -cxE '[2-9]|[1-9][0-9]+')" -ge 8 ]
+ok $? "there are animations of several frames: $given"
 for n in 1 2 3 99; do
     copies "frame-$n" anim.tsv --frame $n
     rm -rf nth && mkdir nth
