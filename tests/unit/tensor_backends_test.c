@@ -363,6 +363,8 @@ static void convolutions(void)
         {3, 32, 16, 1, 7, 1, true},
         {5, 16, 32, 3, 1, 1, false},
         {2, 32, 32, 3, 3, 1, true},
+        {19, 32, 96, 3, 3, 1, false},
+        {18, 16, 32, 5, 5, 1, false},
         /* direct sums: pixels or channels divided, panels of three, two and one vector, odd channels */
         {25, 32, 64, 1, 1, 1, true},
         {24, 16, 40, 1, 1, 1, true},
@@ -378,7 +380,7 @@ static void convolutions(void)
         snprintf(name, sizeof name, "conv %dx%d %d to %d stride %d", cases[i].kh, cases[i].kw, cases[i].cin,
                  cases[i].cout, cases[i].stride);
         check(name, d);
-        if (i % 3 && i < 20) continue;
+        if (i % 3 && i < 22) continue;
         d.has_bias = true;
         d.activation = i % 2 ? OP_RELU_CAPPED : OP_RELU;
         d.activation_max = i % 2 ? 0.7f : 0;

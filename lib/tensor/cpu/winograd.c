@@ -18,6 +18,7 @@
 #define UNIT 6 /* tiles that are never divided */
 /* The bytes of transformed inputs and products that fit into the cache together with a panel of weights. */
 #define BLOCK_BYTES ((size_t)640 * 1024)
+#define WIDE_PIXELS 256      /* of a map, at least, for F(2x4, 3x3) */
 #define SMALL_PACK (1 << 20) /* transformed weights */
 #define WEIGHTS_ROWS 1024    /* tiles of one sum of the weights' gradient */
 
@@ -25,8 +26,10 @@ struct form_facts {
     int points, taps_y, taps_x, step_y, step_x;
 };
 static const struct form_facts facts_of[] = {
-    [WINOGRAD_3X3] = {16, 3, 3, 2, 2}, [WINOGRAD_1X3] = {6, 1, 3, 1, 4},  [WINOGRAD_3X1] = {6, 3, 1, 4, 1},
-    [WINOGRAD_1X7] = {11, 1, 7, 1, 3}, [WINOGRAD_7X1] = {11, 7, 1, 3, 1},
+    [WINOGRAD_3X3] = {16, 3, 3, 2, 2}, [WINOGRAD_1X3] = {6, 1, 3, 1, 4},
+    [WINOGRAD_3X1] = {6, 3, 1, 4, 1},  [WINOGRAD_1X7] = {11, 1, 7, 1, 3},
+    [WINOGRAD_7X1] = {11, 7, 1, 3, 1}, [WINOGRAD_3X3_WIDE] = {24, 3, 3, 2, 4},
+    [WINOGRAD_5X5] = {42, 5, 5, 2, 2},
 };
 
 /* What a tap contributes to a point of the transformed kernel, in one direction. */
@@ -43,6 +46,15 @@ static const double kernel_6_of_3[6][3] = {{4, 0, 0},
                                            {-8. / 3, -4. / 3, -2. / 3},
                                            {-8. / 3, 4. / 3, -2. / 3},
                                            {0, 0, 1}};
+static const double kernel_6_of_5[6][5] = {{4, 0, 0, 0, 0},
+                                           {2. / 3, 2. / 3, 2. / 3, 2. / 3, 2. / 3},
+                                           {2. / 3, -2. / 3, 2. / 3, -2. / 3, 2. / 3},
+                                           {-8. / 3, -4. / 3, -2. / 3, -1. / 3, -1. / 6},
+                                           {-8. / 3, 4. / 3, -2. / 3, 1. / 3, -1. / 6},
+                                           {0, 0, 0, 0, 1}};
+static const double kernel_7_of_5[7][5] = {{1, 0, 0, 0, 0}, {.5, .5, .5, 0, 0}, {.5, -.5, .5, 0, 0},
+                                           {0, 0, 1, 0, 0}, {0, 0, 0, 1, 0},    {0, 0, 0, 1, 1},
+                                           {0, 0, 0, 0, 1}};
 static const double kernel_5[5][3] = {{2, 0, 0},
                                       {1, 1, 1},
                                       {-1. / 3, 1. / 3, -1. / 3},
@@ -58,6 +70,16 @@ static void kernel_matrix(enum winograd_form form, double matrix[][MAX_TAPS])
         for (int p = 0; p < 16; p++)
             for (int k = 0; k < 9; k++)
                 matrix[p][k] = kernel_4[p / 4][k / 3] * kernel_4[p % 4][k % 3];
+        break;
+    case WINOGRAD_3X3_WIDE:
+        for (int p = 0; p < 24; p++)
+            for (int k = 0; k < 9; k++)
+                matrix[p][k] = kernel_4[p / 6][k / 3] * kernel_6_of_3[p % 6][k % 3];
+        break;
+    case WINOGRAD_5X5:
+        for (int p = 0; p < 42; p++)
+            for (int k = 0; k < 25; k++)
+                matrix[p][k] = kernel_7_of_5[p / 6][k / 5] * kernel_6_of_5[p % 6][k % 5];
         break;
     case WINOGRAD_1X3:
     case WINOGRAD_3X1:
@@ -77,6 +99,12 @@ static void kernel_matrix(enum winograd_form form, double matrix[][MAX_TAPS])
 
 static enum winograd_form form_of(const struct op_desc *d)
 {
+    if (d->constant_weights && !d->training) {
+        /* On small maps the larger tiles cover too much beside the map, and the weights, half as large again,
+         * are read for few tiles. */
+        if (d->kernel_h == 3 && d->kernel_w == 3 && d->y.h * d->y.w >= WIDE_PIXELS) return WINOGRAD_3X3_WIDE;
+        if (d->kernel_h == 5 && d->kernel_w == 5) return WINOGRAD_5X5;
+    }
     for (enum winograd_form f = WINOGRAD_3X3; f <= WINOGRAD_7X1; f++)
         if (facts_of[f].taps_y == d->kernel_h && facts_of[f].taps_x == d->kernel_w) return f;
     return WINOGRAD_NONE;

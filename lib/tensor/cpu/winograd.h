@@ -1,5 +1,5 @@
 /*
- * winograd.h: convolutions of stride 1 with 3x3, 1x3, 3x1, 1x7 and 7x1 kernels by minimal filtering
+ * winograd.h: convolutions of stride 1 with 3x3, 5x5, 1x3, 3x1, 1x7 and 7x1 kernels by minimal filtering
  * (Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for Convolutional
  * Neural Networks, 2016): computing a tile of outputs needs fewer multiplications than the direct sums.
  * Forward, backward data (a convolution with the turned kernel) and backward weights (the transposed
@@ -7,6 +7,10 @@
  *
  *   kernel  algorithm                     multiplications for outputs   instead of
  *   3x3     F(2x2, 3x3)                   16 for 4                      36
+ *           F(2x4, 3x3): constant         24 for 8                      72
+ *           weights, large maps
+ *   5x5     F(2, 3) + F(2, 2) by F(2, 5): 42 for 4                      100
+ *           constant weights
  *   1x3     F(4, 3)                       6 for 4                       12
  *   1x7     F(3, 4) + F(3, 3), taps 0..3  11 for 3                      21
  *           and 4..6 by themselves
@@ -22,9 +26,19 @@
 
 #include "tensor/cpu/cpu_view.h"
 
-enum winograd_form { WINOGRAD_NONE, WINOGRAD_3X3, WINOGRAD_1X3, WINOGRAD_3X1, WINOGRAD_1X7, WINOGRAD_7X1 };
+enum winograd_form {
+    WINOGRAD_NONE,
+    WINOGRAD_3X3,
+    WINOGRAD_1X3,
+    WINOGRAD_3X1,
+    WINOGRAD_1X7,
+    WINOGRAD_7X1,
+    /* These only run forward, with constant weights. */
+    WINOGRAD_3X3_WIDE,
+    WINOGRAD_5X5
+};
 
-enum { MAX_POINTS = 16, MAX_TAPS = 9, MAX_PANEL = 64 };
+enum { MAX_POINTS = 42, MAX_TAPS = 25, MAX_PANEL = 64 };
 
 /*
  * One convolution as tiles: output tile t has the rows and columns from (t / tiles_x % tiles_y) * step_y and

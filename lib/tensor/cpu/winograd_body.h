@@ -14,6 +14,13 @@ FLATTEN void input_4(const vec *d, vec *t)
     t[2] = SUB(d[2], d[1]);
     t[3] = SUB(d[1], d[3]);
 }
+/* F(2, 2), with the points 0, -1 and infinity. */
+FLATTEN void input_3(const vec *d, vec *t)
+{
+    t[0] = SUB(d[0], d[1]);
+    t[1] = d[1];
+    t[2] = SUB(d[2], d[1]);
+}
 FLATTEN void input_5(const vec *d, vec *t)
 {
     const vec half = SET1(0.5f);
@@ -41,6 +48,11 @@ FLATTEN void output_2(const vec *m, vec *y)
 {
     y[0] = ADD(ADD(m[0], m[1]), m[2]);
     y[1] = SUB(SUB(m[1], m[2]), m[3]);
+}
+FLATTEN void output_2_of_6(const vec *m, vec *y)
+{
+    y[0] = ADD(ADD(m[0], ADD(m[1], m[2])), ADD(m[3], m[4]));
+    y[1] = ADD(FMA(SET1(0.5f), SUB(m[3], m[4]), SUB(m[1], m[2])), m[5]);
 }
 FLATTEN void output_3_of_5(const vec *m, vec *y)
 {
@@ -139,12 +151,20 @@ FLATTEN struct tile tile_of(const struct winograd_grid *g, size_t i)
 }
 
 #define POINTS_3X3 16
+#define POINTS_3X3_WIDE 24
+#define POINTS_5X5 42
 #define POINTS_3 6
 #define POINTS_7 11
 
 /* One copy of the loops for each form, with constant sizes: CALL(rows and columns that a tile
  * reads, those that it makes, points) */
 #define FOR_FORM(form, CALL)                                                                                 \
+    switch (form) {                                                                                          \
+    case WINOGRAD_3X3_WIDE: CALL(4, 6, 2, 4, POINTS_3X3_WIDE); break;                                        \
+    case WINOGRAD_5X5: CALL(6, 6, 2, 2, POINTS_5X5); break;                                                  \
+    default: FOR_LEARNING_FORM(form, CALL);                                                                  \
+    }
+#define FOR_LEARNING_FORM(form, CALL)                                                                        \
     switch (form) {                                                                                          \
     case WINOGRAD_3X3: CALL(4, 4, 2, 2, POINTS_3X3); break;                                                  \
     case WINOGRAD_1X3: CALL(1, 6, 1, 4, POINTS_3); break;                                                    \
@@ -176,16 +196,33 @@ FLATTEN void input_points_3x3(const vec *d, vec *t)
         input_4(between + i * 4, t + i * 4);
 }
 
+/* 4 or 6 lines of 6 values: columns first. */
+FLATTEN void input_points_6(const vec *d, vec *t, int n_lines)
+{
+    vec between[42];
+    for (int k = 0; k < 6; k++) {
+        vec column[6], out[7];
+        for (int i = 0; i < n_lines; i++)
+            column[i] = d[6 * i + k];
+        input_4(column, out);
+        if (n_lines == 6) input_3(column + 3, out + 4);
+        for (int i = 0; i < (n_lines == 6 ? 7 : 4); i++)
+            between[6 * i + k] = out[i];
+    }
+    for (int i = 0; i < (n_lines == 6 ? 7 : 4); i++)
+        input_6(between + 6 * i, t + 6 * i);
+}
+
 FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, size_t first, size_t n,
                          float *v, size_t rows, int n_y, int n_x, int n_points)
 {
     int n_c = x->blocks * x->inner, n_values = n_y * n_x;
     for (size_t i = 0; i < n; i++) {
         struct tile t = tile_of(g, first + i);
-        float *at[16], *out = v + i * (size_t)n_c;
+        float *at[36], *out = v + i * (size_t)n_c;
         bool inside = find_values(x, t.n, t.y - g->pad_y, t.x - g->pad_x, n_y, n_x, at);
         for (int c = 0; c < n_c; c += WIDTH) {
-            vec d[16], points[16];
+            vec d[36], points[MAX_POINTS];
             size_t offset = channel_at(x, c);
             if (inside)
                 for (int k = 0; k < n_values; k++)
@@ -195,6 +232,8 @@ FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, si
                     d[k] = load_or_zero(at[k], offset);
             if (n_points == POINTS_3X3)
                 input_points_3x3(d, points);
+            else if (n_points == POINTS_3X3_WIDE || n_points == POINTS_5X5)
+                input_points_6(d, points, n_y);
             else
                 input_points(n_points == POINTS_3 ? 3 : 7, d, points);
             for (int p = 0; p < n_points; p++)
@@ -229,6 +268,26 @@ FLATTEN void output_values(const vec *m, vec *y, int n_points)
         output_3_of_5(m + 6, more);
         for (int k = 0; k < 3; k++)
             y[k] = ADD(y[k], more[k]);
+    } else if (n_points == POINTS_3X3_WIDE) {
+        vec lines[16];
+        for (int i = 0; i < 4; i++)
+            output_4(m + 6 * i, lines + 4 * i);
+        for (int k = 0; k < 4; k++) {
+            vec column[4] = {lines[k], lines[4 + k], lines[8 + k], lines[12 + k]}, out[2];
+            output_2(column, out);
+            y[k] = out[0];
+            y[4 + k] = out[1];
+        }
+    } else if (n_points == POINTS_5X5) {
+        vec lines[14];
+        for (int i = 0; i < 7; i++)
+            output_2_of_6(m + 6 * i, lines + 2 * i);
+        for (int k = 0; k < 2; k++) {
+            vec column[4] = {lines[k], lines[2 + k], lines[4 + k], lines[6 + k]}, out[2];
+            output_2(column, out);
+            y[k] = ADD(out[0], ADD(lines[8 + k], lines[10 + k]));
+            y[2 + k] = ADD(out[1], ADD(lines[10 + k], lines[12 + k]));
+        }
     } else {
         vec between[8];
         for (int k = 0; k < 4; k++) {
@@ -249,11 +308,11 @@ FLATTEN void output_tiles(const struct winograd_grid *g, const struct view *y, s
     int n_values = n_y * n_x;
     for (size_t i = 0; i < n; i++) {
         struct tile t = tile_of(g, first + i);
-        float *at[4];
+        float *at[8];
         const float *in = m + i * (size_t)width;
         bool inside = find_values(y, t.n, t.y, t.x, n_y, n_x, at);
         for (int c = 0; c < width; c += WIDTH) {
-            vec points[16], out[4];
+            vec points[MAX_POINTS], out[8];
             size_t offset = channel_at(y, c0 + c);
             for (int p = 0; p < n_points; p++)
                 points[p] = LOAD(in + (size_t)p * rows * (size_t)width + c);
@@ -322,7 +381,7 @@ FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy
 static void gradient(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out,
                      size_t rows)
 {
-    FOR_FORM(g->form, GRADIENT);
+    FOR_LEARNING_FORM(g->form, GRADIENT);
 }
 
 static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps,
