@@ -36,15 +36,16 @@ static void test_conv(const struct int8_kernels *k)
     const struct int8_kernels *base = int8_kernels_base();
     int n_wrong = 0, n_sums_wrong = 0, n_beyond = 0, n_cases = 0;
     for (int round = 0; round < 400; round++) {
-        enum { ROOM = 8192 };
-        static uint8_t bytes[ROOM + 256], mine[8 * 128], wanted[8 * 128];
-        static int8_t weights[4 * 3 * 40 * 64];
-        static int32_t bias[64], sums[8 * 64], wanted_sums[8 * 64];
-        static float factor[64];
+        enum { ROOM = 9600, CHANNELS = 16 * INT8_MOST_BLOCKS, PIXELS = 32 };
+        static uint8_t bytes[ROOM + 256], mine[PIXELS * (CHANNELS + 64)], wanted[PIXELS * (CHANNELS + 64)];
+        static int8_t weights[INT8_MOST_BLOCKS * 3 * 400 * 64 + INT8_BEYOND];
+        static int32_t bias[CHANNELS], sums[PIXELS * CHANNELS], wanted_sums[PIXELS * CHANNELS];
+        static float factor[CHANNELS];
         size_t run_at[3];
-        const uint8_t *x[8];
-        int blocks = draw(1, k->most_blocks), runs = draw(1, 3), steps = draw(1, 40), kind = draw(0, 3),
-            weight_kind = draw(0, 3), n = draw(1, k->most_pixels[blocks]), stride = 64 + draw(0, 64);
+        const uint8_t *x[PIXELS];
+        int blocks = draw(1, k->most_blocks), runs = draw(1, 3),
+            steps = draw(0, 49) ? draw(1, 40) : draw(350, 400), kind = draw(0, 3), weight_kind = draw(0, 3),
+            n = draw(1, k->most_pixels[blocks]), stride = 16 * blocks + draw(0, 64);
         struct int8_window w = {.weights = weights,
                                 .block_bytes = (size_t)runs * (size_t)steps * 64,
                                 .run_at = run_at,
@@ -59,9 +60,9 @@ static void test_conv(const struct int8_kernels *k)
         w.high = (float)(255 - w.zero);
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = any_byte(kind);
-        for (size_t i = 0; i < sizeof weights; i++)
+        for (size_t i = 0; i < (size_t)blocks * w.block_bytes + INT8_BEYOND; i++)
             weights[i] = any_weight(weight_kind);
-        for (int c = 0; c < 64; c++) {
+        for (int c = 0; c < CHANNELS; c++) {
             bias[c] = draw(0, 9) ? draw(-100000, 100000) : draw(0, 1) ? 1 << 30 : -(1 << 30);
             factor[c] = (float)exp(random_unit(&source) * 12 - 12);
         }

@@ -14,8 +14,8 @@ const struct int8_kernels *int8_kernels_base(void) { return &table; }
 
 const struct int8_kernels *int8_kernels_at(int i)
 {
-    const struct int8_kernels *all[] = {int8_kernels_base(), int8_kernels_avx2(), int8_kernels_avxvnni(),
-                                        int8_kernels_avx512(), int8_kernels_vnni()};
+    const struct int8_kernels *all[] = {int8_kernels_base(),   int8_kernels_avx2(), int8_kernels_avxvnni(),
+                                        int8_kernels_avx512(), int8_kernels_vnni(), int8_kernels_amx()};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         if (all[k] && i-- == 0) return all[k];
     return NULL;
@@ -26,7 +26,10 @@ const struct int8_kernels *int8_kernels_best(enum simd level)
     bool limited = getenv("WINNOW_SIMD") || getenv("ONEDNN_MAX_CPU_ISA");
     const struct int8_kernels *k = NULL;
     if (level >= SIMD_AVX512)
-        k = !limited && int8_kernels_vnni() ? int8_kernels_vnni() : int8_kernels_avx512();
+        k = limited               ? int8_kernels_avx512()
+            : int8_kernels_amx()  ? int8_kernels_amx()
+            : int8_kernels_vnni() ? int8_kernels_vnni()
+                                  : int8_kernels_avx512();
     if (!k && level >= SIMD_AVX2)
         k = !limited && int8_kernels_avxvnni() ? int8_kernels_avxvnni() : int8_kernels_avx2();
     return k ? k : int8_kernels_base();

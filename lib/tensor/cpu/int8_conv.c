@@ -207,7 +207,9 @@ int int8_conv_load(struct int8_op *op, const float *weights, const float *bias, 
             c->depthwise[i] = (int16_t)weights[i];
         return 0;
     }
-    if (!c->weights && !(c->weights = mem_aligned(64, (size_t)blocks_of(d) * block_bytes(c), err))) return -1;
+    if (!c->weights &&
+        !(c->weights = mem_aligned(64, (size_t)blocks_of(d) * block_bytes(c) + INT8_BEYOND, err)))
+        return -1;
     pack(op, weights);
     return op->k->joins_steps ? order_steps(op, err) : 0;
 }
@@ -255,21 +257,23 @@ static void divide(struct job *j, int threads)
 {
     const struct op_desc *d = &j->op->d;
     size_t each = int8_pixel_bytes(d->x[0].c) * (size_t)(d->stride_h * d->stride_w), most = j->n_pixels;
-    size_t pixels = TILE_BYTES / each / TILE_STEP * TILE_STEP, weights = block_bytes(&j->op->conv);
-    int blocks = blocks_of(d);
-    pixels = pixels < TILE_STEP ? TILE_STEP : pixels > TILE_MOST ? TILE_MOST : pixels;
+    const struct int8_kernels *k = j->op->k;
+    size_t step = k->most_pixels[1] > TILE_STEP ? (size_t)k->most_pixels[1] : TILE_STEP;
+    size_t pixels = TILE_BYTES / each / step * step, weights = block_bytes(&j->op->conv);
+    int blocks = blocks_of(d), some = k->most_blocks > 4 ? k->most_blocks : 4;
+    pixels = pixels < step ? step : pixels > TILE_MOST ? TILE_MOST : pixels;
     /* All channels at once if their weights fit into the cache together with the tile. */
-    j->group_blocks = (size_t)blocks * weights <= 2 * TILE_BYTES ? blocks : blocks < 4 ? blocks : 4;
+    j->group_blocks = (size_t)blocks * weights <= 2 * TILE_BYTES || blocks < some ? blocks : some;
     for (;;) {
         j->n_tiles = (int)((most + pixels - 1) / pixels);
         j->n_groups = (blocks + j->group_blocks - 1) / j->group_blocks;
         if (threads == 1 || j->n_tiles * j->n_groups >= 4 * threads) break;
-        if (pixels > 2 * TILE_STEP && most > 2 * TILE_STEP)
-            pixels = (pixels / 2 + TILE_STEP - 1) / TILE_STEP * TILE_STEP;
+        if (pixels > 2 * step && most > 2 * step)
+            pixels = (pixels / 2 + step - 1) / step * step;
         else if (j->group_blocks > 2)
             j->group_blocks = (j->group_blocks + 1) / 2;
-        else if (pixels > TILE_STEP)
-            pixels = TILE_STEP;
+        else if (pixels > step)
+            pixels = step;
         else
             break;
     }

@@ -9,7 +9,11 @@
 
 #include "base/simd.h"
 
-enum { INT8_BLOCK = 16 }; /* output channels that are packed together */
+enum {
+    INT8_BLOCK = 16,       /* output channels that are packed together */
+    INT8_MOST_BLOCKS = 16, /* most_blocks, at most */
+    INT8_BEYOND = 1024     /* bytes that are readable after the last weights */
+};
 
 /* Output channels from one block on, for some pixels. */
 struct int8_window {
@@ -36,7 +40,7 @@ struct int8_kernels {
     const char *isa;
     bool joins_steps; /* takes step_at */
     int most_blocks;
-    int most_pixels[5]; /* pixels at a time, by n_blocks */
+    int most_pixels[INT8_MOST_BLOCKS + 1]; /* pixels at a time, by n_blocks */
     /* y[i * y_stride ..] of n_pixels pixels, whose windows begin at x[i]. Writes no byte after n_channels. */
     void (*conv)(const struct int8_window *w, const uint8_t *const *x, int n_pixels, uint8_t *y,
                  size_t y_stride);
@@ -61,13 +65,14 @@ struct int8_kernels {
 /* The i-th set of kernels for this processor, from the slowest to the fastest; NULL after the last. The
  * first is plain C. */
 const struct int8_kernels *int8_kernels_at(int i);
-/* The fastest set up to this level. VNNI is used only if neither WINNOW_SIMD nor ONEDNN_MAX_CPU_ISA is
- * set. */
+/* The fastest set up to this level. VNNI and AMX are used only if neither WINNOW_SIMD nor
+ * ONEDNN_MAX_CPU_ISA is set. */
 const struct int8_kernels *int8_kernels_best(enum simd level);
 const struct int8_kernels *int8_kernels_base(void);
 const struct int8_kernels *int8_kernels_avx2(void); /* NULL on other processors */
 const struct int8_kernels *int8_kernels_avxvnni(void);
 const struct int8_kernels *int8_kernels_avx512(void);
 const struct int8_kernels *int8_kernels_vnni(void);
+const struct int8_kernels *int8_kernels_amx(void);
 
 #endif
