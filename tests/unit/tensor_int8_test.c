@@ -123,6 +123,9 @@ static void test_others(const struct int8_kernels *k)
         base->max(wanted, x[1], (size_t)n);
         k->max(mine, x[1], (size_t)n);
         n_wrong[2] += memcmp(mine, wanted, (size_t)n) != 0;
+        base->max_of(wanted, at, taps, (size_t)n);
+        k->max_of(mine, at, taps, (size_t)n);
+        n_wrong[2] += memcmp(mine, wanted, (size_t)n) != 0;
         base->sum(wanted_totals, x[2], (size_t)n);
         k->sum(totals, x[2], (size_t)n);
         for (int c = 0; c < n; c++)

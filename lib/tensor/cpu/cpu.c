@@ -243,7 +243,7 @@ static int cpu_tensor_upload_u8(struct backend *b, struct slot to, const struct 
     struct view v = view_of(b, &to, s);
     size_t plane = (size_t)s->h * (size_t)s->w, row = shape_row_values(s);
     if (s->scale > 0) {
-        int8_upload_u8(to, s, nhwc, n_rows, scale, offset);
+        int8_upload_u8(b, to, s, nhwc, n_rows, scale, offset);
         return 0;
     }
 #pragma omp parallel for num_threads((size_t)s->n *row < SMALL_PART ? 1 : b->threads) schedule(static)

@@ -36,8 +36,8 @@ int int8_load(struct int8_op *op, const float *weights, const float *bias, struc
 void int8_forward(struct backend *b, struct int8_op *op, const struct op_io *io, void *workspace);
 
 void int8_upload(struct slot to, const struct tensor_shape *s, const float *nhwc, int n_rows);
-void int8_upload_u8(struct slot to, const struct tensor_shape *s, const uint8_t *nhwc, int n_rows,
-                    float scale, float offset);
+void int8_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
+                    int n_rows, float scale, float offset);
 void int8_download(struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows);
 
 /* int8_conv.c */

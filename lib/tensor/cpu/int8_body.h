@@ -240,30 +240,48 @@ static void mean(uint8_t *y, const uint32_t *sums, size_t n, float share)
         y[i] = (uint8_t)(int)((float)(int)sums[i] * share + 0.5f);
 }
 
-/* A block of channels at a time, whose sums stay in a register: 256 * 255 fit into 16 bits. */
+static void max_of(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n)
+{
+    size_t c = 0;
+#ifdef VECTOR
+    for (; c + 4 * LANES <= n; c += 4 * LANES) {
+        VECTOR most = LOAD(at[0] + c);
+        for (int t = 1; t < n_taps; t++)
+            most = MAX_BYTES(most, LOAD(at[t] + c));
+        STORE(y + c, most);
+    }
+#endif
+    for (; c < n; c++) {
+        y[c] = at[0][c];
+        for (int t = 1; t < n_taps; t++)
+            y[c] = at[t][c] > y[c] ? at[t][c] : y[c];
+    }
+}
+
+/* Half a vector of bytes at a time, whose sums stay in a register: 256 * 255 fit into 16 bits. */
 static void mean_of(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n, float share)
 {
     size_t c = 0;
 #ifdef VECTOR
-    typedef uint8_t block_bytes __attribute__((vector_size(INT8_BLOCK), aligned(1), may_alias));
-    typedef uint16_t block_words __attribute__((vector_size(2 * INT8_BLOCK)));
+    typedef uint8_t half __attribute__((vector_size(2 * LANES), aligned(1), may_alias));
+    typedef uint16_t half_words __attribute__((vector_size(4 * LANES)));
     typedef uint16_t words __attribute__((vector_size(2 * LANES)));
     typedef int32_t ints __attribute__((vector_size(4 * LANES)));
     typedef float floats __attribute__((vector_size(4 * LANES)));
-    for (; c + INT8_BLOCK <= n; c += INT8_BLOCK) {
+    for (; c + 2 * LANES <= n; c += 2 * LANES) {
         union {
-            block_words all;
-            words part[PER_BLOCK];
+            half_words all;
+            words part[2];
         } sums = {{0}};
         for (int t = 0; t < n_taps; t++)
-            sums.all += __builtin_convertvector(*(const block_bytes *)(at[t] + c), block_words);
-        VECTOR r[PER_BLOCK];
-        UNROLLED for (int i = 0; i < PER_BLOCK; i++)
+            sums.all += __builtin_convertvector(*(const half *)(at[t] + c), half_words);
+        VECTOR r[2];
+        UNROLLED for (int i = 0; i < 2; i++)
         {
             floats mean = __builtin_convertvector(__builtin_convertvector(sums.part[i], ints), floats);
             r[i] = (VECTOR) __builtin_convertvector(mean * share + 0.5f, ints);
         }
-        STORE_BYTES(y + c, r);
+        UNROLLED for (int i = 0; i < 2; i += PER_BLOCK) STORE_BYTES(y + c + i * LANES, r + i);
     }
 #endif
     for (; c < n; c++) {
@@ -299,6 +317,7 @@ static const struct int8_kernels table = {
     .depthwise = depthwise,
     .to_bytes = to_bytes,
     .max = maximum,
+    .max_of = max_of,
     .sum = sum,
     .mean = mean,
     .mean_of = mean_of,

@@ -52,7 +52,8 @@ struct int8_kernels {
     void (*to_bytes)(const int32_t *sums, const float *factor, int n_c, float low, float high, int zero,
                      uint8_t *y);
     void (*max)(uint8_t *y, const uint8_t *x, size_t n);
-    void (*sum)(uint32_t *y, const uint8_t *x, size_t n); /* y += x */
+    void (*max_of)(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n); /* of n_taps pixels */
+    void (*sum)(uint32_t *y, const uint8_t *x, size_t n);                       /* y += x */
     void (*mean)(uint8_t *y, const uint32_t *sums, size_t n,
                  float share); /* the byte nearest to sum * share */
     /* The same of n_taps pixels of n bytes, at most 256. */

@@ -30,16 +30,30 @@ void int8_upload(struct slot to, const struct tensor_shape *s, const float *nhwc
                 i < filled ? int8_byte(nhwc[i * (size_t)s->c + (size_t)c], s) : (uint8_t)s->zero;
 }
 
-void int8_upload_u8(struct slot to, const struct tensor_shape *s, const uint8_t *nhwc, int n_rows,
-                    float scale, float offset)
+void int8_upload_u8(struct backend *b, struct slot to, const struct tensor_shape *s, const uint8_t *nhwc,
+                    int n_rows, float scale, float offset)
 {
-    size_t all = (size_t)s->n * plane_of(s), filled = (size_t)n_rows * plane_of(s), n_c = (size_t)s->c;
+    size_t n_c = (size_t)s->c, step = int8_pixel_bytes(s->parent_c);
     uint8_t bytes[256];
     for (int i = 0; i < 256; i++)
         bytes[i] = int8_byte((float)i * scale + offset, s);
-    for (size_t i = 0; i < all; i++)
-        for (size_t c = 0; c < n_c; c++)
-            pixel_at(&to, s, i)[c] = i < filled ? bytes[nhwc[i * n_c + c]] : (uint8_t)s->zero;
+#pragma omp parallel for num_threads(b->threads) schedule(static)
+    for (int row = 0; row < s->n * s->h; row++) {
+        size_t first = (size_t)row * (size_t)s->w;
+        const uint8_t *in = row / s->h < n_rows ? nhwc + first * n_c : NULL;
+        uint8_t *out = pixel_at(&to, s, first);
+        for (size_t i = 0; i < (size_t)s->w; i++, out += step) {
+            if (!in)
+                memset(out, s->zero, n_c);
+            else if (n_c == 3) { /* a picture */
+                out[0] = bytes[in[3 * i]];
+                out[1] = bytes[in[3 * i + 1]];
+                out[2] = bytes[in[3 * i + 2]];
+            } else
+                for (size_t c = 0; c < n_c; c++)
+                    out[c] = bytes[in[i * n_c + c]];
+        }
+    }
 }
 
 void int8_download(struct slot from, const struct tensor_shape *s, float *nhwc, int n_rows)
@@ -60,7 +74,20 @@ static const uint8_t *tap_at(const struct op_desc *d, const struct slot *x, int 
                     ((size_t)n * (size_t)d->x[0].h + (size_t)iy) * (size_t)d->x[0].w + (size_t)ix);
 }
 
-/* PART: channels that are summed at a time. SMALL_WINDOW: most taps for mean_of. */
+/* The same of a whole window without divisions: the pixels that are in the picture. */
+static int taps_of(const struct op_desc *d, const struct slot *x, int n, int y, int xx, const uint8_t **at)
+{
+    const struct tensor_shape *s = &d->x[0];
+    int top = y * d->stride_h - d->pad_top, left = xx * d->stride_w - d->pad_left, n_taps = 0;
+    int bottom = top + d->kernel_h < s->h ? top + d->kernel_h : s->h,
+        right = left + d->kernel_w < s->w ? left + d->kernel_w : s->w;
+    for (int iy = top > 0 ? top : 0; iy < bottom; iy++)
+        for (int ix = left > 0 ? left : 0; ix < right; ix++)
+            at[n_taps++] = pixel_at(x, s, (size_t)(n * s->h + iy) * (size_t)s->w + (size_t)ix);
+    return n_taps;
+}
+
+/* PART: channels that are summed at a time. SMALL_WINDOW: most taps for taps_of. */
 enum { PART = 512, SMALL_WINDOW = 49 };
 
 static void put_mean(const struct int8_op *op, const struct op_io *io, const struct view *v, size_t pixel,
@@ -84,7 +111,7 @@ static void pool(struct backend *b, struct int8_op *op, const struct op_io *io)
 {
     const struct op_desc *d = &op->d;
     bool all = d->kind == OP_GLOBAL_AVERAGE_POOL, largest = d->kind == OP_MAX_POOL;
-    bool small = d->kind == OP_AVERAGE_POOL && d->y.scale > 0 && d->kernel_h * d->kernel_w <= SMALL_WINDOW;
+    bool small = !all && (largest || d->y.scale > 0) && d->kernel_h * d->kernel_w <= SMALL_WINDOW;
     struct op_desc w = *d;
     struct view v = {0};
     if (all) {
@@ -101,10 +128,12 @@ static void pool(struct backend *b, struct int8_op *op, const struct op_io *io)
             size_t pixel = (size_t)row * (size_t)d->y.w + (size_t)x;
             const uint8_t *at[SMALL_WINDOW];
             if (small) {
-                int n = 0;
-                for (int tap = 0; tap < w.kernel_h * w.kernel_w; tap++)
-                    if ((at[n] = tap_at(&w, &io->x[0], row / d->y.h, row % d->y.h, x, tap))) n++;
-                op->k->mean_of(pixel_at(&io->y, &d->y, pixel), at, n, (size_t)d->y.c, 1 / (float)n);
+                int n = taps_of(d, &io->x[0], row / d->y.h, row % d->y.h, x, at);
+                uint8_t *y = pixel_at(&io->y, &d->y, pixel);
+                if (largest)
+                    op->k->max_of(y, at, n, (size_t)d->y.c);
+                else
+                    op->k->mean_of(y, at, n, (size_t)d->y.c, 1 / (float)n);
                 continue;
             }
             for (int first = 0; first < d->y.c; first += PART) {

@@ -11,6 +11,7 @@
 #define BROADCAST(four) _mm256_set1_epi32(four)
 #define SPLAT(i) _mm256_set1_epi32(i)
 #define SPLAT_F(f) _mm256_set1_ps(f)
+#define MAX_BYTES(a, b) _mm256_max_epu8(a, b)
 #define ADD(a, b) _mm256_add_epi32(a, b)
 #define MUL(a, b) _mm256_mul_ps(a, b)
 #define TO_FLOAT(v) _mm256_cvtepi32_ps(v)

@@ -11,6 +11,7 @@
 #define BROADCAST(four) _mm512_set1_epi32(four)
 #define SPLAT(i) _mm512_set1_epi32(i)
 #define SPLAT_F(f) _mm512_set1_ps(f)
+#define MAX_BYTES(a, b) _mm512_max_epu8(a, b)
 #define ADD(a, b) _mm512_add_epi32(a, b)
 #define MUL(a, b) _mm512_mul_ps(a, b)
 #define TO_FLOAT(v) _mm512_cvtepi32_ps(v)
