@@ -55,6 +55,14 @@ int dist_sum_begin(struct dist *d, float *values, size_t n, struct error *err);
 int dist_poll(struct dist *d, struct error *err);
 int dist_finish(struct dist *d, struct error *err);
 
+/*
+ * Waits until test gives *done, and watches the other ranks meanwhile, as every wait here does: for work that
+ * ranks do together by other means. Not collective. When test fails with EX_TEMPFAIL, a rank is lost. Alone
+ * it waits just so.
+ */
+int dist_wait_for(struct dist *d, int (*test)(void *context, bool *done, struct error *err), void *context,
+                  struct error *err);
+
 /* Sends the bytes of rank 0 to all. */
 int dist_broadcast(struct dist *d, void *bytes, size_t n, struct error *err);
 /*

@@ -97,20 +97,38 @@ static int look_around(struct dist *d, double now, double began, struct error *e
     return 0;
 }
 
-int dist_wait(struct dist *d, struct dist_request *r, struct error *err)
+int dist_wait_for(struct dist *d, int (*test)(void *context, bool *done, struct error *err), void *context,
+                  struct error *err)
 {
     double began = 0, looked = 0;
     for (unsigned spins = 1;; spins++) {
         bool done = false;
-        if (d->table->test(d->group, r, &done, err)) return lost(d);
+        if (test(context, &done, err)) return d && err->code == EX_TEMPFAIL ? lost(d) : -1;
         if (done) return 0;
         if (spins % SPINS_BETWEEN_LOOKS) continue;
         double now = clock_seconds();
         if (!began) began = looked = now;
-        if (now - looked > LOOK_EVERY_S) {
+        if (d && now - looked > LOOK_EVERY_S) {
             looked = now;
             if (look_around(d, now, began, err)) return -1;
         }
         sched_yield(); /* with more ranks than cores, the rank that we wait for may need this core */
     }
+}
+
+struct request {
+    struct dist *d;
+    struct dist_request *r;
+};
+
+static int test_request(void *context, bool *done, struct error *err)
+{
+    struct request *q = context;
+    return q->d->table->test(q->d->group, q->r, done, err);
+}
+
+int dist_wait(struct dist *d, struct dist_request *r, struct error *err)
+{
+    struct request q = {d, r};
+    return dist_wait_for(d, test_request, &q, err) ? lost(d) : 0;
 }

@@ -26,7 +26,7 @@
 
 #include "base/error.h"
 
-#define BACKEND_ABI 10    /* raised when the table changes: a plug-in of another number is refused */
+#define BACKEND_ABI 11    /* raised when the table changes: a plug-in of another number is refused */
 #define BACKEND_ALIGN 256 /* the offset of every slot in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
@@ -187,6 +187,9 @@ struct op_desc {
     bool whole_weights;
     bool has_gamma, has_beta; /* BATCH_NORM */
     double epsilon;           /* BATCH_NORM */
+    /* BATCH_NORM: where the device sums over the parts of the batch (sum_begin), its statistics are those of
+     * all of them */
+    bool whole_batch;
     /* CONCAT. Channels of y that no x[i] covers are not changed, because other operations write them. */
     int first_c[OP_MAX_INPUTS];
     /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
@@ -277,6 +280,8 @@ struct step_norm {
     size_t n;
 };
 enum { STEP_MAX_NORMS = 64 };
+
+#define RANKS_ID_BYTES 128 /* of the number under which ranks find each other (ranks_id) */
 
 /* Opened backends share this table; it is constant and outlives every device. */
 struct backend_table {
@@ -388,6 +393,30 @@ struct backend_table {
                          struct error *err);
     /* Waits for the oldest of these copies; z [n x c]. */
     int (*take_results)(struct backend *b, float *z, float *norms, struct error *err);
+
+    /* --- sums over the parts of a batch: the GPUs of this device, and after ranks_join those of all ranks;
+     * NULL: the device is always one part --- */
+    /* How many bytes are worth a sum of their own while the backward pass continues; 0: there is one part. */
+    size_t (*sum_bytes)(const struct backend *b);
+    /* Queues: n floats become their sum, or their mean, over all parts, after everything that was queued
+     * before. All parts make the same calls in the same order. */
+    int (*sum_begin)(struct backend *b, struct slot x, size_t n, bool mean, struct error *err);
+    /* What is queued from now on comes after these sums. */
+    int (*sum_end)(struct backend *b, struct error *err);
+    /* Finds what the device needs to join other ranks; make: fills id, which the caller sends to the other
+     * ranks. EX_NODEVICE: it is not there. */
+    int (*ranks_id)(struct backend *b, bool make, char id[RANKS_ID_BYTES], struct error *err);
+    /*
+     * Joins n_ranks devices, on all ranks at once. wait is kept, and called whenever other ranks may keep
+     * this one waiting: it returns 0 when ranks_test says done, and -1 when a rank is lost.
+     */
+    int (*ranks_join)(struct backend *b, const char *id, int rank, int n_ranks,
+                      int (*wait)(void *context, struct error *err), void *context, struct error *err);
+    /* done: the last call was accepted; finished: everything that was queued has run, too. Does not wait.
+     * EX_TEMPFAIL: another rank is gone. */
+    int (*ranks_test)(struct backend *b, bool finished, bool *done, struct error *err);
+    /* Ends sums that wait for a lost rank, so that the device can be read again. */
+    void (*ranks_leave)(struct backend *b);
 
     /* the address of a slot in host memory; NULL: buffers are not host memory */
     float *(*host_memory)(struct slot s);

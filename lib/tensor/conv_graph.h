@@ -85,6 +85,18 @@ static inline void graph_name(const struct conv_graph *g, const char *type, char
              g->pad_left, g->pad_right, g->groups, type);
 }
 
+/* The bytes of each of its tensors, 0 for those that it does not have; a value has value_bytes. */
+static inline void graph_tensor_bytes(const struct conv_graph *g, size_t value_bytes,
+                                      size_t bytes[GRAPH_MAX_TENSORS])
+{
+    size_t pixels = (size_t)g->n * (size_t)g->oh * (size_t)g->ow, k = (size_t)g->k;
+    bytes[GRAPH_X] = (size_t)g->n * (size_t)g->h * (size_t)g->w * (size_t)g->c * value_bytes;
+    bytes[GRAPH_W] = k * (size_t)g->kernel_h * (size_t)g->kernel_w * (size_t)(g->c / g->groups) * value_bytes;
+    bytes[GRAPH_Y] = pixels * (size_t)g->y_pixel * value_bytes;
+    bytes[GRAPH_BIAS] = g->bias ? k * value_bytes : 0;
+    bytes[GRAPH_ADD] = g->add ? pixels * k * value_bytes : 0;
+}
+
 /* "67 3=1,9=2": engine 67 with knob 3 at 1 and knob 9 at 2. */
 static inline void graph_choice_write(const struct graph_choice *c, char *out, size_t bytes)
 {

@@ -109,6 +109,14 @@ int engine_open(struct engine **out, const struct net *net, const struct engine_
                 struct error *err);
 void engine_close(struct engine *e); /* NULL is fine */
 
+/*
+ * With options.dist in ENGINE_TRAIN: every rank calls it once, after engine_open has succeeded on all.
+ * A device with memory of its own joins those of the other ranks, so that it sums with them (cuda: NCCL).
+ * Where one of them cannot, all send their gradients through the host, and *why (else empty) gives the
+ * reason, the same on all ranks.
+ */
+int engine_join_ranks(struct engine *e, struct error *why, struct error *err);
+
 /* Computes from the plan how many bytes engine_open would allocate (arenas, weights, workspace). */
 int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes,
                        struct error *err);

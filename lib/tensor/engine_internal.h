@@ -153,7 +153,8 @@ struct engine {
     struct begun_step begun[2];
     int first_begun, n_begun;
     size_t mask_values;
-    size_t *final_from; /* [n_nodes], with ranks: see engine_ranks.c */
+    bool joined;        /* the device sums with those of other ranks */
+    size_t *final_from; /* [n_nodes], with several parts: see engine_ranks.c */
     /* Gradients or statistics of a device whose memory is not host memory, on their way between ranks. */
     float *flat;
     struct exchange exchange;
@@ -177,8 +178,13 @@ int engine_feed(struct engine *e, const struct engine_batch *in, enum run_kind k
 int engine_compute(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                    const struct engine_step *step, struct error *err);
 void engine_node_io(const struct engine *e, const struct node *n, int chunk_index, struct op_io *io);
-/* engine_ranks.c: combines the gradients and statistics of all ranks. */
+/* engine_ranks.c: combines the gradients and statistics of all parts of the batch. */
 bool engine_has_ranks(const struct engine *e);
+bool engine_is_a_part(const struct engine *e); /* ranks, or GPUs of this process */
+/* Where the device sums with those of other ranks: waits until it has done everything that is queued, and
+ * watches the ranks meanwhile. To be called before any other wait for the device, which a lost rank would
+ * make endless. */
+int engine_wait_for_ranks(struct engine *e, struct error *err);
 int engine_exchange_open(struct engine *e, struct error *err);
 /* Called after the backward pass of a node. Begins to sum the gradients that no earlier node will write.
  * *from: the offset in the arena from which on the sum has begun (at first the end of the arena). */

@@ -63,7 +63,7 @@ static int run_backward(struct engine *e, int n_rows, bool on_device, struct err
     const struct plan *p = &e->plan;
     struct slot workspace = start_of(e->workspace);
     int logits_storage = p->values[p->logits].storage, rc = -1;
-    bool ranks = engine_has_ranks(e);
+    bool parts = engine_is_a_part(e);
     size_t from = p->weights_bytes;
     struct tensor_shape shape = engine_shape(e, p->logits, p->batch);
     bool *written = mem_zalloc(p->n_storages + 1, sizeof *written, err);
@@ -80,7 +80,7 @@ static int run_backward(struct engine *e, int n_rows, bool on_device, struct err
         struct op_io io;
         if (!n->backward) continue;
         if (!n_rows) {
-            if (ranks && engine_sum_gradients(e, i, &from, err)) goto out;
+            if (parts && engine_sum_gradients(e, i, &from, err)) goto out;
             continue;
         }
         engine_node_io(e, n, 0, &io);
@@ -106,9 +106,9 @@ static int run_backward(struct engine *e, int n_rows, bool on_device, struct err
             *err = e->exchange.err;
             goto out;
         }
-        if (ranks && engine_sum_gradients(e, i, &from, err)) goto out;
+        if (parts && engine_sum_gradients(e, i, &from, err)) goto out;
     }
-    rc = ranks ? engine_finish_gradients(e, &from, err) : 0;
+    rc = parts ? engine_finish_gradients(e, &from, err) : 0;
 out:
     free(written);
     return rc;
@@ -154,7 +154,8 @@ static int scaled_gradients(struct engine *e, const struct engine_batch *in,
     if (in->n || !engine_has_ranks(e)) {
         if (engine_run_forward(e, in, kind, step, err)) return -1;
         struct tensor_shape shape = engine_shape(e, e->plan.logits, e->plan.batch);
-        if (e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage),
+        if (engine_wait_for_ranks(e, err) ||
+            e->table->tensor_download(e->backend, engine_slot(e, e->plan.values[e->plan.logits].storage),
                                       &shape, e->logits, in->n, err))
             return -1;
     } else {
@@ -274,7 +275,8 @@ static int step_body(void *context, struct error *err)
     struct engine_result r = {.finite = true};
     return engine_compute(e, q->in, RUN_TRAIN, q->step, err) ||
                    e->table->loss_gradient(e->backend, engine_slot(e, logits), dz, &shape, err) ||
-                   run_backward(e, q->in->n, true, err) || add_l2(e, &r, norms + 1, err) ||
+                   run_backward(e, q->in->n, true, err) || engine_mean_statistics(e, err) ||
+                   add_l2(e, &r, norms + 1, err) ||
                    e->table->keep_norms(e->backend, norms, 1 + count_l2(e), (float)q->step->clip_norm, err) ||
                    engine_apply(e, q->step, &r, err)
                ? -1

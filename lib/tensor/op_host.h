@@ -99,6 +99,12 @@ static inline void op_host_to_signed(uint8_t *restrict to, const uint8_t *restri
         to[i] = from[i] ^ 0x80;
 }
 
+static inline void op_host_to_floats(float *to, const uint8_t *from, size_t n, float scale, float offset)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (float)from[i] * scale + offset;
+}
+
 /* For average pools with more padding on one side: computes for each pixel of y (h x w) the factor that
  * corrects an average over the whole window, so that padding does not count. */
 static inline void op_host_average_factors(const struct op_desc *d, float *factors)

@@ -232,6 +232,7 @@ static struct node *add_norm(struct builder *g, int layer, int x, struct error *
         n->d.has_gamma = l->scale;
         n->d.has_beta = l->center;
         n->d.epsilon = l->epsilon;
+        n->d.whole_batch = g->o->sync_statistics;
         n->d.needs_dw = l->scale || l->center;
         n->momentum = l->momentum;
         g->p->has_batch_norm = true;

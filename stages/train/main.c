@@ -122,8 +122,8 @@ static const struct option_row rows[] = {
            "never",
            CHOICES("auto|none|mpi")),
     OPTION(struct train_options, FLAG, 0, "sync-bn", sync_bn, NULL,
-           "several ranks: unlocked batch norms use the statistics of the whole batch, not of each "
-           "rank's part"),
+           "several ranks or GPUs: unlocked batch norms use the statistics of the whole batch, not of "
+           "each part"),
     OPTION(struct train_options, DOUBLE, 0, "rank-timeout", rank_timeout_s, "SECONDS",
            "a rank that sends nothing for longer than this counts as lost", RANGE(1, 1e6)),
     COMMON_ROW_TALK(struct train_options, common),

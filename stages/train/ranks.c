@@ -86,7 +86,12 @@ int train_open_engine(struct train_run *run, const struct engine_options *option
                      batch_loader_open(loader, source, options->batch, n_threads, ahead, err)
                  ? -1
                  : 0;
-    return dist_agree(run->dist, rc, err);
+    struct error why = {0};
+    if (dist_agree(run->dist, rc, err) || (run->dist && engine_join_ranks(*engine, &why, err))) return -1;
+    if (why.code && train_is_first(run) && !run->said_host)
+        stage_warn("the ranks' gradients go through the host: %s", why.text);
+    run->said_host = why.code;
+    return 0;
 }
 
 int train_common_signal(struct train_run *run, struct error *err)

@@ -170,7 +170,8 @@ static int make_plan(struct train_run *run, struct error *err)
         text_printf(p, err, "device\t%s\nprecision\t%s\nthreads\t%u\n", run->device,
                     precision_name(run->precision), run->threads) ||
         /* The batch norm of each GPU uses the pictures of that GPU. */
-        (o->devices && text_printf(p, err, "devices\t%s\n", o->devices)) ||
+        (o->devices &&
+         text_printf(p, err, "devices\t%s\n%s", o->devices, o->sync_bn ? "sync-bn\t1\n" : "")) ||
         (o->input && text_printf(p, err, "input\t%s\n", o->input)) ||
         (o->feature_layer && text_printf(p, err, "feature-layer\t%s\n", o->feature_layer)))
         return -1;

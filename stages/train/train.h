@@ -82,6 +82,7 @@ struct train_run {
     struct progress progress;
     uint64_t images_before; /* progress: where this process began */
     bool progress_begun;
+    bool said_host; /* that the gradients of ranks with GPUs go through the host */
     double *margins;
     float *oof; /* [n_rows][n_classes], and fold of each row, with --folds */
     int *folds;

@@ -60,11 +60,13 @@ struct pinned {
 struct work {
     struct work *next;
     fake_work run;
+    void (*renew)(void *args);
     const char *name;
     struct CUevent_st *wait, *record;
     uint64_t host_clock[MAX_STREAMS];
     uint64_t ticket;
     size_t n_bytes;
+    bool tried; /* it ran before, and was not ready */
     unsigned char args[];
 };
 
@@ -108,13 +110,21 @@ static __thread int current_device;
 static __thread struct CUstream_st *running_stream;
 static __thread const char *running_name;
 static __thread struct CUstream_st *capturing;
-static void run_one(struct CUstream_st *s);
+/* what the work that runs said of itself (fake_not_yet), and whether it waits for another process */
+static __thread bool not_yet, for_others;
+static uint64_t pieces_done;
+static bool run_one(struct CUstream_st *s);
 
 static size_t env_number(const char *name, size_t otherwise)
 {
     const char *s = getenv(name);
     return s && *s ? strtoull(s, NULL, 0) : otherwise;
 }
+
+static struct counter {
+    const char *name;
+    long n;
+} counters[2][128];
 
 static void report(void)
 {
@@ -123,6 +133,9 @@ static void report(void)
     if (f) {
         fprintf(f, "calls %ld\nexecutions %ld\ncomplaints %ld\nlive %ld\n", calls, executions, complaints,
                 live_objects);
+        for (int i = 0; i < 128 && counters[1][i].name; i++)
+            if (!strncmp(counters[1][i].name, "nccl", 4))
+                fprintf(f, "%s %ld\n", counters[1][i].name, counters[1][i].n);
         fclose(f);
     }
     if (live_objects)
@@ -170,11 +183,6 @@ bool fake_dry(void)
     if (is < 0) is = getenv("FAKECUDA_DRY") != NULL;
     return is;
 }
-
-static struct counter {
-    const char *name;
-    long n;
-} counters[2][128];
 
 static void count(const char *name, bool executed)
 {
@@ -600,6 +608,12 @@ static struct work *work_new(struct CUstream_st *s, const char *name, size_t n_b
 
 cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work run, const void *args, size_t n_bytes)
 {
+    return fake_queue_renewed(stream, name, run, NULL, args, n_bytes);
+}
+
+cudaError_t fake_queue_renewed(cudaStream_t stream, const char *name, fake_work run,
+                               void (*renew)(void *args), const void *args, size_t n_bytes)
+{
     cudaError_t rc = cudaErrorInvalidResourceHandle;
     pthread_mutex_lock(&lock);
     if (fake_stream_is_live(stream)) {
@@ -607,7 +621,9 @@ cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work run, con
         rc = w ? cudaSuccess : cudaErrorMemoryAllocation;
         if (w) {
             w->run = run;
+            w->renew = renew;
             memcpy(w->args, args, n_bytes);
+            if (renew && !stream->capture) renew(w->args);
         }
     } else {
         fake_complain(name,
@@ -697,6 +713,7 @@ FAKE_API cudaError_t fake_graph_launch(cudaGraphExec_t exec, cudaStream_t stream
     for (const struct work *w = exec->chain.first; rc == cudaSuccess && w; w = w->next) {
         struct work *again = work_again(&stream->last, w);
         memcpy(again->host_clock, host_clock, sizeof host_clock);
+        if (again->renew) again->renew(again->args);
     }
     pthread_mutex_unlock(&lock);
     return rc;
@@ -712,54 +729,99 @@ static void clock_join(uint64_t *into, const uint64_t *from)
 }
 
 /* Brings the event's last record about, by running its stream up to there. */
-static void run_until_recorded(struct CUevent_st *e, uint64_t ticket)
+static bool run_until_recorded(struct CUevent_st *e, uint64_t ticket)
 {
     while (e->done_ticket < ticket && e->stream && e->stream->first && !e->stream->running)
-        run_one(e->stream);
+        if (!run_one(e->stream)) break;
+    return e->done_ticket >= ticket;
 }
 
-static void run_one(struct CUstream_st *s)
+void fake_not_yet(bool waits_for_others)
 {
-    struct work *w = s->first;
-    s->running = true;
-    clock_join(s->clock, w->host_clock);
-    if (w->wait) run_until_recorded(w->wait, w->ticket);
-    s->first = w->next;
-    if (!s->first) s->last = &s->first;
-    if (w->wait) {
-        clock_join(s->clock, w->wait->clock);
-    } else if (w->record) {
-        memcpy(w->record->clock, s->clock, sizeof s->clock);
-        w->record->done_ticket = w->ticket;
-        w->record->at_ms = s->ms;
-        if (w->ticket == w->record->ticket) w->record->stream = NULL;
-    } else {
-        struct CUstream_st *outer_stream = running_stream;
-        const char *outer_name = running_name;
-        running_stream = s;
-        running_name = w->name;
+    not_yet = true;
+    for_others |= waits_for_others;
+}
+
+static void run_work(struct CUstream_st *s, struct work *w)
+{
+    struct CUstream_st *outer_stream = running_stream;
+    const char *outer_name = running_name;
+    running_stream = s;
+    running_name = w->name;
+    if (!w->tried) {
         s->clock[s->number]++;
         executions++;
         s->ms += 0.001;
         if (fail_execution > 0 && executions == fail_execution) {
             snprintf(failed_call, sizeof failed_call, "%s", w->name);
             if (devices[s->device].sticky == cudaSuccess) devices[s->device].sticky = cudaErrorLaunchFailure;
-        } else if (devices[s->device].sticky == cudaSuccess) {
-            count(w->name, true);
-            if (!fake_dry()) w->run(w->args);
         }
-        running_stream = outer_stream;
-        running_name = outer_name;
+        if (devices[s->device].sticky == cudaSuccess) count(w->name, true);
     }
-    free(w);
+    not_yet = false;
+    if (devices[s->device].sticky == cudaSuccess && !fake_dry()) w->run(w->args);
+    w->tried = true;
+    running_stream = outer_stream;
+    running_name = outer_name;
+}
+
+/* The next piece of the stream's work. false: there is none, or it waits for something. */
+static bool run_one(struct CUstream_st *s)
+{
+    struct work *w = s->first;
+    if (!w || s->running) return false;
+    s->running = true;
+    clock_join(s->clock, w->host_clock);
+    not_yet = false;
+    if (w->wait) {
+        not_yet = !run_until_recorded(w->wait, w->ticket);
+        if (!not_yet) clock_join(s->clock, w->wait->clock);
+    } else if (w->record) {
+        memcpy(w->record->clock, s->clock, sizeof s->clock);
+        w->record->done_ticket = w->ticket;
+        w->record->at_ms = s->ms;
+        if (w->ticket == w->record->ticket) w->record->stream = NULL;
+    } else {
+        run_work(s, w);
+    }
     s->running = false;
+    if (not_yet) return false;
+    pieces_done++;
+    s->first = w->next;
+    if (!s->first) s->last = &s->first;
+    free(w);
+    return true;
+}
+
+/* One piece of that stream's work, or of others' that it may wait for. false: nothing can move. */
+static bool run_any(struct CUstream_st *s)
+{
+    uint64_t before = pieces_done;
+    for_others = false;
+    run_one(s);
+    for (int i = 1; i < MAX_STREAMS && pieces_done == before; i++)
+        if (streams[i] && streams[i] != s) run_one(streams[i]);
+    return pieces_done != before;
+}
+
+/* What a host that waits for s does while nothing moves: false where it would wait for ever. */
+static bool wait_for_others(struct CUstream_st *s)
+{
+    if (!for_others) {
+        fake_break("(wait)", "it would last for ever: what the stream waits for never comes");
+        return false;
+    }
+    pthread_mutex_unlock(&lock);
+    usleep(100);
+    pthread_mutex_lock(&lock);
+    return true;
 }
 
 FAKE_API cudaError_t fake_stream_wait_host(cudaStream_t stream)
 {
     pthread_mutex_lock(&lock);
     while (stream->first)
-        run_one(stream);
+        if (!run_any(stream) && !wait_for_others(stream)) break;
     clock_join(host_clock, stream->clock);
     cudaError_t rc = devices[stream->device].sticky;
     pthread_mutex_unlock(&lock);
@@ -773,15 +835,6 @@ FAKE_API cudaError_t fake_device_wait_host(void)
     return fake_sticky();
 }
 
-/* One piece of that stream's work, for collectives that must bring the others along;
- * false when there is none to run. */
-bool fake_stream_step(cudaStream_t stream)
-{
-    if (!fake_stream_is_live(stream) || !stream->first || stream->running) return false;
-    run_one(stream);
-    return true;
-}
-
 /* For collectives: what one rank's stream had seen when it arrived, handed to the others. */
 void fake_clock_save(uint64_t *into) { memcpy(into, running_stream->clock, sizeof running_stream->clock); }
 void fake_clock_join(const uint64_t *from) { clock_join(running_stream->clock, from); }
@@ -791,7 +844,7 @@ FAKE_API cudaError_t fake_stream_delete(cudaStream_t stream)
     if (!fake_stream_is_live(stream)) return cudaErrorInvalidResourceHandle;
     pthread_mutex_lock(&lock);
     while (stream->first) /* as documented, what is queued still runs */
-        run_one(stream);
+        if (!run_any(stream) && !wait_for_others(stream)) break;
     clock_join(host_clock, stream->clock); /* its notes must not speak for the next stream of that number */
     streams[stream->number] = NULL;
     live_objects--;
@@ -800,7 +853,16 @@ FAKE_API cudaError_t fake_stream_delete(cudaStream_t stream)
     return cudaSuccess;
 }
 
-FAKE_API bool fake_stream_idle(cudaStream_t stream) { return !stream->first; }
+/* Who asks again and again waits: what can run runs. */
+FAKE_API bool fake_stream_idle(cudaStream_t stream)
+{
+    pthread_mutex_lock(&lock);
+    while (stream->first && run_any(stream))
+        ;
+    if (!stream->first) clock_join(host_clock, stream->clock);
+    pthread_mutex_unlock(&lock);
+    return !stream->first;
+}
 
 FAKE_API cudaError_t fake_event_record(struct CUevent_st *e, cudaStream_t stream)
 {
@@ -837,7 +899,8 @@ FAKE_API cudaError_t fake_stream_wait_event(cudaStream_t stream, struct CUevent_
 FAKE_API cudaError_t fake_event_wait_host(struct CUevent_st *e)
 {
     pthread_mutex_lock(&lock);
-    run_until_recorded(e, e->ticket);
+    while (e->done_ticket < e->ticket && e->stream)
+        if (!run_any(e->stream) && !wait_for_others(e->stream)) break;
     clock_join(host_clock, e->clock);
     cudaError_t rc = devices[e->device].sticky;
     pthread_mutex_unlock(&lock);

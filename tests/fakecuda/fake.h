@@ -77,11 +77,16 @@ typedef void (*fake_work)(const void *args);
 /* Copies args (n_bytes) and queues work on the stream; name must be a literal. */
 FAKE_API cudaError_t fake_queue(cudaStream_t stream, const char *name, fake_work work, const void *args,
                                 size_t n_bytes);
+/* The same; renew changes the arguments whenever the work is queued, by a graph's launch too. */
+FAKE_API cudaError_t fake_queue_renewed(cudaStream_t stream, const char *name, fake_work work,
+                                        void (*renew)(void *args), const void *args, size_t n_bytes);
 /* A call that a capture under way in this thread does not allow: true, and the capture is lost. */
 FAKE_API bool fake_capture_refuses(void);
 FAKE_API void fake_spend(double ms); /* for work that runs: how long it takes by the events' clock */
+/* For work that runs: it cannot be done yet, and is tried again later. waits_for_others: for what another
+ * process does; otherwise for other work of this one. */
+FAKE_API void fake_not_yet(bool waits_for_others);
 FAKE_API bool fake_stream_is_live(cudaStream_t stream);
-FAKE_API bool fake_stream_step(cudaStream_t stream);
 FAKE_API cudaError_t fake_stream_wait_host(cudaStream_t stream);
 #define FAKE_MAX_STREAMS 64
 FAKE_API void fake_clock_save(uint64_t *into); /* FAKE_MAX_STREAMS of them */

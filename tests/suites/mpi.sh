@@ -133,20 +133,61 @@ AGENT
     ok $? "that went over the wire"
 fi
 
-# --- GPUs, on the stand-ins
+# --- GPUs, on the stand-ins: NCCL sums between the ranks
 if [ -f "$BIN/winnow-cuda.so" ] && [ -d "$BUILD/fakecuda" ]; then
-    export WINNOW_CUDA_CACHE=$TMPDIR/algorithms.tsv
-    one --device ref --shards set --base head/model --phase fine-tune --unlock-from c1 --freeze-bn --lr 0.01 --epochs 1 --out gpu-ref
-    "${run[@]}" -x LD_LIBRARY_PATH="$BUILD/fakecuda" -x FAKECUDA_DEVICES=2 -np 2 "$BIN/train" --threads 1 --device cuda --precision fp32 --shards set \
-        --base head/model --phase fine-tune --unlock-from c1 --freeze-bn --lr 0.01 --epochs 1 --out gpu >out 2>&1
-    ok $? "two ranks with a GPU each (stand-ins) $(head -2 out | tr '\n' '|')"
-    awk -v a="$(column gpu/log.tsv train_loss | tail -1)" -v b="$(column gpu-ref/log.tsv train_loss | tail -1)" 'BEGIN { d = a - b; exit !(d < 1e-4 && d > -1e-4) }'
-    ok $? "train to the loss of the plain loops"
-    out=$("${run[@]}" -x LD_LIBRARY_PATH="$BUILD/fakecuda" -x FAKECUDA_DEVICES=1 -np 2 "$BIN/train" --threads 1 --device cuda --shards set --base "$tiny" --out x 2>&1)
+    export WINNOW_CUDA_CACHE=$TMPDIR/algorithms.tsv FAKECUDA_DEVICES=4
+    tune=(--device cuda --precision fp32 --shards set --base head/model --phase fine-tune --lr 0.01 --select loss --checkpoint-seconds 100)
+    single() { LD_LIBRARY_PATH=$BUILD/fakecuda one "${tune[@]}" "$@"; }
+    cards() { # RANKS OPTIONS...: a card for each rank; `sums` has how many collectives each made
+        rm -f sums
+        FAKECUDA_REPORT=$PWD/sums LD_LIBRARY_PATH=$BUILD/fakecuda timeout -k 1 240 "${run[@]}" -np "$1" "$BIN/train" --threads 1 "${tune[@]}" "${@:2}" </dev/null
+    }
+    # Statistics that fit the data: the moments are taken about the moving mean, in float (from those of head/model 6e-6 after six steps).
+    single --unlock-from bn1 --epochs 1 --out fit
+    k=0
+    while read -r count epochs options; do
+        k=$((k + 1))
+        # shellcheck disable=SC2086
+        single $options --epochs "$epochs" --out gpu$k && cards "$count" $options --epochs "$epochs" --out gpus$k >out 2>&1
+        is "$?:$(cat out):$(grep -c '^complaints 0' sums)" "0::$count" "$count ranks with a GPU each: $options"
+        near gpu$k gpus$k; ok $? "train to the losses and weights of one GPU with the whole batch"
+        is "$(sed -n 's/^ncclAllReduce //p' sums | sort -u | awk '$1 > 5' | wc -l)" 1 "NCCL made the sums: $(sed -n 's/^ncclAllReduce //p' sums | sort -u | tr '\n' ' ')"
+    done <<'CASES'
+2 2 --freeze-bn --unlock-from c1
+2 2 --sync-bn --unlock-from bn1 --base fit/model
+3 1 --freeze-bn --unlock-from c1 --batch 33 --clip-norm 1
+CASES
+    # without NCCL, with one card for two ranks, with a library that is too old to be there at all
+    cards=$(FAKECUDA_SUPPORT=no-nccl cards 2 --freeze-bn --unlock-from c1 --epochs 2 --out host 2>&1)
+    is "$?:$cards" "0:train: the ranks' gradients go through the host: rank 0: cuda: ncclGetUniqueId: unhandled system error (run with NCCL_DEBUG=INFO for details)" \
+        "where NCCL fails one line says that the host sums"
+    near gpu1 host; ok $? "to the same losses and weights"
+    is "$(grep -c ncclAllReduce sums)" 0 "without NCCL"
+    out=$(CUDA_VISIBLE_DEVICES=0 cards 2 --freeze-bn --unlock-from c1 --epochs 2 --out shared 2>&1)
+    is "$?:$(grep -c "go through the host: rank 0: cuda: NCCL: invalid usage" <<<"$out"):$(wc -l <<<"$out")" 0:1:1 "two ranks on one card, which NCCL refuses: the same line"
+    near gpu1 shared; ok $? "and the same losses and weights"
+    mkdir -p apart/bin apart/fake && cp "$BIN"/train "$BIN"/*.so apart/bin/ && cp "$BUILD"/fakecuda/*.so* apart/fake/ && rm apart/fake/libnccl.so.2
+    out=$(LD_LIBRARY_PATH=$PWD/apart/fake "${run[@]}" -x PATH=/nowhere -np 2 "$PWD/apart/bin/train" --threads 1 "${tune[@]}" --freeze-bn --unlock-from c1 --epochs 1 --out missing 2>&1 </dev/null)
+    is "$?:$(grep -c "go through the host: rank 0: cuda: several GPUs need NCCL: libnccl.so.2: cannot open" <<<"$out"):$(wc -l <<<"$out")" 0:1:1 "a machine without the library: the same line"
+    out=$(FAKECUDA_SUPPORT=no-nccl cards 2 --sync-bn --unlock-from bn1 --epochs 1 --out x 2>&1)
+    is "$(grep -c "^train: device 'cuda' synchronises batch norms itself, and cannot: rank 0: cuda: ncclGetUniqueId: .*omit --sync-bn" <<<"$out")" 1 "--sync-bn without NCCL is refused, once"
+    out=$(FAKECUDA_DEVICES=1 cards 2 --freeze-bn --unlock-from c1 --epochs 1 --out x 2>&1)
     has "$out" "there is no GPU 1" "more ranks than GPUs are refused"
-    out=$("${run[@]}" -x LD_LIBRARY_PATH="$BUILD/fakecuda" -x FAKECUDA_DEVICES=2 -np 2 "$BIN/train" --threads 1 --device cuda --sync-bn --shards set \
-        --base head/model --phase fine-tune --unlock-from bn1 --out x 2>&1)
-    has "$out" "device 'cuda' cannot synchronise batch norm statistics" "--sync-bn on cuda is refused"
+    # a rank dies while the other waits for its part of a sum
+    for norm in --freeze-bn --sync-bn; do
+        rm -rf dead
+        cards 2 $norm --unlock-from bn1 --epochs 300 --patience 0 --schedule constant --rank-timeout 100 --out dead >out 2>&1 &
+        job=$!
+        for _ in $(seq 1200); do
+            [ -f dead/log.tsv ] && [ "$(wc -l <dead/log.tsv)" -gt 2 ] && break
+            sleep 0.1
+        done
+        pids=($(pgrep -f -- "$BIN/train --threads 1 --device cuda .*--out dead" | while read -r p; do [ "$(cat /proc/$p/comm)" = train ] && echo "$p"; done | sort -n))
+        kill -9 "${pids[1]}"; began=$SECONDS; wait $job; status=$?
+        [ $status != 0 ] && [ $status != 124 ] && [ $((SECONDS - began)) -lt 60 ]; ok $? "$norm: a rank killed with -9: the job ends ($status, $((SECONDS - began)) s)"
+        grep -q "train: rank 1 (process ${pids[1]} on '$(hostname)') is gone: the run ends" out; ok $? "$norm: the other says so: $(grep 'run ends' out | cut -c1-120)"
+    done
+    unset FAKECUDA_DEVICES
 fi
 
 # --- what cannot work, said once

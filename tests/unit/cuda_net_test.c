@@ -153,6 +153,7 @@ struct outcome {
     bool ok;
 };
 
+static bool sync_norms; /* engine_options.sync_statistics of what is opened next */
 static uint8_t pixels[STEPS][BATCH * SIDE * SIDE * 3];
 static float targets[STEPS][BATCH * CLASSES], row_weights[BATCH];
 
@@ -185,6 +186,7 @@ static bool open_engine(struct engine **e, struct net *net, const struct setting
     o.precision = s->precision;
     o.ema = s->ema;
     o.keeps_input = s->keeps_input;
+    o.sync_statistics = sync_norms;
     bool ok = unlocked && !engine_open(e, &copy, &o, &err);
     net_release(&copy);
     return ok;
@@ -489,6 +491,56 @@ static void test_two_gpus(struct net *net)
         outcome_free(&pair);
         outcome_free(&again);
         cuda_check_clean("two GPUs");
+    }
+}
+
+/* Batch norms that learn, with the statistics of both GPUs: what one GPU makes of the whole batch, forward
+ * and backward, within rounding. Without that the runs are farther apart, or the test could not fail. */
+static void test_synchronised(struct net *net)
+{
+    const struct {
+        const char *what;
+        struct settings s;
+        double tolerance;
+    } runs[] = {
+        {"synchronised norms, from b7b on",
+         {"cuda", "b7b", PRECISION_F32, ENGINE_SGD, BATCH, 0.02, true, 0, false},
+         1e-4},
+        {"synchronised norms, everything, Adam",
+         {"cuda", "stem", PRECISION_F32, ENGINE_ADAM, BATCH, 0.0004, false, 0, false},
+         1e-3},
+        {"synchronised norms, everything, bf16",
+         {"cuda", "stem", PRECISION_BF16, ENGINE_SGD, BATCH, 0.002, false, 0, false},
+         0.03},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        struct outcome single, pair, apart, plain;
+        if (runs[i].s.precision == PRECISION_BF16 && !cuda_has_bf16(runs[i].what)) continue;
+        train(net, &runs[i].s, &single);
+        setenv("WINNOW_CUDA_DEVICES", "0,1", 1);
+        train(net, &runs[i].s, &apart);
+        sync_norms = true;
+        train(net, &runs[i].s, &pair);
+        setenv("FAKECUDA_SUPPORT", "no-fused-norm", 1);
+        train(net, &runs[i].s, &plain);
+        unsetenv("FAKECUDA_SUPPORT");
+        sync_norms = false;
+        unsetenv("WINNOW_CUDA_DEVICES");
+        if (!pair.ok && !fake.there) {
+            tap_skip(runs[i].what, err.text);
+        } else {
+            compare(runs[i].what, &pair, &single, runs[i].tolerance);
+            compare("with the plain calls", &plain, &single, runs[i].tolerance);
+        }
+        if (pair.ok && apart.ok && single.ok)
+            CHECK_SAY(fabs(apart.loss[1] - single.loss[1]) > 20 * fabs(pair.loss[1] - single.loss[1]),
+                      "%s: the second loss %.7f, of one GPU %.7f, of statistics for each GPU %.7f",
+                      runs[i].what, pair.loss[1], single.loss[1], apart.loss[1]);
+        outcome_free(&plain);
+        outcome_free(&single);
+        outcome_free(&pair);
+        outcome_free(&apart);
+        cuda_check_clean(runs[i].what);
     }
 }
 
@@ -875,6 +927,7 @@ int main(int argc, char **argv)
     if (cuda_wanted(argv, "graphs")) test_kept_input(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus(&net);
     if (cuda_wanted(argv, "gpus")) test_two_gpus_bf16(&net);
+    if (cuda_wanted(argv, "sync")) test_synchronised(&net);
     if (cuda_wanted(argv, "memory")) test_memory(&net);
     if (cuda_wanted(argv, "devices")) test_no_device();
     net_release(&net);

@@ -86,10 +86,8 @@ static int constant_vectors(struct gpu *g, struct error *err)
         CUDA(NULL, cudaMemsetAsync(g->ones, 0, bytes, g->compute)))
         return -1;
     g->zeros = g->ones + n;
-    return shape_dense(g->shape[0], NULL, CUDNN_DATA_FLOAT, 1, CUDA_MAX_CHANNELS, 1, 1, err) ||
-                   fill_tensor(g, NULL, g->shape[0], CUDNN_DATA_FLOAT, g->ones, 1, err)
-               ? -1
-               : 0;
+    return outcome(shape_dense(g->shape[0], NULL, CUDNN_DATA_FLOAT, 1, CUDA_MAX_CHANNELS, 1, 1, err) ||
+                   fill_tensor(g, NULL, g->shape[0], CUDNN_DATA_FLOAT, g->ones, 1, err));
 }
 
 enum { N_EVENTS = sizeof((struct gpu *)0)->events / sizeof(cudaEvent_t) };
@@ -98,10 +96,9 @@ enum { N_EVENTS = sizeof((struct gpu *)0)->events / sizeof(cudaEvent_t) };
 static int gpu_open(struct gpu *g, int device, size_t blas_room, struct error *err)
 {
     g->device = device;
-    if (gpu_use(g, err) || CUDA(NULL, cudaStreamCreateWithFlags(&g->compute, cudaStreamNonBlocking)) ||
-        CUDA(NULL, cudaStreamCreateWithFlags(&g->copy, cudaStreamNonBlocking)) ||
-        CUDA(NULL, cudaStreamCreateWithFlags(&g->sum, cudaStreamNonBlocking)))
-        return -1;
+    for (int i = 0; i < 3; i++)
+        if (gpu_use(g, err) || CUDA(NULL, cudaStreamCreateWithFlags(&g->streams[i], cudaStreamNonBlocking)))
+            return -1;
     for (int i = 0; i < N_EVENTS; i++)
         if (CUDA(NULL,
                  cudaEventCreateWithFlags(&g->events[i], i < 2 ? cudaEventDefault : cudaEventDisableTiming)))
@@ -121,8 +118,8 @@ static void gpu_close(struct gpu *g)
     if (!g->compute && !g->copy) return;
     struct error ignored = {0};
     gpu_use(g, &ignored);
-    if (g->compute) cudaStreamSynchronize(g->compute);
-    if (g->copy) cudaStreamSynchronize(g->copy);
+    for (int i = 0; i < 3; i++)
+        if (g->streams[i]) cudaStreamSynchronize(g->streams[i]);
     for (int i = 0; i < 2; i++)
         if (g->shape[i]) cudnnDestroyTensorDescriptor(g->shape[i]);
     if (g->dnn) cudnnDestroy(g->dnn);
@@ -137,9 +134,8 @@ static void gpu_close(struct gpu *g)
     cudaFree(g->staging[1].device);
     for (size_t i = 0; i < sizeof g->memory / sizeof *g->memory; i++)
         cudaFree(g->memory[i]);
-    if (g->sum) cudaStreamDestroy(g->sum);
-    if (g->copy) cudaStreamDestroy(g->copy);
-    if (g->compute) cudaStreamDestroy(g->compute);
+    for (int i = 0; i < 3; i++)
+        if (g->streams[i]) cudaStreamDestroy(g->streams[i]);
 }
 
 /* --- opening --- */
@@ -149,11 +145,9 @@ static int try_conversion(struct gpu *g, cudnnDataType_t from, const void *x, cu
                           const float *alpha, struct error *err)
 {
     cudnnTensorDescriptor_t a = g->shape[0], b = g->shape[1];
-    return shape_dense(a, NULL, from, 1, 8, 1, 1, err) || shape_dense(b, NULL, to, 1, 8, 1, 1, err) ||
+    return outcome(shape_dense(a, NULL, from, 1, 8, 1, 1, err) || shape_dense(b, NULL, to, 1, 8, 1, 1, err) ||
                    DNN(NULL, cudnnTransformTensor(g->dnn, alpha, a, x, &zero, b, y)) ||
-                   CUDA(NULL, cudaStreamSynchronize(g->compute))
-               ? -1
-               : 0;
+                   CUDA(NULL, cudaStreamSynchronize(g->compute)));
 }
 
 /* Maps in 16 bits, and pictures sent as bytes, need cudnnTransformTensor to change types. The
@@ -172,10 +166,9 @@ static int check_conversions(struct backend *b, struct error *err)
     if (map != CUDNN_DATA_FLOAT &&
         (try_conversion(g, CUDNN_DATA_FLOAT, g->ones, map, g->blas_room, &one, &why) ||
          try_conversion(g, map, g->blas_room, CUDNN_DATA_FLOAT, g->ones, &one, &why)))
-        return error_set(
-            err, EX_NODEVICE,
-            "cuda: precision %s is not available: cuDNN does not convert between types here (%s)",
-            precision_name(b->options.precision), why.text);
+        return error_set(err, EX_NODEVICE,
+                         "cuda: precision %s is not available: cuDNN does not convert between types (%s)",
+                         precision_name(b->options.precision), why.text);
     b->sends_bytes = !try_conversion(g, CUDNN_DATA_INT8, g->ones, map, g->zeros, &zero, &why);
     return 0;
 }
@@ -371,9 +364,7 @@ static int cuda_sync(struct backend *b, struct error *err)
 
 static size_t cuda_tensor_bytes(const struct backend *b, const struct tensor_shape *s)
 {
-    struct tensor_shape each = *s;
-    each.n = images_per_gpu(b, s->n);
-    return shape_values(&each) * type_bytes(stored_type(b, s));
+    return (size_t)images_per_gpu(b, s->n) * shape_row_values(s) * type_bytes(stored_type(b, s));
 }
 
 static bool cuda_reshape_is_free(const struct backend *b, const struct tensor_shape *from,
@@ -412,5 +403,6 @@ const struct backend_table *winnow_backend(void)
     transfer_functions(&table);
     arena_functions(&table);
     step_functions(&table);
+    multi_gpu_functions(&table);
     return &table;
 }

@@ -7,7 +7,7 @@
  * Keras' [cin][cout].
  *
  * Several GPUs look like one device: each holds every buffer and works on n/k pictures of each batch, and
- * gradients are summed when they are first read (cuda_multi_gpu.c). With one GPU none of that happens.
+ * the engine has their gradients summed (cuda_multi_gpu.c).
  */
 #ifndef WINNOW_TENSOR_CUDA_CUDA_H
 #define WINNOW_TENSOR_CUDA_CUDA_H
@@ -41,7 +41,12 @@ struct gpu {
     int device;
     cudnnHandle_t dnn;
     cublasHandle_t blas;
-    cudaStream_t compute, copy;
+    union {
+        cudaStream_t streams[3];
+        struct {
+            cudaStream_t compute, copy, sum;
+        }; /* sum: where gradients are summed */
+    };
     struct staging staging[2];
     void *download_pinned;
     size_t download_bytes, convert_bytes, loss_bytes;
@@ -73,8 +78,7 @@ struct gpu {
     float sent_rate;
     bool recording; /* a step: nothing may be sent, grown or waited for */
     struct step_results results[2];
-    void *comm;       /* ncclComm_t, with several GPUs */
-    cudaStream_t sum; /* where gradients are summed */
+    void *comm; /* ncclComm_t, with several GPUs */
 };
 
 struct backend {
@@ -97,24 +101,21 @@ struct backend {
     double key[STEP_MAX_KEY];
     size_t n_key;
     bool records;
-    bool sends_bytes;  /* pictures go up as bytes; cuDNN makes floats of them */
-    struct nccl *nccl; /* cuda_multi_gpu.c */
-    size_t bucket_bytes;
+    bool sends_bytes; /* pictures go up as bytes; cuDNN makes floats of them */
+    /* cuda_multi_gpu.c */
+    struct nccl *nccl;
+    int n_parts; /* GPUs that share a batch, those of other ranks included */
+    int (*wait)(void *context, struct error *err);
+    void *wait_context;
 };
 
 struct backend_buffer {
     void *p[CUDA_MAX_GPUS];
     size_t bytes;
-    /* The range of bytes that differ between the GPUs: gradients that are not
-     * summed yet, statistics not averaged. */
-    size_t partial_begin, partial_end;
-    size_t flying_begin, flying_end; /* bytes that are being summed already */
-    bool average;                    /* combine them by the mean, not by the sum */
     /* A copy of it in 16 bits, for the weights of convolutions: made anew after the buffer has changed. */
     void *narrow[CUDA_MAX_GPUS];
     unsigned narrow_made[CUDA_MAX_GPUS]; /* value of backend.arenas when the copy was made */
-    bool gathered;  /* gradients: the copy holds what must still be added to the buffer, else zeros */
-    bool unordered; /* not written from the end to the beginning: summing waits until all is written */
+    bool gathered; /* gradients: the copy holds what must still be added to the buffer, else zeros */
 };
 
 /*
@@ -150,12 +151,23 @@ struct backend_op {
     struct conv_graph graph;                    /* of forward */
     bool persistent, fused_norm;                /* batch norm by the Ex calls; ReLU in them */
     cudnnBatchNormOps_t norm_ops;
-    size_t norm_reserve;
+    size_t norm_reserve, shared; /* shared: offset of two vectors for all parts of the batch */
     /* further scratch: for a capped ReLU, a bias or gradient in another type, an unneeded gradient */
     size_t extra, extra_bytes, extra2;
     size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
     size_t weight_bytes, constant_bytes;
     void *constant[CUDA_MAX_GPUS]; /* weights, then (round_up(weight_bytes)) bias; of pools, the divisors */
+};
+
+/* The addresses that one GPU needs to run an operation. */
+struct run {
+    struct backend *b;
+    struct backend_op *op;
+    struct gpu *g;
+    int gpu;
+    const struct op_io *io;
+    char *workspace;
+    bool rest; /* where op_shares: the values at op->shared are those of all parts now */
 };
 
 /* --- errors (cuda.c) --- */
@@ -168,6 +180,8 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 #define CUDA(subject, call) cuda_check(err, subject, #call, call)
 #define DNN(subject, call) dnn_check(err, subject, #call, call)
 #define BLAS(subject, call) blas_check(err, subject, #call, call)
+#define DNN_RUN(call) dnn_check(err, r->op->name, #call, call) /* of an operation that runs */
+static inline int outcome(bool failed) { return failed ? -1 : 0; }
 
 /* Gives memory back that queued work may still read; p may be NULL. */
 void gpu_free(const struct gpu *g, void *p);
@@ -218,15 +232,15 @@ int operand_make(struct operand *o, const char *subject, const struct tensor_sha
 void operand_place(struct operand *o, size_t *workspace);
 void operand_release(struct operand *o);
 
-/* The address for reading: in the memory of the slot, or of its staged copy, which is queued here.
- * fill: the value for the padding. */
-int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
-               float fill, const void **out, struct error *err);
+/* The address for reading: in the memory of the slot, or of its staged copy in the workspace, which is queued
+ * here. fill: the value for the padding. */
+int operand_in(const struct run *r, const struct operand *o, const struct slot *slot, float fill,
+               const void **out, struct error *err);
 /* The address for a result. operand_out_done then copies the result to the slot, or adds it with
  * accumulate. */
-void *operand_out(const struct operand *o, char *slot, char *workspace);
-int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
-                     bool accumulate, struct error *err);
+void *operand_out(const struct run *r, const struct operand *o, const struct slot *slot);
+int operand_out_done(const struct run *r, const struct operand *o, const struct slot *slot, bool accumulate,
+                     struct error *err);
 static inline void *operand_stored(const struct operand *o, char *slot) { return slot + o->first_offset; }
 
 int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, const void *x,
@@ -243,19 +257,17 @@ void op_functions(struct backend_table *t);
 void transfer_functions(struct backend_table *t);
 void arena_functions(struct backend_table *t);
 void step_functions(struct backend_table *t);
+void multi_gpu_functions(struct backend_table *t);
 
-/* The addresses that one GPU needs to run an operation. */
-struct run {
-    struct backend *b;
-    struct backend_op *op;
-    struct gpu *g;
-    int gpu;
-    const struct op_io *io;
-    char *workspace;
-};
 /* In place on the full y, then copied into the slot. */
 int op_activate(const struct run *r, void *full, struct error *err);
 int op_activation_backward(const struct run *r, struct error *err); /* dy *= act'(y), in the slot */
+
+/* Whether this run of a batch norm needs statistics of all parts of the batch. */
+static inline bool op_shares(const struct backend *b, const struct backend_op *op, const struct op_io *io)
+{
+    return op->d.whole_batch && b->n_parts > 1 && !io->use_moving && (!io->dy.buffer || io->dx[0].buffer);
+}
 
 /* The calls of a kind of operation. make describes and plans one, after x, y, n and name are set. */
 struct calls {
@@ -302,8 +314,7 @@ int card_rate(struct backend *b, float rate, struct error *err);
 int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **out, struct error *err);
 /* Returns the address at which a convolution stores its dw when there is only one GPU. */
 int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);
-/* Calls multi_gpu_settle, and adds what was gathered. Called before anything
- * else reads or writes the buffer. */
+/* Adds what was gathered. Called before anything else reads or writes the buffer. */
 int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
 void arena_changed(struct backend_buffer *buffer); /* by anything but the operations themselves */
 static inline void arenas_changed(struct backend *b) { b->arenas++; } /* all of them, or nobody knows */
@@ -316,12 +327,7 @@ int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, floa
 
 int multi_gpu_open(struct backend *b, struct error *err);
 void multi_gpu_close(struct backend *b);
-/* Called before [s, s+bytes) is written: waits for a sum over it that is in progress. This and the next
- * function do nothing with one GPU. */
-int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err);
-/* Called afterwards: marks it as different on each GPU, and may begin to sum what is complete. */
-int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err);
-/* Makes the buffer the same on all GPUs, queued. Called before anything reads a gradient or a statistic. */
-int multi_gpu_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
+/* Queues: n floats become their mean over all parts of the batch. */
+int multi_gpu_mean(struct backend *b, struct slot x, size_t n, struct error *err);
 
 #endif

@@ -111,11 +111,9 @@ int op_constant(struct gpu *g, const struct backend_op *op, const float *values,
                 cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err)
 {
     if (op->type == CUDNN_DATA_FLOAT) return gpu_upload(g, to, values, n * sizeof *values, err);
-    return gpu_grow(g, &g->convert, &g->convert_bytes, n * sizeof *values, false, op->name, err) ||
+    return outcome(gpu_grow(g, &g->convert, &g->convert_bytes, n * sizeof *values, false, op->name, err) ||
                    gpu_upload(g, g->convert, values, n * sizeof *values, err) ||
-                   transform(g, op->name, wide, g->convert, narrow, to, false, err)
-               ? -1
-               : 0;
+                   transform(g, op->name, wide, g->convert, narrow, to, false, err));
 }
 
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
@@ -162,32 +160,30 @@ static int bias_in(const struct run *r, const void **bias, struct error *err)
     return converts ? transform(r->g, op->name, op->vector, wide, op->bias, narrow, false, err) : 0;
 }
 
+static int run_plan(const struct run *r, struct graph_plan *plans, const void *x, const void *w,
+                    const void *y, const void *bias, const void *add, struct error *err)
+{
+    /* by enum graph_tensor */
+    void *const addresses[GRAPH_MAX_TENSORS] = {(void *)x, (void *)w, (void *)y, (void *)bias, (void *)add};
+    return graph_run(&plans[r->gpu], r->g->dnn, r->op->name, addresses, r->workspace + r->op->tail, err);
+}
+
 static int conv_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     const void *x, *w, *bias, *add = NULL;
-    char *slot = at(&r->io->y, r->gpu);
-    void *y = operand_out(&op->y, slot, r->workspace);
-    if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err) ||
-        (op->d.n_x > 1 &&
-         operand_in(&op->x[1], r->g, op->name, at(&r->io->x[1], r->gpu), r->workspace, 0, &add, err)) ||
-        weights_in(r, &w, err) || bias_in(r, &bias, err))
+    void *y = operand_out(r, &op->y, &r->io->y);
+    if (operand_in(r, &op->x[0], &r->io->x[0], 0, &x, err) ||
+        (op->d.n_x > 1 && operand_in(r, &op->x[1], &r->io->x[1], 0, &add, err)) || weights_in(r, &w, err) ||
+        bias_in(r, &bias, err))
         return -1;
-    void *const addresses[GRAPH_MAX_TENSORS] = {[GRAPH_X] = (void *)x,
-                                                [GRAPH_W] = (void *)w,
-                                                [GRAPH_Y] = y,
-                                                [GRAPH_BIAS] = op->graph.bias ? (void *)bias : NULL,
-                                                [GRAPH_ADD] = op->graph.add ? (void *)add : NULL};
-    if (graph_run(&op->forward[r->gpu], r->g->dnn, op->name, addresses, r->workspace + op->tail, err))
+    if (run_plan(r, op->forward, x, w, y, op->graph.bias ? bias : NULL, op->graph.add ? add : NULL, err) ||
+        (op->d.has_bias && !op->graph.bias &&
+         DNN_RUN(cudnnAddTensor(r->g->dnn, &one, op->bias, bias, &one, op->y.full, y))) ||
+        (add && !op->graph.add &&
+         DNN_RUN(cudnnAddTensor(r->g->dnn, &one, op->x[1].full, add, &one, op->y.full, y))))
         return -1;
-    if (op->d.has_bias && !op->graph.bias &&
-        DNN(op->name, cudnnAddTensor(r->g->dnn, &one, op->bias, bias, &one, op->y.full, y)))
-        return -1;
-    if (add && !op->graph.add &&
-        DNN(op->name, cudnnAddTensor(r->g->dnn, &one, op->x[1].full, add, &one, op->y.full, y)))
-        return -1;
-    return op->graph.relu ? operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err)
-                          : op_activate(r, y, err);
+    return op->graph.relu ? operand_out_done(r, &op->y, &r->io->y, false, err) : op_activate(r, y, err);
 }
 
 /* db = the sum of dy over pictures and pixels, in float: cuDNN has no sum of bfloat16,
@@ -198,44 +194,33 @@ static int bias_gradient(const struct run *r, const void *dy, struct error *err)
     void *db = at(&r->io->dbias, r->gpu), *wide = r->workspace + op->extra;
     if (!db) return 0;
     if (op->wide && transform(r->g, op->name, op->y.full, dy, op->wide, wide, false, err)) return -1;
-    return DNN(op->name, cudnnConvolutionBackwardBias(r->g->dnn, &one, op->wide ? op->wide : op->y.full,
-                                                      op->wide ? wide : dy, &zero, op->vector, db));
+    return DNN_RUN(cudnnConvolutionBackwardBias(r->g->dnn, &one, op->wide ? op->wide : op->y.full,
+                                                op->wide ? wide : dy, &zero, op->vector, db));
 }
 
 static int conv_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
-    char *tail = r->workspace + op->tail, *dw_slot = at(&r->io->dw, r->gpu),
-         *dx_slot = at(&r->io->dx[0], r->gpu);
     const void *x, *w, *dy;
-    if (op_activation_backward(r, err) ||
-        operand_in(&op->y, r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err) ||
+    if (op_activation_backward(r, err) || operand_in(r, &op->y, &r->io->dy, 0, &dy, err) ||
         bias_gradient(r, dy, err))
         return -1;
-    if (dw_slot) {
-        bool gather = op->type != CUDNN_DATA_FLOAT && r->b->n_gpus == 1;
-        void *dw = operand_out(&op->w, dw_slot, r->workspace);
-        if (gather && arena_gather(r->g, &r->io->dw, &dw, err)) return -1;
-        if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, 0, &x, err))
-            return -1;
-        void *const addresses[GRAPH_MAX_TENSORS] =
-            {[GRAPH_X] = (void *)x, [GRAPH_W] = dw, [GRAPH_Y] = (void *)dy};
-        if (graph_run(&op->filter[r->gpu], r->g->dnn, op->name, addresses, tail, err) ||
-            (!gather && operand_out_done(&op->w, r->g, op->name, dw_slot, r->workspace, false, err)))
+    if (r->io->dw.buffer) {
+        bool gather = op->type != CUDNN_DATA_FLOAT && r->b->n_parts == 1;
+        void *dw = operand_out(r, &op->w, &r->io->dw);
+        if ((gather && arena_gather(r->g, &r->io->dw, &dw, err)) ||
+            operand_in(r, &op->x[0], &r->io->x[0], 0, &x, err) ||
+            run_plan(r, op->filter, x, dw, dy, NULL, NULL, err) ||
+            (!gather && operand_out_done(r, &op->w, &r->io->dw, false, err)))
             return -1;
     }
-    if (!dx_slot) return 0;
+    if (!r->io->dx[0].buffer) return 0;
     if (r->io->accumulate[0] != op->d.adds_dx)
         return error_set(err, EX_SOFTWARE, "cuda: %s: dx is %s, planned otherwise", op->name,
                          op->d.adds_dx ? "overwritten" : "added to");
-    void *dx = operand_out(&op->x[0], dx_slot, r->workspace);
-    if (weights_in(r, &w, err)) return -1;
-    void *const addresses[GRAPH_MAX_TENSORS] =
-        {[GRAPH_X] = dx, [GRAPH_W] = (void *)w, [GRAPH_Y] = (void *)dy};
-    return graph_run(&op->data[r->gpu], r->g->dnn, op->name, addresses, tail, err) ||
-                   operand_out_done(&op->x[0], r->g, op->name, dx_slot, r->workspace, op->d.adds_dx, err)
-               ? -1
-               : 0;
+    void *dx = operand_out(r, &op->x[0], &r->io->dx[0]);
+    return outcome(weights_in(r, &w, err) || run_plan(r, op->data, dx, w, dy, NULL, NULL, err) ||
+                   operand_out_done(r, &op->x[0], &r->io->dx[0], op->d.adds_dx, err));
 }
 
 /* --- dense --- */
@@ -254,10 +239,9 @@ static int dense_make(struct backend *b, struct backend_op *op, struct error *er
     struct tensor_shape xs = op->x[0].shape, ys = op->y.shape;
     if (!is_vector(&xs) || !is_vector(&ys))
         return error_set(err, EX_UNAVAILABLE, "cuda: %s: a dense layer needs vectors", op->name);
-    return operand_make(&op->y, op->name, &ys, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, NULL, STAGE_SLICES, err) ||
-                   tensor_make(&op->bias, op->name, CUDNN_DATA_FLOAT, 1, d->y.c, 1, 1, err)
-               ? -1
-               : 0;
+    return outcome(
+        operand_make(&op->y, op->name, &ys, CUDNN_DATA_FLOAT, CUDNN_DATA_FLOAT, NULL, STAGE_SLICES, err) ||
+        tensor_make(&op->bias, op->name, CUDNN_DATA_FLOAT, 1, d->y.c, 1, 1, err));
 }
 
 static int gemm(const struct run *r, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
@@ -272,43 +256,34 @@ static int gemm(const struct run *r, cublasOperation_t ta, cublasOperation_t tb,
                              c, CUDA_R_32F, ldc, compute, CUBLAS_GEMM_DEFAULT));
 }
 
-static const void *dense_weights(const struct run *r)
-{
-    return r->op->d.constant_weights ? r->op->constant[r->gpu] : at(&r->io->w, r->gpu);
-}
-
 static int dense_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     int in = op->d.x[0].c, out = op->d.y.c;
     void *y = at(&r->io->y, r->gpu);
-    const void *bias = op->d.constant_weights ? (char *)op->constant[r->gpu] + round_up(op->weight_bytes)
-                                              : at(&r->io->bias, r->gpu);
-    if (gemm(r, CUBLAS_OP_N, CUBLAS_OP_N, out, op->n, in, dense_weights(r), out, at(&r->io->x[0], r->gpu), in,
-             &zero, y, out, err))
-        return -1;
-    if (op->d.has_bias && DNN(op->name, cudnnAddTensor(r->g->dnn, &one, op->bias, bias, &one, op->y.full, y)))
-        return -1;
-    return op_activate(r, y, err);
+    const char *constant = op->constant[r->gpu], *w = constant ? constant : at(&r->io->w, r->gpu),
+               *bias = constant ? constant + round_up(op->weight_bytes) : at(&r->io->bias, r->gpu);
+    return outcome(
+        gemm(r, CUBLAS_OP_N, CUBLAS_OP_N, out, op->n, in, w, out, at(&r->io->x[0], r->gpu), in, &zero, y, out,
+             err) ||
+        (op->d.has_bias && DNN_RUN(cudnnAddTensor(r->g->dnn, &one, op->bias, bias, &one, op->y.full, y))) ||
+        op_activate(r, y, err));
 }
 
 static int dense_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
     int in = op->d.x[0].c, out = op->d.y.c;
-    char *dw = at(&r->io->dw, r->gpu), *db = at(&r->io->dbias, r->gpu), *dx = at(&r->io->dx[0], r->gpu),
-         *dy = at(&r->io->dy, r->gpu);
-    if (op_activation_backward(r, err)) return -1;
-    if (db &&
-        DNN(op->name, cudnnConvolutionBackwardBias(r->g->dnn, &one, op->y.full, dy, &zero, op->bias, db)))
-        return -1;
-    if (dw && gemm(r, CUBLAS_OP_N, CUBLAS_OP_T, out, in, op->n, dy, out, at(&r->io->x[0], r->gpu), in, &zero,
-                   dw, out, err))
-        return -1;
-    if (dx && gemm(r, CUBLAS_OP_T, CUBLAS_OP_N, in, op->n, out, dense_weights(r), out, dy, out,
-                   r->io->accumulate[0] ? &one : &zero, dx, in, err))
-        return -1;
-    return 0;
+    char *w = at(&r->io->w, r->gpu), *dw = at(&r->io->dw, r->gpu), *db = at(&r->io->dbias, r->gpu),
+         *dx = at(&r->io->dx[0], r->gpu), *dy = at(&r->io->dy, r->gpu);
+    return outcome(
+        op_activation_backward(r, err) ||
+        (db && DNN_RUN(cudnnConvolutionBackwardBias(r->g->dnn, &one, op->y.full, dy, &zero, op->bias, db))) ||
+        (dw && gemm(r, CUBLAS_OP_N, CUBLAS_OP_T, out, in, op->n, dy, out, at(&r->io->x[0], r->gpu), in, &zero,
+                    dw, out, err)) ||
+        (dx &&
+         gemm(r, CUBLAS_OP_T, CUBLAS_OP_N, in, op->n, out, op->d.constant_weights ? op->constant[r->gpu] : w,
+              out, dy, out, r->io->accumulate[0] ? &one : &zero, dx, in, err)));
 }
 
 const struct calls conv_calls = {conv_make, conv_forward, conv_backward};

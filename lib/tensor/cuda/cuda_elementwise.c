@@ -12,12 +12,10 @@ static int product_make(struct backend_op *op, struct error *err)
     if (!is_vector(&op->x[1].shape) || is_vector(y)) return 0;
     op->extra = op->workspace_bytes;
     if (op->d.training) op->workspace_bytes += round_up(shape_values(y) * type_bytes(op->type));
-    return DNN(op->name, cudnnCreatePoolingDescriptor(&op->pool)) ||
-                   DNN(op->name,
-                       cudnnSetPooling2dDescriptor(op->pool, CUDNN_POOLING_AVERAGE_COUNT_EXCLUDE_PADDING,
-                                                   CUDNN_PROPAGATE_NAN, y->h, y->w, 0, 0, 1, 1))
-               ? -1
-               : 0;
+    return outcome(
+        DNN(op->name, cudnnCreatePoolingDescriptor(&op->pool)) ||
+        DNN(op->name, cudnnSetPooling2dDescriptor(op->pool, CUDNN_POOLING_AVERAGE_COUNT_EXCLUDE_PADDING,
+                                                  CUDNN_PROPAGATE_NAN, y->h, y->w, 0, 0, 1, 1)));
 }
 
 static int elementwise_make(struct backend *b, struct backend_op *op, struct error *err)
@@ -30,10 +28,8 @@ static int elementwise_make(struct backend *b, struct backend_op *op, struct err
          * have the map's shape here: cuDNN takes no dimension above 65535. */
         struct tensor_shape xs = op->x[0].shape, map = is_vector(&ys) ? xs : ys;
         cudnnDataType_t from = stored_type(b, &xs);
-        return operand_make(&op->x[0], op->name, &map, from, from, NULL, STAGE_SLICES, err) ||
-                       operand_make(&op->y, op->name, &map, op->type, op->type, NULL, STAGE_SLICES, err)
-                   ? -1
-                   : 0;
+        return outcome(operand_make(&op->x[0], op->name, &map, from, from, NULL, STAGE_SLICES, err) ||
+                       operand_make(&op->y, op->name, &map, op->type, op->type, NULL, STAGE_SLICES, err));
     }
     for (int i = 0; i < d->n_x; i++) {
         struct tensor_shape xs = op->x[i].shape;
@@ -70,13 +66,14 @@ static int concat(const struct run *r, bool forward, struct error *err)
     struct backend_op *op = r->op;
     for (int i = 0; i < op->d.n_x; i++) {
         const struct operand *o = &op->x[i]; /* the slice; x and dx are where its dense copy would be */
-        char *x = at(forward ? &r->io->x[i] : &r->io->dx[i], r->gpu);
+        struct run with_x = *r;
+        char *x = with_x.workspace = at(forward ? &r->io->x[i] : &r->io->dx[i], r->gpu);
         const void *ignored;
-        if (x && (forward ? operand_out_done(o, r->g, op->name, at(&r->io->y, r->gpu), x, false, err)
+        if (x && (forward ? operand_out_done(&with_x, o, &r->io->y, false, err)
                   : r->io->accumulate[i]
                       ? transform(r->g, op->name, o->stored, operand_stored(o, at(&r->io->dy, r->gpu)),
                                   o->inner, x, true, err)
-                      : operand_in(o, r->g, op->name, at(&r->io->dy, r->gpu), x, 0, &ignored, err)))
+                      : operand_in(&with_x, o, &r->io->dy, 0, &ignored, err)))
             return -1;
     }
     return 0;
@@ -87,8 +84,8 @@ static int times(const struct run *r, const void *a, const struct operand *of, c
                  bool add, struct error *err)
 {
     cudnnTensorDescriptor_t t = r->op->x[0].full;
-    return DNN(r->op->name, cudnnOpTensor(r->g->dnn, r->b->multiply, &one, t, a, &one, of->full, b,
-                                          add ? &one : &zero, t, c));
+    return DNN_RUN(
+        cudnnOpTensor(r->g->dnn, r->b->multiply, &one, t, a, &one, of->full, b, add ? &one : &zero, t, c));
 }
 
 static int drop(const struct run *r, const void *a, void *c, bool add, struct error *err)
@@ -104,10 +101,8 @@ static int product(const struct run *r, void *y, struct error *err)
 {
     const struct operand *gate = &r->op->x[1];
     const void *b;
-    return operand_in(gate, r->g, r->op->name, at(&r->io->x[1], r->gpu), r->workspace, 0, &b, err) ||
-                   times(r, at(&r->io->x[0], r->gpu), gate, b, y, false, err)
-               ? -1
-               : 0;
+    return outcome(operand_in(r, gate, &r->io->x[1], 0, &b, err) ||
+                   times(r, at(&r->io->x[0], r->gpu), gate, b, y, false, err));
 }
 
 static int product_backward(const struct run *r, const void *dy, struct error *err)
@@ -117,18 +112,17 @@ static int product_backward(const struct run *r, const void *dy, struct error *e
     char *x = at(&io->x[0], r->gpu), *slot = at(&io->dx[1], r->gpu);
     const void *gate;
     float pixels = (float)(op->y.shape.h * op->y.shape.w);
-    if (io->dx[0].buffer &&
-        (operand_in(&op->x[1], r->g, op->name, at(&io->x[1], r->gpu), r->workspace, 0, &gate, err) ||
-         times(r, dy, &op->x[1], gate, at(&io->dx[0], r->gpu), io->accumulate[0], err)))
+    if (io->dx[0].buffer && (operand_in(r, &op->x[1], &io->x[1], 0, &gate, err) ||
+                             times(r, dy, &op->x[1], gate, at(&io->dx[0], r->gpu), io->accumulate[0], err)))
         return -1;
     if (!slot) return 0;
     if (!op->pool) return times(r, dy, &op->x[0], x, slot, io->accumulate[1], err);
-    void *whole = r->workspace + op->extra, *sum = operand_out(&op->x[1], slot, r->workspace);
+    void *whole = r->workspace + op->extra, *sum = operand_out(r, &op->x[1], &io->dx[1]);
     return times(r, dy, &op->x[0], x, whole, false, err) ||
-                   DNN(op->name, cudnnPoolingForward(r->g->dnn, op->pool, &pixels, op->x[0].full, whole,
-                                                     io->accumulate[1] && !op->x[1].staged ? &one : &zero,
-                                                     op->x[1].full, sum)) ||
-                   operand_out_done(&op->x[1], r->g, op->name, slot, r->workspace, io->accumulate[1], err)
+                   DNN_RUN(cudnnPoolingForward(r->g->dnn, op->pool, &pixels, op->x[0].full, whole,
+                                               io->accumulate[1] && !op->x[1].staged ? &one : &zero,
+                                               op->x[1].full, sum)) ||
+                   operand_out_done(r, &op->x[1], &io->dx[1], io->accumulate[1], err)
                ? -1
                : 0;
 }
@@ -140,18 +134,18 @@ static int elementwise_forward(const struct run *r, struct error *err)
     char *x = at(&r->io->x[0], r->gpu), *y = operand_stored(&op->y, at(&r->io->y, r->gpu));
     switch (op->d.kind) {
     case OP_ACTIVATION:
-        return DNN(op->name, cudnnActivationForward(dnn, op->activation, &one, op->x[0].stored, x, &zero,
-                                                    op->y.stored, y));
+        return DNN_RUN(
+            cudnnActivationForward(dnn, op->activation, &one, op->x[0].stored, x, &zero, op->y.stored, y));
     case OP_RESHAPE: /* a sum of one */
     case OP_ADD:
         if (transform(r->g, op->name, op->x[0].stored, x, op->y.stored, y, false, err)) return -1;
         for (int i = 1; i < op->d.n_x; i++)
-            if (DNN(op->name, cudnnAddTensor(dnn, &one, op->x[i].stored, at(&r->io->x[i], r->gpu), &one,
-                                             op->y.stored, y)))
+            if (DNN_RUN(cudnnAddTensor(dnn, &one, op->x[i].stored, at(&r->io->x[i], r->gpu), &one,
+                                       op->y.stored, y)))
                 return -1;
         if (op->d.activation == OP_LINEAR) return 0;
-        return DNN(op->name, cudnnActivationForward(dnn, op->activation, &one, op->y.stored, y, &zero,
-                                                    op->y.stored, y));
+        return DNN_RUN(
+            cudnnActivationForward(dnn, op->activation, &one, op->y.stored, y, &zero, op->y.stored, y));
     case OP_CONCAT: return concat(r, true, err);
     case OP_ZERO_PAD:
         if (fill_tensor(r->g, op->name, op->y.full, op->type, y, 0, err)) return -1;
@@ -159,8 +153,8 @@ static int elementwise_forward(const struct run *r, struct error *err)
     case OP_MULTIPLY: return drop(r, x, y, false, err);
     case OP_PRODUCT: return product(r, y, err);
     case OP_SOFTMAX:
-        return DNN(op->name, cudnnSoftmaxForward(dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL,
-                                                 &one, op->x[0].full, x, &zero, op->y.full, y));
+        return DNN_RUN(cudnnSoftmaxForward(dnn, CUDNN_SOFTMAX_ACCURATE, CUDNN_SOFTMAX_MODE_CHANNEL, &one,
+                                           op->x[0].full, x, &zero, op->y.full, y));
     default: return error_set(err, EX_SOFTWARE, "cuda: %s: not an operation of cuda_elementwise.c", op->name);
     }
 }

@@ -1,169 +1,192 @@
 /*
- * cuda_multi_gpu.c: lets several GPUs work like a single one. Each works on its part of every batch.
- * Afterwards two things differ between them: the gradients, which have to be summed (the gradient of the loss
- * is already divided by the whole batch), and the moving statistics, which have to be averaged. They are
- * marked when they are written, and combined by one flat ncclAllReduce before anything else reads their
- * buffer.
+ * cuda_multi_gpu.c: lets several GPUs work like a single one, those of this process and those of other ranks.
+ * Each works on its part of every batch. Afterwards two things differ between them: the gradients, which
+ * have to be summed (that of the loss is already divided by the whole batch), and the moving statistics,
+ * which have to be averaged. The engine says when a range of a buffer is final (engine_ranks.c), and NCCL
+ * combines it on a stream of its own, while the backward pass continues.
  *
- * The backward pass writes gradients from the end of their arena to its beginning. While it keeps to that
- * order, every part that has reached the size of a bucket (16 MiB; WINNOW_CUDA_BUCKET_KIB) is summed on a
- * stream of its own while the backward pass continues. The rest is summed at the end.
- *
- * NCCL is opened at run time, and only for more than one GPU: a machine with one does not need it.
+ * NCCL is opened at run time, and only where there is more than one GPU. Between ranks its calls must not
+ * block, because a rank may be gone: the communicators are made so, and after each group the engine waits
+ * (b->wait) until NCCL has queued it, and watches the other ranks meanwhile.
  */
 #include "tensor/cuda/cuda.h"
 
 #include <dlfcn.h>
 #include <nccl.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* InceptionV3's unlocked 68 MB: five calls, each large enough for the full rate of a link */
 #define BUCKET_KIB 16384
 
+#define NCCL_CALLS(X)                                                                                        \
+    X(GetUniqueId)                                                                                           \
+    X(CommInitRankConfig)                                                                                    \
+    X(CommDestroy) X(CommAbort) X(CommGetAsyncError) X(AllReduce) X(GroupStart) X(GroupEnd) X(GetErrorString)
+
 struct nccl {
     void *library;
-    ncclResult_t (*init_all)(ncclComm_t *, int, const int *);
-    ncclResult_t (*destroy)(ncclComm_t);
-    ncclResult_t (*all_reduce)(const void *, void *, size_t, ncclDataType_t, ncclRedOp_t, ncclComm_t,
-                               cudaStream_t);
-    ncclResult_t (*group_start)(void);
-    ncclResult_t (*group_end)(void);
-    const char *(*error_string)(ncclResult_t);
+#define CALL(name) __typeof__(nccl##name) *name;
+    NCCL_CALLS(CALL)
 };
 
+/* ncclInProgress: of a communicator that does not block; group_end waits for the outcome. */
 static int nccl_check(const struct nccl *n, struct error *err, const char *call, ncclResult_t result)
 {
-    return result == ncclSuccess ? 0
-                                 : error_set(err, EX_OSERR, "cuda: %s: %s", call, n->error_string(result));
+    if (result == ncclSuccess || result == ncclInProgress) return 0;
+    return error_set(err, EX_OSERR, "cuda: %.*s: %s", (int)strcspn(call, "("), call,
+                     n->GetErrorString(result));
+}
+#define NCCL(call) nccl_check(b->nccl, err, "nccl" #call, b->nccl->call)
+
+static int nccl_open(struct backend *b, struct error *err)
+{
+    struct nccl *n = b->nccl = b->nccl ? b->nccl : mem_zalloc(1, sizeof *n, err);
+    if (!n) return -1;
+    if (!n->library && !(n->library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL)))
+        return error_set(err, EX_NODEVICE, "cuda: several GPUs need NCCL: %s", dlerror());
+#define FIND(name)                                                                                           \
+    if (!(*(void **)&n->name = dlsym(n->library, "nccl" #name)))                                             \
+        return error_set(err, EX_NODEVICE, "cuda: libnccl.so.2 has no nccl" #name ": it is older than 2.14");
+    NCCL_CALLS(FIND)
+    return 0;
+}
+
+static int cuda_ranks_id(struct backend *b, bool make, char id[RANKS_ID_BYTES], struct error *err)
+{
+    _Static_assert(sizeof(ncclUniqueId) <= RANKS_ID_BYTES, "NCCL's identifier fits");
+    return outcome(nccl_open(b, err) || (make && NCCL(GetUniqueId((ncclUniqueId *)id))));
+}
+
+static int group_end(struct backend *b, int rc, struct error *err)
+{
+    struct error ignored = {0};
+    if (nccl_check(b->nccl, rc ? &ignored : err, "ncclGroupEnd", b->nccl->GroupEnd()) || rc) return -1;
+    return b->wait ? b->wait(b->wait_context, err) : 0;
+}
+
+static int cuda_ranks_join(struct backend *b, const char *id, int rank, int n_ranks,
+                           int (*wait)(void *context, struct error *err), void *context, struct error *err)
+{
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    ncclUniqueId unique;
+    config.blocking = n_ranks == 1;
+    memcpy(&unique, id, sizeof unique);
+    b->n_parts = n_ranks * b->n_gpus;
+    b->wait = wait;
+    b->wait_context = context;
+    if (NCCL(GroupStart())) return -1;
+    int rc = 0;
+    for (int k = 0; !rc && k < b->n_gpus; k++) {
+        ncclComm_t comm = NULL;
+        rc = gpu_use(&b->gpu[k], err) ||
+             NCCL(CommInitRankConfig(&comm, b->n_parts, unique, rank * b->n_gpus + k, &config));
+        b->gpu[k].comm = comm;
+    }
+    return group_end(b, rc, err);
 }
 
 int multi_gpu_open(struct backend *b, struct error *err)
 {
-    ncclComm_t comms[CUDA_MAX_GPUS];
-    int devices[CUDA_MAX_GPUS];
-    if (b->n_gpus < 2) return 0;
-    struct nccl *n = b->nccl = mem_zalloc(1, sizeof *n, err);
-    if (!n) return -1;
-    const char *bucket = getenv("WINNOW_CUDA_BUCKET_KIB");
-    b->bucket_bytes = (bucket && *bucket ? strtoull(bucket, NULL, 10) : BUCKET_KIB) << 10;
-    if (!(n->library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL)))
-        return error_set(err, EX_NODEVICE, "cuda: several GPUs need NCCL: %s", dlerror());
-    const struct {
-        const char *name;
-        void *to;
-    } symbols[] = {
-        {"ncclCommInitAll", &n->init_all}, {"ncclCommDestroy", &n->destroy},
-        {"ncclAllReduce", &n->all_reduce}, {"ncclGroupStart", &n->group_start},
-        {"ncclGroupEnd", &n->group_end},   {"ncclGetErrorString", &n->error_string},
-    };
-    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
-        if (!(*(void **)symbols[i].to = dlsym(n->library, symbols[i].name)))
-            return error_set(err, EX_NODEVICE, "cuda: libnccl.so.2 has no %s", symbols[i].name);
-    for (int i = 0; i < b->n_gpus; i++)
-        devices[i] = b->gpu[i].device;
-    if (nccl_check(n, err, "ncclCommInitAll", n->init_all(comms, b->n_gpus, devices))) return -1;
-    for (int i = 0; i < b->n_gpus; i++)
-        b->gpu[i].comm = comms[i];
+    char id[RANKS_ID_BYTES];
+    b->n_parts = 1;
+    if (b->n_gpus < 2 || b->described) return 0;
+    return outcome(cuda_ranks_id(b, true, id, err) || cuda_ranks_join(b, id, 0, 1, NULL, NULL, err));
+}
+
+static int cuda_ranks_test(struct backend *b, bool finished, bool *done, struct error *err)
+{
+    *done = false;
+    for (int k = 0; k < b->n_gpus; k++) {
+        struct gpu *g = &b->gpu[k];
+        ncclResult_t state = ncclSuccess;
+        if (gpu_use(g, err) || NCCL(CommGetAsyncError(g->comm, &state))) return -1;
+        if (nccl_check(b->nccl, err, "NCCL", state)) {
+            err->code = EX_TEMPFAIL; /* another rank's end, as far as anybody knows */
+            return -1;
+        }
+        if (state == ncclInProgress) return 0;
+        for (int i = 0; finished && i < 3; i++) {
+            cudaError_t status = cudaStreamQuery(g->streams[i]);
+            if (status == cudaErrorNotReady) return cudaGetLastError(), 0;
+            if (CUDA("the ranks' sums", status)) return -1;
+        }
+    }
+    *done = true;
     return 0;
 }
 
-void multi_gpu_close(struct backend *b)
+static void leave(struct backend *b, bool lost)
 {
-    if (!b->nccl) return;
-    for (int i = 0; i < b->n_gpus; i++)
+    for (int i = 0; b->nccl && i < b->n_gpus; i++)
         if (b->gpu[i].comm) {
             struct error ignored = {0};
             gpu_use(&b->gpu[i], &ignored);
-            cudaStreamSynchronize(b->gpu[i].sum);
-            b->nccl->destroy(b->gpu[i].comm);
+            if (!lost) cudaStreamSynchronize(b->gpu[i].sum);
+            lost ? b->nccl->CommAbort(b->gpu[i].comm) : b->nccl->CommDestroy(b->gpu[i].comm);
+            b->gpu[i].comm = NULL;
         }
-    if (b->nccl->library) dlclose(b->nccl->library);
+    b->n_parts = b->n_gpus;
+}
+
+static void cuda_ranks_leave(struct backend *b) { leave(b, true); }
+void multi_gpu_close(struct backend *b)
+{
+    leave(b, false);
+    if (b->nccl && b->nccl->library) dlclose(b->nccl->library);
     free(b->nccl);
     b->nccl = NULL;
 }
 
-/* Sums (or averages) [begin, end) of the buffer over the GPUs, on their sum streams, after what the compute
- * streams have queued so far. */
-static int reduce(struct backend *b, struct backend_buffer *buffer, size_t begin, size_t end, bool average,
-                  struct error *err)
+static size_t cuda_sum_bytes(const struct backend *b)
 {
-    struct nccl *n = b->nccl;
-    size_t count = (end - begin) / sizeof(float);
-    for (int k = 0; k < b->n_gpus; k++) {
-        struct gpu *g = &b->gpu[k];
-        if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(g->written, g->compute)) ||
-            CUDA("gradients", cudaStreamWaitEvent(g->sum, g->written, 0)))
-            return -1;
-    }
-    if (nccl_check(n, err, "ncclGroupStart", n->group_start())) return -1;
+    const char *kib = getenv("WINNOW_CUDA_BUCKET_KIB");
+    return b->n_parts < 2 ? 0 : (size_t)(kib && *kib ? strtoull(kib, NULL, 10) : BUCKET_KIB) << 10;
+}
+
+static int all_reduce(struct backend *b, struct slot x, size_t n, bool mean, bool on_compute,
+                      struct error *err)
+{
+    if (NCCL(GroupStart())) return -1;
     int rc = 0;
+    for (int k = 0; !rc && k < b->n_gpus; k++)
+        rc = NCCL(AllReduce(at(&x, k), at(&x, k), n, ncclFloat32, mean ? ncclAvg : ncclSum, b->gpu[k].comm,
+                            on_compute ? b->gpu[k].compute : b->gpu[k].sum));
+    return group_end(b, rc, err);
+}
+
+int multi_gpu_mean(struct backend *b, struct slot x, size_t n, struct error *err)
+{
+    return all_reduce(b, x, n, true, true, err);
+}
+
+/* One stream of each GPU waits for the other: the sums for the values, or what follows for the sums. */
+static int order(struct backend *b, bool sums_first, struct error *err)
+{
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
-        char *p = (char *)buffer->p[k] + begin;
-        if (!rc)
-            rc = nccl_check(n, err, "ncclAllReduce",
-                            n->all_reduce(p, p, count, ncclFloat32, average ? ncclAvg : ncclSum, g->comm,
-                                          g->sum));
-    }
-    struct error ignored = {0};
-    if (nccl_check(n, rc ? &ignored : err, "ncclGroupEnd", n->group_end())) rc = -1;
-    return rc;
-}
-
-int multi_gpu_before_write(struct backend *b, const struct slot *s, size_t bytes, struct error *err)
-{
-    struct backend_buffer *buffer = s->buffer;
-    if (b->n_gpus < 2 || !buffer || s->offset >= buffer->flying_end ||
-        s->offset + bytes <= buffer->flying_begin)
-        return 0;
-    return multi_gpu_settle(b, buffer, err);
-}
-
-/*
- * The marked part is complete as long as each piece ends where the previous one began (except for alignment
- * gaps). A full bucket can then be summed while the backward pass continues below it.
- */
-int multi_gpu_mark(struct backend *b, const struct slot *s, size_t bytes, bool average, struct error *err)
-{
-    struct backend_buffer *buffer = s->buffer;
-    size_t begin = s->offset, end = s->offset + bytes;
-    if (b->n_gpus < 2 || !buffer) return 0;
-    size_t below =
-        buffer->partial_begin != buffer->partial_end ? buffer->partial_begin : buffer->flying_begin;
-    bool first = buffer->partial_begin == buffer->partial_end && buffer->flying_begin == buffer->flying_end;
-    buffer->average = average;
-    if (average || (!first && round_up(end) != below)) buffer->unordered = true;
-    if (buffer->partial_begin == buffer->partial_end) {
-        buffer->partial_begin = begin;
-        buffer->partial_end = first || round_up(end) != below ? end : below;
-    } else {
-        buffer->partial_begin = begin < buffer->partial_begin ? begin : buffer->partial_begin;
-        buffer->partial_end = end > buffer->partial_end ? end : buffer->partial_end;
-    }
-    if (buffer->unordered || buffer->partial_end - buffer->partial_begin < b->bucket_bytes) return 0;
-    if (reduce(b, buffer, buffer->partial_begin, buffer->partial_end, false, err)) return -1;
-    buffer->flying_end =
-        buffer->flying_begin == buffer->flying_end ? buffer->partial_end : buffer->flying_end;
-    buffer->flying_begin = buffer->partial_begin;
-    buffer->partial_begin = buffer->partial_end = 0;
-    return 0;
-}
-
-int multi_gpu_settle(struct backend *b, struct backend_buffer *buffer, struct error *err)
-{
-    if (b->n_gpus < 2 || !buffer ||
-        (buffer->partial_begin == buffer->partial_end && buffer->flying_begin == buffer->flying_end))
-        return 0;
-    if (buffer->partial_begin != buffer->partial_end &&
-        reduce(b, buffer, buffer->partial_begin, buffer->partial_end, buffer->average, err))
-        return -1;
-    buffer->partial_begin = buffer->partial_end = buffer->flying_begin = buffer->flying_end = 0;
-    buffer->unordered = false;
-    for (int k = 0; k < b->n_gpus; k++) {
-        struct gpu *g = &b->gpu[k];
-        if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(g->summed, g->sum)) ||
-            CUDA("gradients", cudaStreamWaitEvent(g->compute, g->summed, 0)))
+        cudaEvent_t event = sums_first ? g->summed : g->written;
+        if (gpu_use(g, err) || CUDA("gradients", cudaEventRecord(event, sums_first ? g->sum : g->compute)) ||
+            CUDA("gradients", cudaStreamWaitEvent(sums_first ? g->compute : g->sum, event, 0)))
             return -1;
     }
     return 0;
+}
+
+static int cuda_sum_begin(struct backend *b, struct slot x, size_t n, bool mean, struct error *err)
+{
+    return outcome(order(b, false, err) || all_reduce(b, x, n, mean, false, err));
+}
+
+static int cuda_sum_end(struct backend *b, struct error *err) { return order(b, true, err); }
+
+void multi_gpu_functions(struct backend_table *t)
+{
+    t->sum_bytes = cuda_sum_bytes;
+    t->sum_begin = cuda_sum_begin;
+    t->sum_end = cuda_sum_end;
+    t->ranks_id = cuda_ranks_id;
+    t->ranks_join = cuda_ranks_join;
+    t->ranks_test = cuda_ranks_test;
+    t->ranks_leave = cuda_ranks_leave;
 }

@@ -13,7 +13,7 @@ static void try_persistent(struct backend *b, struct backend_op *op)
 {
     cudnnHandle_t dnn = b->gpu[0].dnn;
     cudnnBatchNormMode_t mode = CUDNN_BATCHNORM_SPATIAL_PERSISTENT;
-    bool relu = op->d.activation == OP_RELU && !op->y.staged;
+    bool relu = op->d.activation == OP_RELU && !op->y.staged && !op->d.whole_batch;
     cudnnBatchNormOps_t ops = relu ? CUDNN_BATCHNORM_OPS_BN_ACTIVATION : CUDNN_BATCHNORM_OPS_BN;
     cudnnActivationDescriptor_t act = relu ? op->fused_activation : NULL;
     cudnnTensorDescriptor_t x = op->x[0].full, y = op->y.full;
@@ -45,6 +45,8 @@ static int norm_make(struct backend *b, struct backend_op *op, struct error *err
     op->constant_bytes = 2 * round_up(op->weight_bytes);
     size_t used = 0;
     operand_place(&op->y, &used);
+    op->shared = used;
+    if (d->whole_batch) used += round_up(2 * op->weight_bytes);
     op->extra = used;
     if (d->kind == OP_BATCH_NORM && d->training) {
         /* The gradients of a gamma and a beta that do not exist. */
@@ -59,19 +61,25 @@ static int norm_make(struct backend *b, struct backend_op *op, struct error *err
 struct norm_vectors {
     const float *gamma, *beta;
     float *mean, *variance, *saved_mean, *saved_deviation;
+    float *shared[2]; /* one after the other: what the parts of the batch exchange */
+    float *dgamma, *dbeta;
     void *reserve;
 };
 
 static struct norm_vectors vectors_of(const struct run *r)
 {
     const struct op_io *io = r->io;
-    char *saved = at(&io->saved, r->gpu);
+    char *saved = at(&io->saved, r->gpu), *spare = r->workspace + r->op->extra;
     size_t c = (size_t)r->op->d.y.c;
     struct norm_vectors v = {0};
     v.gamma = io->gamma.buffer ? (const float *)at(&io->gamma, r->gpu) : r->g->ones;
     v.beta = io->beta.buffer ? (const float *)at(&io->beta, r->gpu) : r->g->zeros;
     v.mean = (float *)at(&io->mean, r->gpu);
     v.variance = (float *)at(&io->variance, r->gpu);
+    v.shared[0] = (float *)(r->workspace + r->op->shared);
+    v.shared[1] = v.shared[0] + c;
+    v.dgamma = (float *)(io->dw.buffer ? at(&io->dw, r->gpu) : spare);
+    v.dbeta = (float *)(io->dbias.buffer ? at(&io->dbias, r->gpu) : spare + round_up(r->op->weight_bytes));
     if (saved) {
         v.saved_mean = (float *)saved;
         v.saved_deviation = v.saved_mean + c;
@@ -80,112 +88,180 @@ static struct norm_vectors vectors_of(const struct run *r)
     return v;
 }
 
+struct norm_constants {
+    const float *scale, *shift, *mean, *variance;
+    double epsilon;
+};
+
+/* y = scale * (x - mean) / sqrt(variance + epsilon) + shift, or added to y */
+static int normalise(const struct run *r, cudnnTensorDescriptor_t xd, const void *x,
+                     cudnnTensorDescriptor_t yd, void *y, struct norm_constants c, bool add,
+                     struct error *err)
+{
+    return DNN_RUN(cudnnBatchNormalizationForwardInference(r->g->dnn, CUDNN_BATCHNORM_SPATIAL, &one,
+                                                           add ? &one : &zero, xd, x, yd, y, r->op->vector,
+                                                           c.scale, c.shift, c.mean, c.variance, c.epsilon));
+}
+
+/* z = a x y + b z, of vectors */
+static int times(const struct run *r, const float *a, const float *x, const float *y, const float *b,
+                 float *z, struct error *err)
+{
+    cudnnTensorDescriptor_t vd = r->op->vector;
+    return DNN_RUN(cudnnOpTensor(r->g->dnn, r->b->multiply, a, vd, x, &one, vd, y, b, vd, z));
+}
+
+static int norm_forward_rest(const struct run *r, struct error *err)
+{
+    struct backend_op *op = r->op;
+    struct norm_vectors v = vectors_of(r);
+    cudnnHandle_t dnn = r->g->dnn;
+    cudnnTensorDescriptor_t vd = op->vector;
+    void *y = operand_out(r, &op->y, &r->io->y);
+    double n = (double)r->b->n_parts * op->n * op->d.y.h * op->d.y.w, epsilon = op->d.epsilon;
+    const float minus = -1, keep = (float)r->io->momentum, take = 1 - keep,
+                unbiased = (float)((1 - r->io->momentum) * n / (n - 1));
+    struct norm_constants batch = {v.gamma, v.beta, v.saved_mean, v.shared[1], epsilon},
+                          root = {r->g->ones, r->g->zeros, r->g->zeros, v.shared[1], epsilon};
+    /* mean = d + moving; variance = the second moment - d d, which rounding may carry below 0; and
+     * 1 / sqrt(variance + epsilon), which the backward pass takes */
+    return outcome(
+        transform(r->g, op->name, vd, v.shared[0], vd, v.saved_mean, false, err) ||
+        DNN_RUN(cudnnAddTensor(dnn, &one, vd, v.mean, &one, vd, v.saved_mean)) ||
+        times(r, &minus, v.shared[0], v.shared[0], &one, v.shared[1], err) ||
+        DNN_RUN(cudnnActivationForward(dnn, r->b->relu, &one, vd, v.shared[1], &zero, vd, v.shared[1])) ||
+        normalise(r, vd, r->g->ones, vd, v.saved_deviation, root, false, err) ||
+        (keep != 1 &&
+         (DNN_RUN(cudnnTransformTensor(dnn, &take, vd, v.saved_mean, &keep, vd, v.mean)) ||
+          DNN_RUN(cudnnTransformTensor(dnn, &unbiased, vd, v.shared[1], &keep, vd, v.variance)))) ||
+        normalise(r, op->x[0].full, at(&r->io->x[0], r->gpu), op->y.full, y, batch, false, err) ||
+        op_activate(r, y, err));
+}
+
+/*
+ * With whole_batch and several parts this makes the moments of this part; y is computed anew when the parts
+ * have exchanged them (norm_forward_rest).
+ */
 static int norm_forward(const struct run *r, struct error *err)
 {
+    if (r->rest) return norm_forward_rest(r, err);
     struct backend_op *op = r->op;
     const struct op_io *io = r->io;
     cudnnHandle_t dnn = r->g->dnn;
     struct norm_vectors v = vectors_of(r);
-    void *x = at(&io->x[0], r->gpu), *y = operand_out(&op->y, at(&io->y, r->gpu), r->workspace);
-    double epsilon = op->d.epsilon, factor = 1 - io->momentum;
-    if (io->use_moving) {
-        if (DNN(op->name,
-                cudnnBatchNormalizationForwardInference(dnn, CUDNN_BATCHNORM_SPATIAL, &one, &zero,
-                                                        op->x[0].full, x, op->y.full, y, op->vector, v.gamma,
-                                                        v.beta, v.mean, v.variance, epsilon)))
-            return -1;
-        return op_activate(r, y, err);
-    }
-    float *mean = io->momentum == 1 ? NULL : v.mean, *variance = io->momentum == 1 ? NULL : v.variance;
+    cudnnTensorDescriptor_t xd = op->x[0].full, yd = op->y.full, vd = op->vector;
+    void *x = at(&io->x[0], r->gpu), *y = operand_out(r, &op->y, &io->y);
+    bool shares = op_shares(r->b, op, io), moves = io->momentum != 1;
+    double epsilon = op->d.epsilon, factor = shares ? 1 : 1 - io->momentum;
+    float *mean = shares  ? v.shared[0]
+                  : moves ? v.mean
+                          : NULL,
+          *variance = shares  ? v.shared[1]
+                      : moves ? v.variance
+                              : NULL;
     cudnnActivationDescriptor_t act = op->fused_norm ? op->fused_activation : NULL;
-    if (op->persistent && v.saved_mean) {
-        if (DNN(op->name,
-                cudnnBatchNormalizationForwardTrainingEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT,
-                                                         op->norm_ops, &one, &zero, op->x[0].full, x, NULL,
-                                                         NULL, op->y.full, y, op->vector, v.gamma, v.beta,
-                                                         factor, mean, variance, epsilon, v.saved_mean,
-                                                         v.saved_deviation, act, r->workspace + op->tail,
-                                                         op->workspace_bytes - op->tail, v.reserve,
-                                                         op->norm_reserve)))
-            return -1;
-        return op->fused_norm ? 0 : op_activate(r, y, err);
+    if (io->use_moving) {
+        struct norm_constants moving = {v.gamma, v.beta, v.mean, v.variance, epsilon};
+        return outcome(normalise(r, xd, x, yd, y, moving, false, err) || op_activate(r, y, err));
     }
-    if (DNN(op->name,
-            cudnnBatchNormalizationForwardTraining(dnn, CUDNN_BATCHNORM_SPATIAL, &one, &zero, op->x[0].full,
-                                                   x, op->y.full, y, op->vector, v.gamma, v.beta, factor,
-                                                   mean, variance, epsilon, v.saved_mean, v.saved_deviation)))
+    if (op->persistent && v.saved_mean
+            ? DNN_RUN(cudnnBatchNormalizationForwardTrainingEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT,
+                                                               op->norm_ops, &one, &zero, xd, x, NULL, NULL,
+                                                               yd, y, vd, v.gamma, v.beta, factor, mean,
+                                                               variance, epsilon, v.saved_mean,
+                                                               v.saved_deviation, act,
+                                                               r->workspace + op->tail,
+                                                               op->workspace_bytes - op->tail, v.reserve,
+                                                               op->norm_reserve))
+            : DNN_RUN(cudnnBatchNormalizationForwardTraining(dnn, CUDNN_BATCHNORM_SPATIAL, &one, &zero, xd, x,
+                                                             yd, y, vd, v.gamma, v.beta, factor, mean,
+                                                             variance, epsilon, v.saved_mean,
+                                                             v.saved_deviation)))
         return -1;
-    return op_activate(r, y, err);
+    if (!shares) return op->fused_norm ? 0 : op_activate(r, y, err);
+    /* About the moving mean, which all have: d = mean - moving, and variance + d d, without n / (n - 1) */
+    const float minus = -1, biased = 1 - 1 / (float)(op->n * op->d.y.h * op->d.y.w);
+    return outcome(DNN_RUN(cudnnAddTensor(dnn, &minus, vd, v.mean, &one, vd, mean)) ||
+                   times(r, &one, mean, mean, &biased, variance, err));
+}
+
+/*
+ * dx was made with the sums s of this part's m values, and ought to have those of all: what is missing is
+ * gamma / deviation * ((s_dy - mean s_dy) / m + (x - mean) / deviation * (s_dyx - mean s_dyx) / m), itself a
+ * batch norm, which is added.
+ */
+static int norm_backward_rest(const struct run *r, struct error *err)
+{
+    struct backend_op *op = r->op;
+    struct norm_vectors v = vectors_of(r);
+    cudnnTensorDescriptor_t vd = op->vector;
+    struct norm_constants c = {v.shared[1], v.shared[0], v.saved_mean, r->g->ones, 0};
+    const float *mine[] = {v.dbeta, v.dgamma};
+    const float plus = 1 / (float)(op->n * op->d.y.h * op->d.y.w), minus = -plus;
+    for (int i = 0; i < 2; i++)
+        if (DNN_RUN(cudnnAddTensor(r->g->dnn, &plus, vd, mine[i], &minus, vd, v.shared[i])) ||
+            times(r, &one, v.shared[i], v.saved_deviation, &zero, v.shared[i], err) ||
+            times(r, &one, v.shared[i], v.gamma, &zero, v.shared[i], err) ||
+            (i && times(r, &one, v.shared[i], v.saved_deviation, &zero, v.shared[i], err)))
+            return -1;
+    return normalise(r, op->x[0].full, at(&r->io->x[0], r->gpu), op->x[0].full, at(&r->io->dx[0], r->gpu), c,
+                     true, err);
 }
 
 static int norm_backward(const struct run *r, struct error *err)
 {
+    if (r->rest) return norm_backward_rest(r, err);
     struct backend_op *op = r->op;
     const struct op_io *io = r->io;
     cudnnHandle_t dnn = r->g->dnn;
     struct norm_vectors v = vectors_of(r);
+    cudnnTensorDescriptor_t xd = op->x[0].full, yd = op->y.full, vd = op->vector;
     void *x = at(&io->x[0], r->gpu), *dx = at(&io->dx[0], r->gpu);
-    char *spare = r->workspace + op->extra;
-    void *dgamma = io->dw.buffer ? at(&io->dw, r->gpu) : spare;
-    void *dbeta = io->dbias.buffer ? at(&io->dbias, r->gpu) : spare + round_up(op->weight_bytes);
     const float *beta = io->accumulate[0] && dx ? &one : &zero;
     const void *dy;
-    if (!dx) dx = spare + 2 * round_up(op->weight_bytes);
-    if (!op->fused_norm && op_activation_backward(r, err)) return -1;
-    if (operand_in(&op->y, r->g, op->name, at(&io->dy, r->gpu), r->workspace, 0, &dy, err)) return -1;
-    if (op->persistent)
-        return DNN(op->name,
-                   cudnnBatchNormalizationBackwardEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, op->norm_ops,
-                                                     &one, beta, &one, &zero, op->x[0].full, x, op->y.full,
-                                                     at(&io->y, r->gpu), op->y.full, dy, NULL, NULL,
-                                                     op->x[0].full, dx, op->vector, v.gamma, v.beta, dgamma,
-                                                     dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation,
-                                                     op->fused_norm ? op->fused_activation : NULL,
-                                                     r->workspace + op->tail, op->workspace_bytes - op->tail,
-                                                     v.reserve, op->norm_reserve));
-    return DNN(op->name,
-               cudnnBatchNormalizationBackward(dnn, CUDNN_BATCHNORM_SPATIAL, &one, beta, &one, &zero,
-                                               op->x[0].full, x, op->y.full, dy, op->x[0].full, dx,
-                                               op->vector, v.gamma, dgamma, dbeta, op->d.epsilon,
-                                               v.saved_mean, v.saved_deviation));
+    if (!dx) dx = r->workspace + op->extra + 2 * round_up(op->weight_bytes);
+    if ((!op->fused_norm && op_activation_backward(r, err)) || operand_in(r, &op->y, &io->dy, 0, &dy, err))
+        return -1;
+    if (op->persistent
+            ? DNN_RUN(
+                  cudnnBatchNormalizationBackwardEx(dnn, CUDNN_BATCHNORM_SPATIAL_PERSISTENT, op->norm_ops,
+                                                    &one, beta, &one, &zero, xd, x, yd, at(&io->y, r->gpu),
+                                                    yd, dy, NULL, NULL, xd, dx, vd, v.gamma, v.beta, v.dgamma,
+                                                    v.dbeta, op->d.epsilon, v.saved_mean, v.saved_deviation,
+                                                    op->fused_norm ? op->fused_activation : NULL,
+                                                    r->workspace + op->tail, op->workspace_bytes - op->tail,
+                                                    v.reserve, op->norm_reserve))
+            : DNN_RUN(cudnnBatchNormalizationBackward(dnn, CUDNN_BATCHNORM_SPATIAL, &one, beta, &one, &zero,
+                                                      xd, x, yd, dy, xd, dx, vd, v.gamma, v.dgamma, v.dbeta,
+                                                      op->d.epsilon, v.saved_mean, v.saved_deviation)))
+        return -1;
+    return outcome(op_shares(r->b, op, io) &&
+                   (transform(r->g, op->name, vd, v.dbeta, vd, v.shared[0], false, err) ||
+                    transform(r->g, op->name, vd, v.dgamma, vd, v.shared[1], false, err)));
 }
 
 /* --- a constant scale and shift --- */
 
-/* Inference with mean 0, variance 1 and epsilon 0: x * scale + shift, dividing by an exact 1. */
-static int scale_and_shift(const struct run *r, cudnnTensorDescriptor_t from, const void *x,
-                           cudnnTensorDescriptor_t to, void *y, const float *shift, const float *beta,
-                           struct error *err)
-{
-    struct backend_op *op = r->op;
-    const float *scale = op->constant[r->gpu];
-    return DNN(op->name, cudnnBatchNormalizationForwardInference(r->g->dnn, CUDNN_BATCHNORM_SPATIAL, &one,
-                                                                 beta, from, x, to, y, op->vector, scale,
-                                                                 shift, r->g->zeros, r->g->ones, 0));
-}
-
+/* With mean 0, variance 1 and epsilon 0: x * scale + shift, dividing by an exact 1. */
 static int affine_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
-    void *y = operand_out(&op->y, at(&r->io->y, r->gpu), r->workspace);
-    const float *shift = (const float *)((char *)op->constant[r->gpu] + round_up(op->weight_bytes));
-    return scale_and_shift(r, op->x[0].full, at(&r->io->x[0], r->gpu), op->y.full, y, shift, &zero, err) ||
-                   op_activate(r, y, err)
-               ? -1
-               : 0;
+    const char *scale = op->constant[r->gpu], *shift = scale + round_up(op->weight_bytes);
+    struct norm_constants c = {(const float *)scale, (const float *)shift, r->g->zeros, r->g->ones, 0};
+    void *y = operand_out(r, &op->y, &r->io->y);
+    return outcome(normalise(r, op->x[0].full, at(&r->io->x[0], r->gpu), op->y.full, y, c, false, err) ||
+                   op_activate(r, y, err));
 }
 
 static int affine_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
+    struct norm_constants c = {op->constant[r->gpu], r->g->zeros, r->g->zeros, r->g->ones, 0};
     const void *dy;
     void *dx = at(&r->io->dx[0], r->gpu);
     if (!dx) return 0;
-    if (op_activation_backward(r, err) ||
-        operand_in(&op->y, r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err))
-        return -1;
-    return scale_and_shift(r, op->y.full, dy, op->x[0].full, dx, r->g->zeros,
-                           r->io->accumulate[0] ? &one : &zero, err);
+    if (op_activation_backward(r, err) || operand_in(r, &op->y, &r->io->dy, 0, &dy, err)) return -1;
+    return normalise(r, op->y.full, dy, op->x[0].full, dx, c, r->io->accumulate[0], err);
 }
 
 const struct calls norm_calls = {norm_make, norm_forward, norm_backward};

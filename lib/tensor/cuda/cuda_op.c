@@ -7,21 +7,15 @@
 
 static int make_activation(struct backend_op *op, struct error *err)
 {
-    cudnnActivationMode_t mode;
-    switch (op->d.activation) {
-    case OP_LINEAR: mode = CUDNN_ACTIVATION_IDENTITY; break;
-    case OP_RELU: mode = CUDNN_ACTIVATION_RELU; break;
-    case OP_RELU_CAPPED: mode = CUDNN_ACTIVATION_CLIPPED_RELU; break;
-    default: mode = CUDNN_ACTIVATION_SIGMOID;
-    }
+    static const cudnnActivationMode_t modes[] = {CUDNN_ACTIVATION_IDENTITY, CUDNN_ACTIVATION_RELU,
+                                                  CUDNN_ACTIVATION_CLIPPED_RELU, CUDNN_ACTIVATION_SIGMOID};
+    cudnnActivationMode_t mode = modes[op->d.activation]; /* by enum op_activation */
     /* The fused call accepts only the first form. In a separate call a NaN must be seen, and
      * not hidden by max(0, NaN) = 0. */
-    return activation_make(&op->fused_activation, op->name, mode, CUDNN_NOT_PROPAGATE_NAN, 0, err) ||
-                   (mode != CUDNN_ACTIVATION_IDENTITY &&
-                    activation_make(&op->activation, op->name, mode, CUDNN_PROPAGATE_NAN,
-                                    op->d.activation_max, err))
-               ? -1
-               : 0;
+    return outcome(
+        activation_make(&op->fused_activation, op->name, mode, CUDNN_NOT_PROPAGATE_NAN, 0, err) ||
+        (mode != CUDNN_ACTIVATION_IDENTITY &&
+         activation_make(&op->activation, op->name, mode, CUDNN_PROPAGATE_NAN, op->d.activation_max, err)));
 }
 
 static bool cuda_writes_slice(const struct backend *b, const struct op_desc *d)
@@ -149,8 +143,9 @@ static int cuda_op_load(struct backend *b, struct backend_op *op, const float *w
                         struct error *err)
 {
     for (int k = 0; k < b->n_gpus; k++) {
-        if (gpu_use(&b->gpu[k], err)) return -1;
-        if (!op->constant[k] && CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes))) return -1;
+        if (gpu_use(&b->gpu[k], err) ||
+            (!op->constant[k] && CUDA(op->name, cudaMalloc(&op->constant[k], op->constant_bytes))))
+            return -1;
     }
     if (op->d.kind == OP_CONV || op->d.kind == OP_DEPTHWISE) return conv_load(b, op, weights, bias, err);
     for (int k = 0; k < b->n_gpus; k++) {
@@ -165,16 +160,21 @@ static int cuda_op_load(struct backend *b, struct backend_op *op, const float *w
 
 /* --- running --- */
 
+/* A batch norm over all parts of the batch runs in two halves, between which they exchange two vectors. */
 static int run_all(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
                    int (*run)(const struct run *r, struct error *err), struct error *err)
 {
+    struct slot shared = {workspace.buffer, workspace.offset + op->shared};
     if (op->workspace_bytes &&
         (!workspace.buffer || workspace.buffer->bytes - workspace.offset < op->workspace_bytes))
         return error_set(err, EX_SOFTWARE, "cuda: %s: the workspace is smaller than the operation asked for",
                          op->name);
-    for (int k = 0; k < b->n_gpus; k++) {
-        struct run r = {b, op, &b->gpu[k], k, io, at(&workspace, k)};
-        if (gpu_use(&b->gpu[k], err) || run(&r, err)) return -1;
+    for (int half = 0; half < (op_shares(b, op, io) ? 2 : 1); half++) {
+        if (half && multi_gpu_mean(b, shared, 2 * (size_t)op->d.y.c, err)) return -1;
+        for (int k = 0; k < b->n_gpus; k++) {
+            struct run r = {b, op, &b->gpu[k], k, io, at(&workspace, k), half > 0};
+            if (gpu_use(&b->gpu[k], err) || run(&r, err)) return -1;
+        }
     }
     return 0;
 }
@@ -182,32 +182,13 @@ static int run_all(struct backend *b, struct backend_op *op, const struct op_io 
 static int cuda_op_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
                            struct slot workspace, struct error *err)
 {
-    if ((io->use_moving && multi_gpu_settle(b, io->mean.buffer, err)) ||
-        run_all(b, op, io, workspace, calls_of(op)->forward, err))
-        return -1;
-    if (op->d.kind == OP_BATCH_NORM && !io->use_moving && io->momentum != 1 && io->mean.buffer) {
-        size_t bytes = (size_t)op->d.y.c * sizeof(float);
-        return multi_gpu_mark(b, &io->mean, bytes, true, err) ||
-                       multi_gpu_mark(b, &io->variance, bytes, true, err)
-                   ? -1
-                   : 0;
-    }
-    return 0;
+    return run_all(b, op, io, workspace, calls_of(op)->forward, err);
 }
 
 static int cuda_op_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
                             struct slot workspace, struct error *err)
 {
-    size_t bias_bytes = (size_t)op->d.y.c * sizeof(float), weight_bytes = op->weight_bytes;
-    if (multi_gpu_before_write(b, &io->dbias, bias_bytes, err) ||
-        multi_gpu_before_write(b, &io->dw, weight_bytes, err) ||
-        run_all(b, op, io, workspace, calls_of(op)->backward, err))
-        return -1;
-    /* In memory the bias follows its kernel, and marks must go from the last address to the first. */
-    return (io->dbias.buffer && multi_gpu_mark(b, &io->dbias, bias_bytes, false, err)) ||
-                   (io->dw.buffer && multi_gpu_mark(b, &io->dw, weight_bytes, false, err))
-               ? -1
-               : 0;
+    return run_all(b, op, io, workspace, calls_of(op)->backward, err);
 }
 
 /* --- activation --- */
@@ -215,20 +196,14 @@ static int cuda_op_backward(struct backend *b, struct backend_op *op, const stru
 int op_activate(const struct run *r, void *full, struct error *err)
 {
     struct backend_op *op = r->op;
-    char *slot = at(&r->io->y, r->gpu);
-    if (op->d.activation == OP_LINEAR)
-        return operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
-    if (!op->y.staged)
-        return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
-                                                    op->y.full, full));
-    if (op->y.type == op->y.stored_type) /* the copy into the slice and the activation are one call */
-        return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
-                                                    op->y.stored, operand_stored(&op->y, slot)));
-    return DNN(op->name, cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
-                                                op->y.full, full)) ||
-                   operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err)
-               ? -1
-               : 0;
+    /* the copy into the slice and the activation are one call, where the type stays */
+    bool copies = op->y.staged && op->y.type == op->y.stored_type && op->d.activation != OP_LINEAR;
+    void *to = copies ? operand_stored(&op->y, at(&r->io->y, r->gpu)) : full;
+    if (op->d.activation != OP_LINEAR &&
+        DNN_RUN(cudnnActivationForward(r->g->dnn, op->activation, &one, op->y.full, full, &zero,
+                                       copies ? op->y.stored : op->y.full, to)))
+        return -1;
+    return copies ? 0 : operand_out_done(r, &op->y, &r->io->y, false, err);
 }
 
 /*
@@ -245,18 +220,14 @@ int op_activation_backward(const struct run *r, struct error *err)
          *dy = operand_stored(&op->y, at(&r->io->dy, r->gpu));
     cudnnTensorDescriptor_t t = op->y.stored;
     if (op->d.activation != OP_RELU_CAPPED)
-        return DNN(op->name,
-                   cudnnActivationBackward(dnn, op->activation, &one, t, y, t, dy, t, y, &zero, t, dy));
+        return DNN_RUN(cudnnActivationBackward(dnn, op->activation, &one, t, y, t, dy, t, y, &zero, t, dy));
     void *room = r->workspace + op->extra2;
     const float minus = -1;
     cudnnActivationDescriptor_t relu = r->b->relu;
-    return fill_tensor(r->g, op->name, t, op->y.stored_type, room, op->d.activation_max, err) ||
-                   DNN(op->name, cudnnAddTensor(dnn, &minus, t, y, &one, t, room)) ||
-                   DNN(op->name,
-                       cudnnActivationBackward(dnn, relu, &one, t, room, t, dy, t, room, &zero, t, dy)) ||
-                   DNN(op->name, cudnnActivationBackward(dnn, relu, &one, t, y, t, dy, t, y, &zero, t, dy))
-               ? -1
-               : 0;
+    return outcome(fill_tensor(r->g, op->name, t, op->y.stored_type, room, op->d.activation_max, err) ||
+                   DNN_RUN(cudnnAddTensor(dnn, &minus, t, y, &one, t, room)) ||
+                   DNN_RUN(cudnnActivationBackward(dnn, relu, &one, t, room, t, dy, t, room, &zero, t, dy)) ||
+                   DNN_RUN(cudnnActivationBackward(dnn, relu, &one, t, y, t, dy, t, y, &zero, t, dy)));
 }
 
 void op_functions(struct backend_table *t)

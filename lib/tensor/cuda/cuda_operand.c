@@ -93,10 +93,8 @@ int transform(struct gpu *g, const char *subject, cudnnTensorDescriptor_t from, 
 int activation_make(cudnnActivationDescriptor_t *out, const char *subject, cudnnActivationMode_t mode,
                     cudnnNanPropagation_t nan, double cap, struct error *err)
 {
-    return DNN(subject, cudnnCreateActivationDescriptor(out)) ||
-                   DNN(subject, cudnnSetActivationDescriptor(*out, mode, nan, cap))
-               ? -1
-               : 0;
+    return outcome(DNN(subject, cudnnCreateActivationDescriptor(out)) ||
+                   DNN(subject, cudnnSetActivationDescriptor(*out, mode, nan, cap)));
 }
 
 int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, cudnnDataType_t type, void *y,
@@ -112,41 +110,38 @@ int fill_tensor(struct gpu *g, const char *subject, cudnnTensorDescriptor_t d, c
 }
 
 /* Pixels of one type between a slice and a tensor without gaps: a copy of rows, which needs no kernel. */
-static int copy_pixels(const struct operand *o, struct gpu *g, const char *subject, char *slice, char *dense,
-                       bool to_slice, struct error *err)
+static int copy_pixels(const struct run *r, const struct operand *o, char *slice, char *dense, bool to_slice,
+                       struct error *err)
 {
     size_t bytes = type_bytes(o->type), width = (size_t)o->shape.c * bytes,
            pitch = (size_t)o->shape.parent_c * bytes, pixels = shape_values(&o->shape) / (size_t)o->shape.c;
-    return CUDA(subject, cudaMemcpy2DAsync(to_slice ? slice : dense, to_slice ? pitch : width,
-                                           to_slice ? dense : slice, to_slice ? width : pitch, width, pixels,
-                                           cudaMemcpyDeviceToDevice, g->compute));
+    return CUDA(r->op->name, cudaMemcpy2DAsync(to_slice ? slice : dense, to_slice ? pitch : width,
+                                               to_slice ? dense : slice, to_slice ? width : pitch, width,
+                                               pixels, cudaMemcpyDeviceToDevice, r->g->compute));
 }
 
-int operand_in(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
-               float fill, const void **out, struct error *err)
+int operand_in(const struct run *r, const struct operand *o, const struct slot *slot, float fill,
+               const void **out, struct error *err)
 {
-    *out = operand_stored(o, slot);
+    char *stored = operand_stored(o, at(slot, r->gpu)), *full = r->workspace + o->scratch;
+    *out = o->staged ? full : stored;
     if (!o->staged) return 0;
-    char *full = workspace + o->scratch;
-    *out = full;
-    if (!o->padded && o->type == o->stored_type)
-        return copy_pixels(o, g, subject, operand_stored(o, slot), full, false, err);
-    if (o->padded && fill_tensor(g, subject, o->full, o->type, full, fill, err)) return -1;
-    return transform(g, subject, o->stored, operand_stored(o, slot), o->inner, full + o->inner_offset, false,
-                     err);
+    if (!o->padded && o->type == o->stored_type) return copy_pixels(r, o, stored, full, false, err);
+    if (o->padded && fill_tensor(r->g, r->op->name, o->full, o->type, full, fill, err)) return -1;
+    return transform(r->g, r->op->name, o->stored, stored, o->inner, full + o->inner_offset, false, err);
 }
 
-void *operand_out(const struct operand *o, char *slot, char *workspace)
+void *operand_out(const struct run *r, const struct operand *o, const struct slot *slot)
 {
-    return o->staged ? workspace + o->scratch : (char *)operand_stored(o, slot);
+    return o->staged ? r->workspace + o->scratch : (char *)operand_stored(o, at(slot, r->gpu));
 }
 
-int operand_out_done(const struct operand *o, struct gpu *g, const char *subject, char *slot, char *workspace,
-                     bool accumulate, struct error *err)
+int operand_out_done(const struct run *r, const struct operand *o, const struct slot *slot, bool accumulate,
+                     struct error *err)
 {
+    char *stored = operand_stored(o, at(slot, r->gpu)), *full = r->workspace + o->scratch;
     if (!o->staged) return 0;
     if (!o->padded && o->type == o->stored_type && !accumulate)
-        return copy_pixels(o, g, subject, operand_stored(o, slot), workspace + o->scratch, true, err);
-    return transform(g, subject, o->inner, workspace + o->scratch + o->inner_offset, o->stored,
-                     operand_stored(o, slot), accumulate, err);
+        return copy_pixels(r, o, stored, full, true, err);
+    return transform(r->g, r->op->name, o->inner, full + o->inner_offset, o->stored, stored, accumulate, err);
 }

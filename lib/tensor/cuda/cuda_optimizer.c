@@ -45,14 +45,12 @@ static int change(struct backend *b, enum arena_call what, struct slot y, struct
 
 static int cuda_fill_zero(struct backend *b, struct slot y, size_t n, struct error *err)
 {
-    float unused;
-    return change(b, ARENA_ZERO, y, (struct slot){NULL, 0}, n, &unused, err);
+    return change(b, ARENA_ZERO, y, (struct slot){NULL, 0}, n, (float *)&one, err);
 }
 
 static int cuda_copy(struct backend *b, struct slot y, struct slot x, size_t n, struct error *err)
 {
-    float unused;
-    return change(b, ARENA_COPY, y, x, n, &unused, err);
+    return change(b, ARENA_COPY, y, x, n, (float *)&one, err);
 }
 
 static int cuda_scale(struct backend *b, struct slot y, size_t n, float a, struct error *err)
@@ -78,11 +76,10 @@ static int cuda_sum_of_squares(struct backend *b, struct slot x, size_t n, doubl
 static int cuda_sgd(struct backend *b, struct slot p, struct slot g, struct slot v, size_t n,
                     const struct sgd_step *s, struct error *err)
 {
-    if (card_rate(b, s->rate, err) || cuda_scale(b, v, n, s->momentum, err) ||
-        change(b, ARENA_AXPY, v, g, n, NULL, err))
-        return -1;
-    if (!s->nesterov) return cuda_axpy(b, p, v, n, 1, err);
-    return cuda_axpy(b, p, v, n, s->momentum, err) || change(b, ARENA_AXPY, p, g, n, NULL, err) ? -1 : 0;
+    return outcome(card_rate(b, s->rate, err) || cuda_scale(b, v, n, s->momentum, err) ||
+                   change(b, ARENA_AXPY, v, g, n, NULL, err) ||
+                   cuda_axpy(b, p, v, n, s->nesterov ? s->momentum : 1, err) ||
+                   (s->nesterov && change(b, ARENA_AXPY, p, g, n, NULL, err)));
 }
 
 /* --- a copy in 16 bits --- */
@@ -123,10 +120,8 @@ static int make_narrow(struct gpu *g, int gpu, struct backend_buffer *buffer, st
 {
     const char *what = "a copy in 16 bits";
     if (buffer->narrow[gpu]) return 0;
-    return CUDA(what, cudaMalloc(&buffer->narrow[gpu], buffer->bytes / 2)) ||
-                   CUDA(what, cudaMemsetAsync(buffer->narrow[gpu], 0, buffer->bytes / 2, g->compute))
-               ? -1
-               : 0;
+    return outcome(CUDA(what, cudaMalloc(&buffer->narrow[gpu], buffer->bytes / 2)) ||
+                   CUDA(what, cudaMemsetAsync(buffer->narrow[gpu], 0, buffer->bytes / 2, g->compute)));
 }
 
 int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **out, struct error *err)
@@ -151,7 +146,7 @@ int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *
 int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err)
 {
     struct gpu *g = &b->gpu[0];
-    if (!buffer || !buffer->gathered) return multi_gpu_settle(b, buffer, err);
+    if (!buffer || !buffer->gathered) return 0;
     if (convert(b, 0, buffer, true, err) ||
         CUDA("gradients in 16 bits", cudaMemsetAsync(buffer->narrow[0], 0, buffer->bytes / 2, g->compute)))
         return -1;

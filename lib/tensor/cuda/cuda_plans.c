@@ -58,19 +58,12 @@ static int quickest(struct backend *b, const struct conv_graph *g, const char *s
                     struct graph_plan *plans, int n, int *best, struct error *err)
 {
     struct gpu *gpu = &b->gpu[0];
-    size_t value = type_bytes(g->type), room = 0, at = 0,
-           pixels = (size_t)g->n * (size_t)g->oh * (size_t)g->ow,
-           bytes[GRAPH_MAX_TENSORS] = {[GRAPH_X] =
-                                           (size_t)g->n * (size_t)g->h * (size_t)g->w * (size_t)g->c * value,
-                                       [GRAPH_W] = (size_t)g->k * (size_t)g->kernel_h * (size_t)g->kernel_w *
-                                                   (size_t)(g->c / g->groups) * value,
-                                       [GRAPH_Y] = pixels * (size_t)g->y_pixel * value,
-                                       [GRAPH_BIAS] = g->bias ? (size_t)g->k * value : 0,
-                                       [GRAPH_ADD] = g->add ? pixels * (size_t)g->k * value : 0};
+    size_t room = 0, at = 0, bytes[GRAPH_MAX_TENSORS];
     void *addresses[GRAPH_MAX_TENSORS] = {0}, *search;
     float least = -1;
     *best = 0;
     if (n < 2) return 0;
+    graph_tensor_bytes(g, type_bytes(g->type), bytes);
     for (int i = 0; i < n; i++)
         room = plans[i].workspace > room ? plans[i].workspace : room;
     for (int i = 0; i < GRAPH_MAX_TENSORS; i++)

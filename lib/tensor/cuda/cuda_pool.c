@@ -66,48 +66,45 @@ static int pool_make(struct backend *b, struct backend_op *op, struct error *err
     return rc ? -1 : 0;
 }
 
+/* Corrects an average for the padding, in place; with its gradient it is the same. */
+static int weigh(const struct run *r, cudnnTensorDescriptor_t t, void *y, struct error *err)
+{
+    struct backend_op *op = r->op;
+    return op->divisor ? DNN_RUN(cudnnOpTensor(r->g->dnn, r->b->multiply, &one, t, y, &one, op->divisor,
+                                               op->constant[r->gpu], &zero, t, y))
+                       : 0;
+}
+
 static int pool_forward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
-    cudnnHandle_t dnn = r->g->dnn;
-    char *slot = at(&r->io->y, r->gpu);
-    void *y = operand_out(&op->y, slot, r->workspace);
+    void *y = operand_out(r, &op->y, &r->io->y);
     const void *x;
-    if (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace,
-                   op->d.kind == OP_MAX_POOL ? -FLT_MAX : 0, &x, err) ||
-        DNN(op->name, cudnnPoolingForward(dnn, op->pool, &one, op->x[0].full, x, &zero, op->y.full, y)))
-        return -1;
-    if (op->divisor && DNN(op->name, cudnnOpTensor(dnn, r->b->multiply, &one, op->y.full, y, &one,
-                                                   op->divisor, op->constant[r->gpu], &zero, op->y.full, y)))
-        return -1;
-    return operand_out_done(&op->y, r->g, op->name, slot, r->workspace, false, err);
+    float fill = op->d.kind == OP_MAX_POOL ? -FLT_MAX : 0;
+    return outcome(
+        operand_in(r, &op->x[0], &r->io->x[0], fill, &x, err) ||
+        DNN_RUN(cudnnPoolingForward(r->g->dnn, op->pool, &one, op->x[0].full, x, &zero, op->y.full, y)) ||
+        weigh(r, op->y.full, y, err) || operand_out_done(r, &op->y, &r->io->y, false, err));
 }
 
 static int pool_backward(const struct run *r, struct error *err)
 {
     struct backend_op *op = r->op;
-    cudnnHandle_t dnn = r->g->dnn;
-    char *dx_slot = at(&r->io->dx[0], r->gpu);
     bool max = op->d.kind == OP_MAX_POOL, add = r->io->accumulate[0];
     const void *x, *y, *dy;
-    if (!dx_slot) return 0;
-    void *dx = operand_out(&op->x[DX], dx_slot, r->workspace);
-    if (operand_in(&op->x[DY], r->g, op->name, at(&r->io->dy, r->gpu), r->workspace, 0, &dy, err)) return -1;
+    if (!r->io->dx[0].buffer) return 0;
+    void *dx = operand_out(r, &op->x[DX], &r->io->dx[0]);
+    if (operand_in(r, &op->x[DY], &r->io->dy, 0, &dy, err)) return -1;
     x = dx; /* an average does not read x and y, but needs addresses */
     y = dy;
-    if (max &&
-        (operand_in(&op->x[0], r->g, op->name, at(&r->io->x[0], r->gpu), r->workspace, -FLT_MAX, &x, err) ||
-         operand_in(&op->y, r->g, op->name, at(&r->io->y, r->gpu), r->workspace, 0, &y, err)))
+    if (max && (operand_in(r, &op->x[0], &r->io->x[0], -FLT_MAX, &x, err) ||
+                operand_in(r, &op->y, &r->io->y, 0, &y, err)))
         return -1;
-    if (op->divisor && DNN(op->name, cudnnOpTensor(dnn, r->b->multiply, &one, op->x[DY].full, dy, &one,
-                                                   op->divisor, op->constant[r->gpu], &zero, op->x[DY].full,
-                                                   (void *)dy))) /* staged by pool_make: ours to change */
-        return -1;
-    if (DNN(op->name,
-            cudnnPoolingBackward(dnn, op->pool, &one, op->y.full, y, op->x[DY].full, dy, op->x[0].full, x,
-                                 add && !op->x[DX].staged ? &one : &zero, op->x[DX].full, dx)))
-        return -1;
-    return operand_out_done(&op->x[DX], r->g, op->name, dx_slot, r->workspace, add, err);
+    return outcome(weigh(r, op->x[DY].full, (void *)dy, err) || /* staged by pool_make where it is changed */
+                   DNN_RUN(cudnnPoolingBackward(r->g->dnn, op->pool, &one, op->y.full, y, op->x[DY].full, dy,
+                                                op->x[0].full, x, add && !op->x[DX].staged ? &one : &zero,
+                                                op->x[DX].full, dx)) ||
+                   operand_out_done(r, &op->x[DX], &r->io->dx[0], add, err));
 }
 
 const struct calls pool_calls = {pool_make, pool_forward, pool_backward};

@@ -132,16 +132,14 @@ static int clip_to(struct gpu *g, struct backend *b, float *x, size_t n, float m
     const char *who = "clipping";
     float *norm = g->norms, *factor = norm + STEP_MAX_NORMS, root = sqrtf(most);
     cudnnTensorDescriptor_t t = g->shape[0];
-    return shape_dense(t, who, CUDNN_DATA_FLOAT, 1, 1, 1, 1, err) ||
-                   DNN(who, cudnnBatchNormalizationForwardInference(g->dnn, CUDNN_BATCHNORM_SPATIAL, &root,
-                                                                    &zero, t, g->ones, t, factor, t, g->ones,
-                                                                    g->zeros, g->zeros, norm, 0)) ||
-                   DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, factor, &one, t, factor, &zero, t,
-                                          factor)) ||
-                   DNN(who, cudnnActivationForward(g->dnn, b->cap_1, &one, t, factor, &zero, t, factor)) ||
-                   arena_call(g, ARENA_SCALE, true, n, factor, NULL, x, err)
-               ? -1
-               : 0;
+    return outcome(
+        shape_dense(t, who, CUDNN_DATA_FLOAT, 1, 1, 1, 1, err) ||
+        DNN(who,
+            cudnnBatchNormalizationForwardInference(g->dnn, CUDNN_BATCHNORM_SPATIAL, &root, &zero, t, g->ones,
+                                                    t, factor, t, g->ones, g->zeros, g->zeros, norm, 0)) ||
+        DNN(who, cudnnOpTensor(g->dnn, b->multiply, &one, t, factor, &one, t, factor, &zero, t, factor)) ||
+        DNN(who, cudnnActivationForward(g->dnn, b->cap_1, &one, t, factor, &zero, t, factor)) ||
+        arena_call(g, ARENA_SCALE, true, n, factor, NULL, x, err));
 }
 
 static int cuda_keep_norms(struct backend *b, const struct step_norm *norms, int n_norms, float clip,

@@ -17,36 +17,24 @@
 
 int images_per_gpu(const struct backend *b, int n) { return n % b->n_gpus ? n : n / b->n_gpus; }
 
-static int staging_grow(struct gpu *g, struct staging *s, size_t wanted, struct error *err)
+/* Makes a staging buffer ready to be filled: its last copy is finished, so that its pinned side may be
+ * overwritten. */
+static int staging_begin(struct gpu *g, struct staging *s, size_t bytes, struct error *err)
 {
-    return gpu_grow(g, &s->pinned, &s->bytes, wanted, true, "staging", err) ||
-                   gpu_grow(g, &s->device, &s->device_bytes, wanted, false, "staging", err)
-               ? -1
-               : 0;
-}
-
-/* Takes the staging buffer to fill next: its last copy is finished, so that its
- * pinned side may be overwritten. */
-static int staging_begin(struct backend *b, struct gpu *g, size_t bytes, struct staging **out,
-                         struct error *err)
-{
-    struct staging *s = &g->staging[b->next_staging];
-    *out = s;
-    if (gpu_use(g, err) || staging_grow(g, s, bytes, err)) return -1;
-    return CUDA(NULL, cudaEventSynchronize(g->copied[s - g->staging]));
+    return outcome(gpu_use(g, err) || gpu_grow(g, &s->pinned, &s->bytes, bytes, true, "staging", err) ||
+                   gpu_grow(g, &s->device, &s->device_bytes, bytes, false, "staging", err) ||
+                   CUDA(NULL, cudaEventSynchronize(g->copied[s - g->staging])));
 }
 
 /* Copies from pinned memory to the device on the copy stream, after the compute stream has read what was
  * there. The compute stream waits for the copy. */
 static int staging_send(struct gpu *g, struct staging *s, size_t bytes, struct error *err)
 {
-    return CUDA(NULL, cudaStreamWaitEvent(g->copy, g->consumed[s - g->staging], 0)) ||
-                   CUDA(NULL,
-                        cudaMemcpyAsync(s->device, s->pinned, bytes, cudaMemcpyHostToDevice, g->copy)) ||
-                   CUDA(NULL, cudaEventRecord(g->copied[s - g->staging], g->copy)) ||
-                   CUDA(NULL, cudaStreamWaitEvent(g->compute, g->copied[s - g->staging], 0))
-               ? -1
-               : 0;
+    return outcome(
+        CUDA(NULL, cudaStreamWaitEvent(g->copy, g->consumed[s - g->staging], 0)) ||
+        CUDA(NULL, cudaMemcpyAsync(s->device, s->pinned, bytes, cudaMemcpyHostToDevice, g->copy)) ||
+        CUDA(NULL, cudaEventRecord(g->copied[s - g->staging], g->copy)) ||
+        CUDA(NULL, cudaStreamWaitEvent(g->compute, g->copied[s - g->staging], 0)));
 }
 
 static int staging_done(struct gpu *g, struct staging *s, struct error *err)
@@ -78,15 +66,12 @@ int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, stru
         g->small_at += round_up(n_bytes);
         return CUDA(NULL, cudaMemcpyAsync(to, from, n_bytes, cudaMemcpyHostToDevice, g->compute));
     }
-    if (staging_grow(g, s, n_bytes, err) || CUDA(NULL, cudaEventSynchronize(g->copied[s - g->staging])))
-        return -1;
+    if (staging_begin(g, s, n_bytes, err)) return -1;
     memcpy(s->pinned, values, n_bytes);
-    return staging_send(g, s, n_bytes, err) ||
-                   CUDA(NULL,
-                        cudaMemcpyAsync(to, s->device, n_bytes, cudaMemcpyDeviceToDevice, g->compute)) ||
-                   staging_done(g, s, err)
-               ? -1
-               : 0;
+    return outcome(
+        staging_send(g, s, n_bytes, err) ||
+        CUDA(NULL, cudaMemcpyAsync(to, s->device, n_bytes, cudaMemcpyDeviceToDevice, g->compute)) ||
+        staging_done(g, s, err));
 }
 
 /* What is uploaded: floats, or bytes that become value * scale + offset. */
@@ -124,11 +109,11 @@ static int place(struct backend *b, struct gpu *g, struct staging *st, char *to,
 static int upload_part(struct backend *b, struct slot to, const struct tensor_shape *each, bool split,
                        int first, const struct tensor_shape *part, const struct upload *u, struct error *err)
 {
-    size_t row = (size_t)each->h * (size_t)each->w * (size_t)each->c,
-           bytes = type_bytes(stored_type(b, each)), sent = row * (u->bytes ? 1 : sizeof(float));
+    size_t row = shape_row_values(each), bytes = type_bytes(stored_type(b, each)),
+           sent = row * (u->bytes ? 1 : sizeof(float));
     for (int k = 0; k < b->n_gpus; k++) {
         struct gpu *g = &b->gpu[k];
-        struct staging *st;
+        struct staging *st = &g->staging[b->next_staging];
         int from = (split ? k * each->n : 0) + first, given = u->n_rows - from;
         struct tensor_shape rows = *part;
         rows.n = given < 0 ? 0 : given < part->n ? given : part->n;
@@ -139,12 +124,11 @@ static int upload_part(struct backend *b, struct slot to, const struct tensor_sh
                                             (size_t)(part->n - rows.n) * row * bytes, g->compute))))
             return -1;
         if (!rows.n) continue;
-        if (u->floats && (size_t)rows.n * sent <= SMALL_BYTES && bytes == sizeof(float)) {
-            if (gpu_upload(g, place_at, u->floats + (size_t)from * row, (size_t)rows.n * sent, err))
-                return -1;
-            continue;
-        }
-        if (staging_begin(b, g, (size_t)rows.n * sent, &st, err)) return -1;
+        bool small = u->floats && (size_t)rows.n * sent <= SMALL_BYTES && bytes == sizeof(float);
+        if (small ? gpu_upload(g, place_at, u->floats + (size_t)from * row, (size_t)rows.n * sent, err)
+                  : staging_begin(g, st, (size_t)rows.n * sent, err))
+            return -1;
+        if (small) continue;
         if (u->floats) memcpy(st->pinned, u->floats + (size_t)from * row, (size_t)rows.n * sent);
         if (u->bytes) op_host_to_signed(st->pinned, u->bytes + (size_t)from * row, (size_t)rows.n * row);
         if (staging_send(g, st, (size_t)rows.n * sent, err) || place(b, g, st, place_at, &rows, u, err) ||
@@ -162,8 +146,7 @@ static int upload(struct backend *b, struct slot to, const struct tensor_shape *
 {
     struct tensor_shape each = *s;
     each.n = images_per_gpu(b, s->n);
-    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c * (u->bytes ? 1 : sizeof(float)),
-           rows = STAGING_BYTES / (row + 1) + 1;
+    size_t row = shape_row_values(s) * (u->bytes ? 1 : sizeof(float)), rows = STAGING_BYTES / (row + 1) + 1;
     for (int first = 0; first < each.n; first += (int)rows) {
         struct tensor_shape part = each;
         part.n = each.n - first < (int)rows ? each.n - first : (int)rows;
@@ -183,10 +166,9 @@ static int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct
                                  struct error *err)
 {
     if (b->sends_bytes) return upload(b, to, s, &(struct upload){NULL, nhwc, scale, offset, n_rows}, err);
-    size_t n = (size_t)n_rows * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+    size_t n = (size_t)n_rows * shape_row_values(s);
     float *floats = mem_alloc((n + 1) * sizeof *floats, err);
-    for (size_t i = 0; floats && i < n; i++)
-        floats[i] = (float)nhwc[i] * scale + offset;
+    if (floats) op_host_to_floats(floats, nhwc, n, scale, offset);
     int rc = floats ? upload(b, to, s, &(struct upload){floats, NULL, 1, 0, n_rows}, err) : -1;
     free(floats);
     return rc;
@@ -195,26 +177,28 @@ static int cuda_tensor_upload_u8(struct backend *b, struct slot to, const struct
 /* Copies n_bytes of device memory to pinned memory, and waits. */
 static int fetch(struct gpu *g, const void *from, size_t n_bytes, struct error *err)
 {
-    if (gpu_grow(g, &g->download_pinned, &g->download_bytes, n_bytes, true, "download", err)) return -1;
-    return CUDA(NULL,
-                cudaMemcpyAsync(g->download_pinned, from, n_bytes, cudaMemcpyDeviceToHost, g->compute)) ||
-                   CUDA(NULL, cudaStreamSynchronize(g->compute))
-               ? -1
-               : 0;
+    return outcome(
+        gpu_grow(g, &g->download_pinned, &g->download_bytes, n_bytes, true, "download", err) ||
+        CUDA(NULL, cudaMemcpyAsync(g->download_pinned, from, n_bytes, cudaMemcpyDeviceToHost, g->compute)) ||
+        CUDA(NULL, cudaStreamSynchronize(g->compute)));
 }
 
-static int download_part(struct backend *b, struct gpu *g, char *from, const struct tensor_shape *each,
+static int download_part(struct backend *b, int gpu, struct slot from, const struct tensor_shape *each,
                          struct error *err)
 {
+    struct gpu *g = &b->gpu[gpu];
+    struct backend_op op = {.name = (char *)"download"};
+    struct run r = {b, &op, g, gpu, NULL, NULL, false};
     struct operand o = {0};
     size_t bytes = shape_values(each) * sizeof(float);
-    const void *values = from;
+    const void *values;
     if (stored_type(b, each) == CUDNN_DATA_FLOAT && each->parent_c == each->c)
-        return fetch(g, from, bytes, err);
+        return fetch(g, at(&from, gpu), bytes, err);
     int rc =
-        operand_make(&o, "download", each, stored_type(b, each), CUDNN_DATA_FLOAT, NULL, STAGE_ALWAYS, err) ||
-        gpu_grow(g, &g->convert, &g->convert_bytes, bytes, false, "download", err) ||
-        operand_in(&o, g, "download", from, g->convert, 0, &values, err) || fetch(g, values, bytes, err);
+        operand_make(&o, op.name, each, stored_type(b, each), CUDNN_DATA_FLOAT, NULL, STAGE_ALWAYS, err) ||
+        gpu_grow(g, &g->convert, &g->convert_bytes, bytes, false, op.name, err);
+    r.workspace = g->convert;
+    rc = rc || operand_in(&r, &o, &from, 0, &values, err) || fetch(g, values, bytes, err);
     operand_release(&o);
     return rc ? -1 : 0;
 }
@@ -222,14 +206,14 @@ static int download_part(struct backend *b, struct gpu *g, char *from, const str
 static int cuda_tensor_download(struct backend *b, struct slot from, const struct tensor_shape *s,
                                 float *nhwc, int n_rows, struct error *err)
 {
-    size_t row = (size_t)s->h * (size_t)s->w * (size_t)s->c;
+    size_t row = shape_row_values(s);
     struct tensor_shape each = *s;
     each.n = images_per_gpu(b, s->n);
     bool split = each.n != s->n;
     for (int k = 0; k < (split ? b->n_gpus : 1); k++) {
         int first = split ? k * each.n : 0, rows = n_rows - first < each.n ? n_rows - first : each.n;
         if (rows <= 0) break;
-        if (gpu_use(&b->gpu[k], err) || download_part(b, &b->gpu[k], at(&from, k), &each, err)) return -1;
+        if (gpu_use(&b->gpu[k], err) || download_part(b, k, from, &each, err)) return -1;
         memcpy(nhwc + (size_t)first * row, b->gpu[k].download_pinned, (size_t)rows * row * sizeof(float));
     }
     return 0;
