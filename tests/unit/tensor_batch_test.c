@@ -1,7 +1,8 @@
 /*
  * tensor_batch_test.c: what a net makes of a picture depends on the picture alone: the same bits in any
  * batch, at any place, with any number of threads, on each instruction set of the machine. Random subsets,
- * orders and batch sizes of 64 pictures; the published nets, with fewer, where models/base has them.
+ * orders and batch sizes of 64 pictures; the published nets, with fewer, where models/base has them. And what
+ * training makes of a net does not depend on the number of threads.
  */
 /* needs: tensor net base io */
 #include <stdio.h>
@@ -23,6 +24,7 @@ static float *wanted, *got;
 struct case_of_net {
     const char *path, *tap; /* tap: a frozen layer whose outputs a cache would keep */
     int side, n_pictures, n_trials;
+    const char *trains_from; /* NULL: not tried */
 };
 
 static int below(int n) { return (int)random_below(&dice, (uint64_t)n); }
@@ -63,6 +65,62 @@ static size_t values_of(const struct net *net, const struct case_of_net *c, cons
     return row;
 }
 
+/* The weights and moving statistics after two steps. */
+static float *trained(const struct net *net, const struct case_of_net *c, int threads, size_t *n)
+{
+    enum { BATCH = 5 };
+    struct engine_options o = {.device = "cpu",
+                               .threads = (unsigned)threads,
+                               .batch = BATCH,
+                               .mode = ENGINE_TRAIN};
+    struct engine *e = NULL;
+    int n_classes = net->layers[net->output].output.dim[0];
+    float *targets = calloc((size_t)(BATCH * n_classes), sizeof *targets), *state = NULL;
+    *n = 0;
+    for (int i = 0; targets && i < BATCH; i++)
+        targets[i * n_classes + i % n_classes] = 1;
+    struct engine_batch in = {.n = BATCH, .pixels = pixels};
+    struct engine_target target = {targets, NULL};
+    struct engine_step step = ENGINE_STEP_DEFAULTS;
+    struct engine_result result;
+    bool fine = targets && !engine_open(&e, net, &o, &err);
+    for (int k = 0; fine && k < 2; k++) {
+        step.step = (uint64_t)k;
+        fine = !engine_train_step(e, &in, &target, &step, &result, &err);
+    }
+    if (fine) {
+        size_t w = engine_state_size(e, ENGINE_WEIGHTS), m = engine_state_size(e, ENGINE_STATISTICS);
+        state = calloc(w + m + 1, sizeof *state);
+        fine = state && !engine_state_get(e, ENGINE_WEIGHTS, state, &err) &&
+               (!m || !engine_state_get(e, ENGINE_STATISTICS, state + w, &err));
+        *n = w + m;
+    }
+    CHECK_SAY(fine, "%s trains with %d threads: %s", c->path, threads, fine ? "yes" : err.text);
+    engine_close(e);
+    free(targets);
+    return state;
+}
+
+static void check_training(struct net *net, const struct case_of_net *c)
+{
+    size_t n, m;
+    int from = net_find(net, c->trains_from);
+    for (int i = 0; i < net->n_layers; i++)
+        net->layers[i].trainable = i >= from;
+    float *one = trained(net, c, 1, &n);
+    for (int threads = 2; one && threads <= 3; threads++) {
+        float *more = trained(net, c, threads, &m);
+        size_t differ = 0;
+        for (size_t i = 0; more && n == m && i < n; i++)
+            differ += memcmp(&one[i], &more[i], sizeof *one) ? 1 : 0;
+        CHECK_SAY(more && n == m && !differ,
+                  "%s from %s: %zu of %zu values differ after training with %d threads", c->path,
+                  c->trains_from, differ, n, threads);
+        free(more);
+    }
+    free(one);
+}
+
 static void check(const struct case_of_net *c)
 {
     struct net net = NET_EMPTY;
@@ -94,15 +152,16 @@ static void check(const struct case_of_net *c)
         CHECK_SAY(!differ, "%s: %d of the pictures, batch %d, %d threads: %d rows differ", c->path, n, batch,
                   threads, differ);
     }
+    if (c->trains_from) check_training(&net, c);
     net_release(&net);
 }
 
 int main(void)
 {
     static const struct case_of_net cases[] = {
-        {"tests/fixtures/tiny-net/tfjs-float32", "cat", 16, 64, 40},
-        {"models/base/inception_v3", "flatten_1", 299, 9, 3},
-        {"models/base/mobilenet_v2", "flatten_1", 224, 11, 4},
+        {"tests/fixtures/tiny-net/tfjs-float32", "cat", 16, 64, 40, NULL},
+        {"models/base/inception_v3", "flatten_1", 299, 9, 3, "conv2d_1"},
+        {"models/base/mobilenet_v2", "flatten_1", 224, 11, 4, NULL},
     };
     struct backend_options o = {.threads = 1};
     const struct backend_table *table;

@@ -31,6 +31,7 @@ struct tile_pass {
      * and for later ones (more). Outputs are written when there are no more. */
     float *sums;
     bool resume, more;
+    bool add;           /* the outputs to what is at y */
     size_t vector_step; /* floats between the vectors of an output pixel */
     int last;           /* floats of the last vector that are stored */
     const float *bias;  /* whole vectors */

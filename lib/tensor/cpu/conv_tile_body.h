@@ -53,6 +53,7 @@
         const char *ahead = p->ahead, *const ahead_end = p->ahead_end;                                       \
         const struct tile_run *const far_from = p->runs + p->far_from, *const far_to = p->runs + p->far_to;  \
         const size_t step = p->vector_step, last = (size_t)p->last;                                          \
+        const bool add = p->add;                                                                             \
         float *sums = p->sums;                                                                               \
         for (size_t i = 0; i < n; i += R, x += R, y += R, sums += R * V * WIDTH) {                           \
             vec sum[R][V];                                                                                   \
@@ -100,6 +101,7 @@
                     float *to = y[r] + (size_t)v * step;                                                     \
                     /* max and min give their second operand when one is NaN: so NaN stays */                \
                     vec out = MIN(high, MAX(low, ADD(sum[r][v], LOAD(p->bias + v * WIDTH))));                \
+                    if (add) out = ADD(out, LOAD(to)); /* what is beyond a last vector is not stored */      \
                     if (v == V - 1 && last < WIDTH)                                                          \
                         memcpy(to, &out, last * sizeof *to);                                                 \
                     else                                                                                     \

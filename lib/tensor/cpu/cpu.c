@@ -334,7 +334,7 @@ static int cpu_op_create(struct backend *b, const struct op_desc *d, struct back
     if (is_conv(d)) {
         if (conv_create(b, op, err)) goto fail;
     } else {
-        op->workspace_bytes = d->kind == OP_BATCH_NORM ? cpu_batch_norm_workspace_bytes(b, d->y.c)
+        op->workspace_bytes = d->kind == OP_BATCH_NORM ? cpu_batch_norm_workspace_bytes(d->y.c)
                               : d->kind == OP_SCALE    ? cpu_scale_workspace_bytes(d)
                                                        : 0;
     }

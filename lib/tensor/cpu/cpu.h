@@ -101,18 +101,19 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
 /* cpu_conv_packed.c: convolutions whose weights we pack ourselves. They can also write slices. */
 enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d);
 size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend_op *op);
-size_t conv_packed_constant_bytes(const struct backend_op *op);
+size_t conv_packed_bytes(const struct backend *b, const struct backend_op *op, bool backward);
 int conv_packed_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err);
 void conv_packed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
-int conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                         struct error *err);
+void conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
 
 /* cpu_conv_tiled.c: forward convolutions with constant weights, by direct sums. Functions after the first are
  * for operations to which it agreed. */
 bool conv_tiled_suits(const struct backend *b, const struct op_desc *d);
 size_t conv_tiled_packed_bytes(const struct backend *b, const struct op_desc *d);
 size_t conv_tiled_workspace_bytes(const struct backend *b, const struct op_desc *d);
-void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const float *keras, float *packed);
+/* turned: 1x1 only; keras has [cout,cin] */
+void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const float *keras, bool turned,
+                     float *packed);
 void conv_tiled_forward(const struct backend *b, const struct backend_op *op, const struct op_io *io,
                         float *workspace);
 
@@ -129,7 +130,7 @@ int dense_backward(struct backend *b, struct backend_op *op, const struct op_io 
                    struct error *err);
 
 /* cpu_norm.c */
-size_t cpu_batch_norm_workspace_bytes(const struct backend *b, int c);
+size_t cpu_batch_norm_workspace_bytes(int c);
 void cpu_batch_norm_forward(struct backend *b, const struct backend_op *op, const struct op_io *io,
                             float *workspace);
 void cpu_batch_norm_backward(struct backend *b, const struct backend_op *op, const struct op_io *io,

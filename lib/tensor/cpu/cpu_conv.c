@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "tensor/cpu/cpu.h"
+#include "tensor/cpu/outer.h"
 
 #define TRY(call, what)                                                                                      \
     do {                                                                                                     \
@@ -297,7 +297,8 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     const struct op_desc *d = &op->d;
     op->conv.algorithm = conv_algorithm_of(b, d);
     if (op->conv.algorithm != CONV_ONEDNN) {
-        if (op->conv.algorithm == CONV_TILED) op->conv.forward_bytes = conv_tiled_packed_bytes(b, d);
+        op->conv.forward_bytes = conv_packed_bytes(b, op, false);
+        op->conv.data_bytes = conv_packed_bytes(b, op, true);
         op->workspace_bytes = conv_packed_workspace_bytes(b, op);
         return 0;
     }
@@ -315,12 +316,15 @@ int conv_create(struct backend *b, struct backend_op *op, struct error *err)
     }
     if (d->training) {
         if (attributes(d, &attr, false, err) || (d->needs_dx && create_data(b, op, &c, hint, attr, err)) ||
-            (d->needs_dw && create_weights(b, op, &c, hint, attr, err)))
+            (d->needs_dw && !outer_suits(b, d) && create_weights(b, op, &c, hint, attr, err)))
             goto fail;
     }
     op->workspace_bytes =
         scratch_bytes(&op->conv) + packed_bytes(&op->conv) +
         (d->training && d->needs_dx ? page_aligned(shape_values(&d->x[0]) * sizeof(float)) : 0);
+    if (d->training && d->needs_dw && outer_suits(b, d))
+        op->workspace_bytes =
+            larger(larger(op->workspace_bytes, outer_workspace_bytes(b, d)), (size_t)d->y.c * sizeof(float));
     rc = 0;
 fail:
     if (hint) dnnl_primitive_desc_destroy(hint);
@@ -346,7 +350,7 @@ static size_t keras_values(const struct op_desc *d)
 size_t conv_constant_bytes(const struct backend_op *op)
 {
     const struct conv_state *s = &op->conv;
-    if (packs_itself(s)) return conv_packed_constant_bytes(op);
+    if (packs_itself(s)) return s->forward_bytes + (op->d.needs_dx ? s->data_bytes : 0);
     size_t bytes = s->pack_forward.p ? s->forward_bytes : 0;
     if (s->data.p && s->pack_data.p) bytes += s->data_bytes;
     if (!s->pack_forward.p || (s->data.p && !s->pack_data.p)) bytes += keras_values(&op->d) * sizeof(float);
@@ -424,10 +428,16 @@ int conv_backward(struct backend *b, struct backend_op *op, const struct op_io *
                   struct error *err)
 {
     struct conv_state *s = &op->conv;
-    if (s->algorithm != CONV_ONEDNN) return conv_packed_backward(b, op, io, workspace, err);
+    if (s->algorithm != CONV_ONEDNN) {
+        conv_packed_backward(b, op, io, workspace);
+        return 0;
+    }
     unsigned char *packed = (unsigned char *)workspace + scratch_bytes(s);
     cpu_activation_backward(b, &op->d, io);
-    if (op->d.needs_dw) {
+    if (op->d.needs_dw && outer_suits(b, &op->d)) {
+        outer_gradient(b, &op->d, io, workspace);
+        if (op->d.has_bias) cpu_bias_gradient(b, &op->d, io, workspace);
+    } else if (op->d.needs_dw) {
         float *dw = slot_at(&io->dw), *to = s->unpack.p ? (float *)packed : dw;
         void *pointers[] = {slot_at(&io->x[0]), slot_at(&io->dy), to, slot_at(&io->dbias)};
         void *unpacking[] = {to, dw};

@@ -1,21 +1,23 @@
 /*
- * cpu_conv_packed.c: the convolutions that do not use oneDNN's primitives: 1x1 over NHWC (pointwise.h; the
- * gradient of the weights is one sgemm), and those that are suitable for minimal filtering (winograd.h).
+ * cpu_conv_packed.c: convolutions that train without oneDNN's primitives: 1x1 (by cpu_conv_tiled.c, and the
+ * gradient of the weights by outer.h), and those that are suitable for minimal filtering (winograd.h).
  * Constant weights are packed once, and those that learn before each use.
  */
 #include <omp.h>
 
 #include "base/mem.h"
 #include "tensor/cpu/cpu.h"
-#include "tensor/cpu/pointwise.h"
+#include "tensor/cpu/outer.h"
 #include "tensor/cpu/winograd.h"
 
 static bool is_pointwise(const struct backend *b, const struct op_desc *d)
 {
-    return d->kind == OP_CONV && conv_groups(d) == 1 && b->k == kernels_avx512() && !b->block &&
-           d->kernel_h == 1 && d->kernel_w == 1 && d->stride_h == 1 && d->stride_w == 1 &&
-           d->y.h == d->x[0].h && d->y.w == d->x[0].w && d->activation != OP_SIGMOID && d->x[0].c >= 16 &&
-           d->y.c >= 16;
+    return d->kind == OP_CONV && conv_groups(d) == 1 && d->kernel_h == 1 && d->kernel_w == 1 &&
+           d->stride_h == 1 && d->stride_w == 1 && d->y.h == d->x[0].h && d->y.w == d->x[0].w &&
+           d->x[0].c >= 16 && d->y.c >= 16 && outer_suits(b, d) &&
+           (!b->block ||
+            (d->x[0].c % b->block == 0 && d->y.c % b->block == 0 && d->y.parent_c % b->block == 0)) &&
+           d->activation != OP_SIGMOID;
 }
 
 enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_desc *d)
@@ -26,27 +28,61 @@ enum conv_algorithm conv_algorithm_of(const struct backend *b, const struct op_d
                                     : CONV_ONEDNN;
 }
 
-static size_t pointwise_bytes(const struct op_desc *d, bool backward)
+/* A 1x1 convolution in one direction as cpu_conv_tiled.c knows it: dx is that of dy with turned weights. */
+static struct op_desc product_of(const struct op_desc *d, bool backward)
 {
-    int from = backward ? d->y.c : d->x[0].c, to = backward ? d->x[0].c : d->y.c;
-    return page_aligned(pointwise_packed_floats(from, to) * sizeof(float));
+    struct op_desc p = *d;
+    if (backward) {
+        p.x[0] = d->y;
+        p.y = d->x[0];
+        p.has_bias = false;
+        p.activation = OP_LINEAR;
+    }
+    return p;
 }
 
-/* Keras' [cin,cout] as the right-hand side of y = x w, and of dx = dy w^T */
-static void pointwise_pack_for(const struct op_desc *d, bool backward, const float *keras, float *packed)
+static size_t pointwise_bytes(const struct backend *b, const struct op_desc *d, bool backward)
 {
-    size_t n = (size_t)d->y.c;
-    if (backward)
-        pointwise_pack(packed, keras, 1, n, d->y.c, d->x[0].c);
-    else
-        pointwise_pack(packed, keras, n, 1, d->x[0].c, d->y.c);
+    struct op_desc p = product_of(d, backward);
+    return conv_tiled_packed_bytes(b, &p);
+}
+
+static void pointwise_pack(const struct backend *b, const struct op_desc *d, bool backward,
+                           const float *keras, float *packed)
+{
+    struct op_desc p = product_of(d, backward);
+    conv_tiled_pack(b, &p, keras, backward, packed);
+}
+
+static void pointwise_run(const struct backend *b, const struct backend_op *op, bool backward,
+                          const struct op_io *io, const float *bias, float *packed, float *workspace)
+{
+    struct backend_op product = {.d = product_of(&op->d, backward),
+                                 .conv.packed = packed,
+                                 .bias = (float *)bias};
+    struct op_io in = {.x = {backward ? io->dy : io->x[0]}, .y = backward ? io->dx[0] : io->y};
+    in.accumulate[0] = backward && io->accumulate[0];
+    conv_tiled_forward(b, &product, &in, workspace);
 }
 
 /* Bytes of packed weights for one direction. */
-static size_t packed_bytes(const struct op_desc *d, enum conv_algorithm algorithm, bool backward)
+size_t conv_packed_bytes(const struct backend *b, const struct backend_op *op, bool backward)
 {
-    return algorithm == CONV_POINTWISE ? pointwise_bytes(d, backward)
-                                       : page_aligned(winograd_packed_bytes(d));
+    const struct op_desc *d = &op->d;
+    return op->conv.algorithm == CONV_TILED       ? conv_tiled_packed_bytes(b, d)
+           : op->conv.algorithm == CONV_POINTWISE ? pointwise_bytes(b, d, backward)
+                                                  : page_aligned(winograd_packed_bytes(d));
+}
+
+static size_t pointwise_workspace_bytes(const struct backend *b, const struct op_desc *d)
+{
+    struct op_desc forward = product_of(d, false), backward = product_of(d, true);
+    size_t sizes[] = {conv_tiled_workspace_bytes(b, &forward), conv_tiled_workspace_bytes(b, &backward),
+                      outer_workspace_bytes(b, d), (size_t)d->y.c * sizeof(float)},
+           most = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        most = sizes[i] > most ? sizes[i] : most;
+    return most;
 }
 
 size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend_op *op)
@@ -55,35 +91,27 @@ size_t conv_packed_workspace_bytes(const struct backend *b, const struct backend
     if (op->conv.algorithm == CONV_TILED) return conv_tiled_workspace_bytes(b, d);
     size_t bias_sums = page_aligned((size_t)d->y.c * sizeof(float)), packed = 0;
     for (int backward = 0; backward <= 1 && !d->constant_weights; backward++) {
-        size_t bytes = packed_bytes(d, op->conv.algorithm, backward);
+        size_t bytes = conv_packed_bytes(b, op, backward);
         packed = bytes > packed ? bytes : packed;
     }
-    if (op->conv.algorithm == CONV_POINTWISE) return bias_sums > packed ? bias_sums : packed;
+    if (op->conv.algorithm == CONV_POINTWISE) return packed + page_aligned(pointwise_workspace_bytes(b, d));
     return page_aligned(winograd_workspace_bytes(b, d)) + bias_sums + packed;
-}
-
-size_t conv_packed_constant_bytes(const struct backend_op *op)
-{
-    const struct op_desc *d = &op->d;
-    if (op->conv.algorithm == CONV_TILED) return op->conv.forward_bytes;
-    return packed_bytes(d, op->conv.algorithm, false) +
-           (d->needs_dx ? packed_bytes(d, op->conv.algorithm, true) : 0);
 }
 
 int conv_packed_load(struct backend *b, struct backend_op *op, const float *weights, struct error *err)
 {
     struct conv_state *s = &op->conv;
     if (s->algorithm == CONV_TILED) {
-        if (!s->packed && !(s->packed = cpu_constant_memory(b, s->forward_bytes, err))) return -1;
-        conv_tiled_pack(b, &op->d, weights, s->packed);
+        if (!s->packed && !(s->packed = cpu_constant_memory(b, conv_packed_bytes(b, op, false), err)))
+            return -1;
+        conv_tiled_pack(b, &op->d, weights, false, s->packed);
         return 0;
     }
     for (int backward = 0; backward <= (op->d.needs_dx ? 1 : 0); backward++) {
         float **to = backward ? &s->packed_data : &s->packed;
-        if (!*to && !(*to = cpu_constant_memory(b, packed_bytes(&op->d, s->algorithm, backward), err)))
-            return -1;
+        if (!*to && !(*to = cpu_constant_memory(b, conv_packed_bytes(b, op, backward), err))) return -1;
         if (s->algorithm == CONV_POINTWISE)
-            pointwise_pack_for(&op->d, backward, weights, *to);
+            pointwise_pack(b, &op->d, backward, weights, *to);
         else
             winograd_pack(b, &op->d, backward, weights, *to);
     }
@@ -95,59 +123,35 @@ static const float *bias_of(const struct backend_op *op, const struct op_io *io)
     return !op->d.has_bias ? NULL : op->d.constant_weights ? op->bias : slot_at(&io->bias);
 }
 
-/* Divides all pixels among the threads in whole tiles. The result for a pixel
- * does not depend on the division. */
-static void pointwise_all(const struct backend *b, const float *a, size_t a_stride, size_t n_rows,
-                          const float *packed, int n_k, int n_columns, float *c, size_t c_stride,
-                          const float *bias, struct act act, bool accumulate)
+/* The workspace has packed weights, unless they are constant, then what the loops need. */
+static float *pointwise_weights(const struct backend *b, const struct backend_op *op, const struct op_io *io,
+                                bool backward, float **workspace)
 {
-    size_t tiles = (n_rows + 23) / 24;
-#pragma omp parallel num_threads(b->threads)
-    {
-        size_t t = (size_t)omp_get_thread_num(), n = (size_t)omp_get_num_threads();
-        size_t first = tiles * t / n * 24, last = tiles * (t + 1) / n * 24;
-        last = last < n_rows ? last : n_rows;
-        if (first < last)
-            pointwise_rows(a + first * a_stride, a_stride, last - first, packed, n_k, n_columns,
-                           c + first * c_stride, c_stride, bias, act, accumulate);
-    }
+    const struct op_desc *d = &op->d;
+    float *packed = *workspace;
+    if (d->constant_weights) return backward ? op->conv.packed_data : op->conv.packed;
+    pointwise_pack(b, d, backward, slot_at(&io->w), packed);
+    *workspace += pointwise_bytes(b, d, backward) / sizeof(float);
+    return packed;
 }
-
-static size_t pixels_of(const struct tensor_shape *s) { return (size_t)s->n * (size_t)s->h * (size_t)s->w; }
 
 static void pointwise_forward(struct backend *b, struct backend_op *op, const struct op_io *io,
                               float *workspace)
 {
-    const struct op_desc *d = &op->d;
-    const float *packed = op->conv.packed;
-    if (!d->constant_weights) {
-        pointwise_pack_for(d, false, slot_at(&io->w), workspace);
-        packed = workspace;
-    }
-    pointwise_all(b, slot_at(&io->x[0]), (size_t)d->x[0].c, pixels_of(&d->y), packed, d->x[0].c, d->y.c,
-                  slot_at(&io->y) + d->y.first_c, (size_t)d->y.parent_c, bias_of(op, io), act_of(d), false);
+    float *packed = pointwise_weights(b, op, io, false, &workspace);
+    pointwise_run(b, op, false, io, bias_of(op, io), packed, workspace);
 }
 
-static int pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
-                              float *workspace, struct error *err)
+static void pointwise_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                               float *workspace)
 {
     const struct op_desc *d = &op->d;
-    const float *dy = slot_at(&io->dy) + d->y.first_c, *packed = op->conv.packed_data;
-    dnnl_dim_t rows = (dnnl_dim_t)pixels_of(&d->y), k = d->x[0].c, n = d->y.c;
     cpu_activation_backward(b, d, io);
-    if (d->needs_dw && dnnl_failed(dnnl_sgemm('T', 'N', k, n, rows, 1, slot_at(&io->x[0]), k, dy,
-                                              d->y.parent_c, 0, slot_at(&io->dw), n),
-                                   "sgemm", err))
-        return -1;
+    if (d->needs_dw) outer_gradient(b, d, io, workspace);
     if (d->needs_dw && d->has_bias) cpu_bias_gradient(b, d, io, workspace);
-    if (!d->needs_dx) return 0;
-    if (!d->constant_weights) {
-        pointwise_pack_for(d, true, slot_at(&io->w), workspace);
-        packed = workspace;
-    }
-    pointwise_all(b, dy, (size_t)d->y.parent_c, (size_t)rows, packed, (int)n, (int)k, slot_at(&io->dx[0]),
-                  (size_t)k, NULL, (struct act){OP_LINEAR, 0}, io->accumulate[0]);
-    return 0;
+    if (!d->needs_dx) return;
+    float *packed = pointwise_weights(b, op, io, true, &workspace);
+    pointwise_run(b, op, true, io, NULL, packed, workspace);
 }
 
 /* The workspace has what the algorithm needs, then a sum for dbias, then packed weights. */
@@ -162,16 +166,15 @@ static const float *winograd_weights(const struct backend *b, const struct backe
     return (float *)to;
 }
 
-static int winograd_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
-                             float *workspace, struct error *err)
+static void winograd_backward(struct backend *b, struct backend_op *op, const struct op_io *io,
+                              float *workspace)
 {
     const struct op_desc *d = &op->d;
     cpu_activation_backward(b, d, io);
-    if (d->needs_dw && winograd_backward_weights(b, d, io, workspace, err)) return -1;
+    if (d->needs_dw) winograd_backward_weights(b, d, io, workspace);
     if (d->needs_dw && d->has_bias) cpu_bias_gradient(b, d, io, workspace);
     if (d->needs_dx)
         winograd_backward_data(b, d, io, winograd_weights(b, op, io, true, workspace), workspace);
-    return 0;
 }
 
 void conv_packed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
@@ -185,9 +188,10 @@ void conv_packed_forward(struct backend *b, struct backend_op *op, const struct 
                          workspace);
 }
 
-int conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace,
-                         struct error *err)
+void conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace)
 {
-    return op->conv.algorithm == CONV_POINTWISE ? pointwise_backward(b, op, io, workspace, err)
-                                                : winograd_backward(b, op, io, workspace, err);
+    if (op->conv.algorithm == CONV_POINTWISE)
+        pointwise_backward(b, op, io, workspace);
+    else
+        winograd_backward(b, op, io, workspace);
 }

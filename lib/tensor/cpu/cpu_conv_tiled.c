@@ -63,9 +63,19 @@ size_t conv_tiled_packed_bytes(const struct backend *b, const struct op_desc *d)
     return page_aligned(sums_of(d) * columns_of(kernels_for(b), d) * sizeof(float));
 }
 
+/* A panel of turned weights, n_rows of them; a line of keras is read at once. */
+static void pack_turned(const float *keras, size_t n_rows, size_t there, size_t width, float *packed)
+{
+    for (size_t first = 0; first < n_rows; first += 16, packed += 16 * width)
+        for (size_t c = 0; c < width; c++)
+            for (size_t i = 0; i < 16 && first + i < n_rows; i++)
+                packed[i * width + c] = c < there ? keras[c * n_rows + first + i] : 0;
+}
+
 /* Keras' [kh,kw,cin,cout] as panels, each in the order in which a window is read: blocks of channels, rows,
  * columns, channels. */
-void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const float *keras, float *packed)
+void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const float *keras, bool turned,
+                     float *packed)
 {
     const struct tile_kernels *k = kernels_for(b);
     int inner = block_of(b, d->x[0].c), vectors = vectors_of(k, d->y.c);
@@ -74,6 +84,11 @@ void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const flo
         some = panel_vectors(k, vectors - v);
         size_t first = (size_t)(v * k->vector), width = (size_t)(some * k->vector),
                there = co - first < width ? co - first : width;
+        if (turned) {
+            pack_turned(keras + first * ci, ci, there, width, packed);
+            packed += ci * width;
+            continue;
+        }
         for (size_t c0 = 0; c0 < ci; c0 += (size_t)inner)
             for (size_t tap = 0; tap < (size_t)(d->kernel_h * d->kernel_w); tap++)
                 for (size_t i = 0; i < (size_t)inner; i++, packed += width) {
@@ -130,6 +145,7 @@ struct tiled {
     const struct tile_kernels *k;
     const struct op_desc *d;
     struct view x, y;
+    bool add;
     const float *packed, *bias;
     const struct tile_run *runs;
     int n_runs;
@@ -177,6 +193,7 @@ static void multiply(const struct tiled *t, const struct block *block, const str
     const struct op_desc *d = t->d;
     int vectors = vectors_of(t->k, d->y.c);
     struct tile_pass p = {.sums = sums,
+                          .add = t->add,
                           .short_runs = t->x.inner * d->kernel_w == 8,
                           .vector_step = t->y.blocks == 1 ? (size_t)t->k->vector : t->y.b_stride,
                           .low = d->activation == OP_LINEAR ? -INFINITY : 0,
@@ -261,6 +278,7 @@ void conv_tiled_forward(const struct backend *b, const struct backend_op *op, co
                       .d = d,
                       .x = view_of(b, &io->x[0], &d->x[0]),
                       .y = view_of(b, &io->y, &d->y),
+                      .add = io->accumulate[0],
                       .packed = op->conv.packed,
                       .bias = bias,
                       .runs = runs};

@@ -1,50 +1,48 @@
 /*
  * cpu_norm.c: batch norm, and frozen batch norms that could not be folded into a convolution (OP_AFFINE).
- * saved has the mean, 1/sqrt(variance + epsilon), the scale and the offset, each [c]. Partial sums are added
- * in the order of threads, so that the bits are always the same.
+ * saved has the mean, 1/sqrt(variance + epsilon), the scale and the offset, each [c].
  */
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 #include "tensor/cpu/cpu_view.h"
 
 /*
- * How the channels of all pictures are divided: NHWC into ranges of pixels, whose partial sums are then
+ * How the channels of all pictures are divided: NHWC into PARTS ranges of pixels, whose partial sums are then
  * added in order; blocked layouts into blocks of channels, each of which one thread sums over all pictures.
+ * Neither depends on the number of threads, so that the bits are always the same.
  */
-static size_t thread_bytes(int c)
+enum { PARTS = 32 };
+
+static size_t part_bytes(int c)
 {
     return (4 * (size_t)c * sizeof(double) + 2 * (size_t)c * sizeof(float) + 63) / 64 * 64;
 }
 
-size_t cpu_batch_norm_workspace_bytes(const struct backend *b, int c)
-{
-    return (size_t)b->threads * thread_bytes(c) + 8 * (size_t)c * sizeof(float);
-}
+size_t cpu_batch_norm_workspace_bytes(int c) { return PARTS * part_bytes(c) + 8 * (size_t)c * sizeof(float); }
 
 struct sums {
     double *first, *second;
     float *scratch;
 };
 
-static struct sums sums_of(float *workspace, int c, int thread)
+static struct sums sums_of(float *workspace, int c, int part)
 {
-    double *d = (double *)((unsigned char *)workspace + (size_t)thread * thread_bytes(c));
+    double *d = (double *)((unsigned char *)workspace + (size_t)part * part_bytes(c));
     return (struct sums){d, d + c, (float *)(d + 2 * c)};
 }
 
-/* Vectors with one value for each channel, after the sums of the threads: i = 0..7. */
-static float *vector_of(const struct backend *b, float *workspace, int c, int i)
+/* Vectors with one value for each channel, after the sums of the parts: i = 0..7. */
+static float *vector_of(float *workspace, int c, int i)
 {
-    return (float *)sums_of(workspace, c, b->threads).first + (size_t)i * (size_t)c;
+    return (float *)sums_of(workspace, c, PARTS).first + (size_t)i * (size_t)c;
 }
 
 typedef void sum_function(const struct backend *b, const struct view *x, const struct view *dy,
                           size_t first_pixel, size_t n_pixels, int n, int block, const float *const *v,
                           struct act act, struct sums s, int c0);
 
-/* Runs f over all values. Afterwards the sums of thread 0 hold the totals. */
+/* Runs f over all values. Afterwards the sums of part 0 hold the totals. */
 static void sum_all(const struct backend *b, const struct view *x, const struct view *dy, int c,
                     float *workspace, sum_function *f, const float *const *v, struct act act)
 {
@@ -52,24 +50,22 @@ static void sum_all(const struct backend *b, const struct view *x, const struct 
     /* All pictures are one run of pixels, unless x or dy is one block of channels of a blocked tensor. */
     bool one_run = x->blocks == 1 && x->n_stride == plane * x->px_stride &&
                    (!dy || dy->n_stride == plane * dy->px_stride);
-    for (int t = 0; t < b->threads; t++)
+    const int n_parts = one_run ? PARTS : 1;
+    const size_t pixels = (size_t)x->n * plane;
+    for (int t = 0; t < n_parts; t++)
         memset(sums_of(workspace, c, t).first, 0, 2 * (size_t)c * sizeof(double));
-#pragma omp parallel num_threads(b->threads)
-    {
-        struct sums s = sums_of(workspace, c, omp_get_thread_num());
-        size_t first, last;
-        if (one_run) {
-            share((size_t)x->n * plane, &first, &last);
-            if (first < last) f(b, x, dy, first, last - first, 0, 0, v, act, s, 0);
-        } else {
-            share((size_t)x->blocks, &first, &last);
-            for (; first < last; first++)
-                for (int n = 0; n < x->n; n++)
-                    f(b, x, dy, 0, plane, n, (int)first, v, act, s, (int)first * x->inner);
-        }
+#pragma omp parallel for num_threads(b->threads) schedule(static)
+    for (int i = 0; i < (one_run ? PARTS : x->blocks); i++) {
+        size_t first = pixels * (size_t)i / PARTS, last = pixels * (size_t)(i + 1) / PARTS;
+        if (one_run && first < last)
+            f(b, x, dy, first, last - first, 0, 0, v, act, sums_of(workspace, c, i), 0);
+        struct sums s = sums_of(workspace, c, 0);
+        s.scratch += 2 * i * x->inner;
+        for (int n = 0; !one_run && n < x->n; n++)
+            f(b, x, dy, 0, plane, n, i, v, act, s, i * x->inner);
     }
     struct sums total = sums_of(workspace, c, 0);
-    for (int t = 1; t < b->threads; t++) {
+    for (int t = 1; t < n_parts; t++) {
         struct sums s = sums_of(workspace, c, t);
         for (int k = 0; k < c; k++) {
             total.first[k] += s.first[k];
@@ -130,8 +126,8 @@ void cpu_batch_norm_forward(struct backend *b, const struct backend_op *op, cons
     const float *gamma = slot_at(&io->gamma), *beta = slot_at(&io->beta);
     float *moving_mean = slot_at(&io->mean), *moving_variance = slot_at(&io->variance),
           *saved = slot_at(&io->saved);
-    float *scale = vector_of(b, workspace, c, 0), *offset = vector_of(b, workspace, c, 1),
-          *shift = vector_of(b, workspace, c, 2);
+    float *scale = vector_of(workspace, c, 0), *offset = vector_of(workspace, c, 1),
+          *shift = vector_of(workspace, c, 2);
     double m = (double)x.n * x.h * x.w;
     if (io->use_moving) {
         for (int k = 0; k < c; k++) {
@@ -175,7 +171,7 @@ void cpu_batch_norm_backward(struct backend *b, const struct backend_op *op, con
     const float *saved = slot_at(&io->saved), *mean = saved, *inverse = saved + c, *scale = saved + 2 * c,
                 *offset = saved + 3 * c;
     float *dgamma = slot_at(&io->dw), *dbeta = slot_at(&io->dbias);
-    float *vb = vector_of(b, workspace, c, 0), *v0 = vector_of(b, workspace, c, 1);
+    float *vb = vector_of(workspace, c, 0), *v0 = vector_of(workspace, c, 1);
     struct act act = act_of(d);
     double m = (double)x.n * x.h * x.w;
     const float *vectors[] = {scale, offset, mean};

@@ -11,6 +11,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "tensor/cpu/outer.h"
 #include "tensor/cpu/winograd.h"
 
 #define LEAST_ROWS 24 /* tiles in a block, at least: below, a panel of weights is loaded for too few rows */
@@ -19,8 +20,9 @@
 /* The bytes of transformed inputs and products that fit into the cache together with a panel of weights. */
 #define BLOCK_BYTES ((size_t)640 * 1024)
 #define WIDE_PIXELS 256      /* of a map, at least, for F(2x4, 3x3) */
-#define SMALL_PACK (1 << 20) /* transformed weights */
-#define WEIGHTS_ROWS 1024    /* tiles of one sum of the weights' gradient */
+#define SMALL_PACK (1 << 18) /* transformed weights */
+#define PACK_ROWS 8
+#define WEIGHTS_ROWS (2 * OUTER_PART) /* tiles that are transformed together for the weights' gradient */
 
 struct form_facts {
     int points, taps_y, taps_x, step_y, step_x;
@@ -154,26 +156,30 @@ void winograd_pack(const struct backend *b, const struct op_desc *d, bool backwa
     const struct winograd_kernels *kernels = suited_kernels(b);
     int n_k = backward ? d->y.c : d->x[0].c, n_columns = backward ? d->x[0].c : d->y.c,
         taps = f->taps_y * f->taps_x;
-    size_t k_stride = backward ? 1 : (size_t)d->y.c, c_stride = backward ? (size_t)d->y.c : 1;
-    size_t tap_stride = (size_t)d->x[0].c * (size_t)d->y.c;
+    size_t points = (size_t)f->points, co = (size_t)d->y.c, tap_stride = (size_t)d->x[0].c * co;
     double matrix[MAX_POINTS][MAX_TAPS];
     kernel_matrix(form, matrix);
-    /* Small ones are done by one thread: on a busy machine, waking another takes longer. */
-#pragma omp parallel for num_threads(                                                                        \
-    (size_t)f->points *(size_t)n_k *(size_t)n_columns < SMALL_PACK ? 1 : b->threads) schedule(static)
-    for (int k = 0; k < n_k; k++)
+    /* Small ones are done by one thread: on a busy machine, waking another takes longer. Numbers of channels
+     * are multiples of 16. */
+#pragma omp parallel for num_threads(points *(size_t)n_k *(size_t)n_columns < SMALL_PACK ? 1 : b->threads)   \
+    schedule(static)
+    for (int k = 0; k < n_k; k += PACK_ROWS)
         for (int first = 0, width; first < n_columns; first += width) {
             width = panel_width(kernels, n_columns, first);
-            float *panel = packed + (size_t)f->points * (size_t)n_k * (size_t)first;
-            double tap[MAX_TAPS][MAX_PANEL];
-            for (int t = 0; t < taps; t++) { /* turned by 180 degrees for backward data */
-                const float *from = keras + (size_t)(backward ? taps - 1 - t : t) * tap_stride +
-                                    (size_t)k * k_stride + (size_t)first * c_stride;
-                for (int c = 0; c < width; c++)
-                    tap[t][c] = from[(size_t)c * c_stride];
-            }
-            kernels->pack(matrix, f->points, tap, taps, width, panel + (size_t)k * (size_t)width,
-                          (size_t)n_k * (size_t)width);
+            float turned[PACK_ROWS][MAX_TAPS][MAX_PANEL],
+                *panel = packed + points * (size_t)n_k * (size_t)first;
+            for (int t = 0; backward && t < taps; t++) /* by 180 degrees */
+                for (int c = 0; c < width; c++) {
+                    const float *from =
+                        keras + (size_t)(taps - 1 - t) * tap_stride + (size_t)(first + c) * co + k;
+                    for (int i = 0; i < PACK_ROWS; i++)
+                        turned[i][t][c] = from[i];
+                }
+            for (int i = k; i < k + PACK_ROWS; i++)
+                kernels->pack(matrix, f->points,
+                              backward ? turned[i - k][0] : keras + (size_t)i * co + (size_t)first,
+                              backward ? MAX_PANEL : tap_stride, taps, width,
+                              panel + (size_t)i * (size_t)width, (size_t)n_k * (size_t)width);
         }
 }
 
@@ -273,7 +279,7 @@ static void correlate(const struct backend *b, const struct correlation *r, floa
             size_t first = n_tiles * t / threads, last = n_tiles * (t + 1) / threads;
             float *m = workspace + n_tiles * (inputs + t * products);
             r->kernels->input(&r->grid, &r->x, first, last - first, workspace + first * (size_t)r->n_k,
-                              n_tiles);
+                              n_tiles, false);
 #pragma omp barrier
             int from = (int)((size_t)r->n_columns * t / threads),
                 to = (int)((size_t)r->n_columns * (t + 1) / threads);
@@ -285,7 +291,7 @@ static void correlate(const struct backend *b, const struct correlation *r, floa
             last = last < n_tiles ? last : n_tiles;
             for (size_t first = units * t / threads * UNIT; first < last; first += rows) {
                 size_t n = last - first < rows ? last - first : rows;
-                r->kernels->input(&r->grid, &r->x, first, n, v, rows);
+                r->kernels->input(&r->grid, &r->x, first, n, v, rows, false);
                 multiply_panels(r, first, n, v, rows, 0, r->n_columns, m);
             }
         }
@@ -327,62 +333,78 @@ void winograd_backward_data(const struct backend *b, const struct op_desc *d, co
 /* --- gradient of the weights: at each point, inputs' transposed times
  * gradients, summed over all tiles --- */
 
-static size_t weights_rows(const struct op_desc *d)
-{
-    struct winograd_grid g = grid_of(d, &d->y, false);
-    size_t n = tiles_of(&g);
-    return n < WEIGHTS_ROWS ? n : WEIGHTS_ROWS;
-}
-
 static size_t weights_floats(const struct op_desc *d)
 {
     size_t points = (size_t)facts_of[form_of(d)].points, ci = (size_t)d->x[0].c, co = (size_t)d->y.c;
-    return points * (weights_rows(d) * (ci + co) + ci * co);
+    return points * (WEIGHTS_ROWS * (ci + co) + ci * co);
 }
 
-int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,
-                              float *workspace, struct error *err)
+/* What all threads of a gradient of the weights share. */
+struct weight_sums {
+    const struct outer_kernels *k;
+    int points, ci, co;
+    size_t rows;
+    const float *v, *u;
+    float *sums; /* [points][ci][co] */
+};
+
+/* Adds n tiles to the rows first .. last of the sums, counted in vectors over all points. */
+static void add_tiles(const struct weight_sums *w, size_t n, size_t first, size_t last)
+{
+    size_t vector = (size_t)w->k->vector, vectors = (size_t)w->ci / vector, ci = (size_t)w->ci,
+           co = (size_t)w->co;
+    for (size_t to; first < last; first = to) {
+        size_t p = first / vectors, base = p * vectors;
+        to = last < base + vectors ? last : base + vectors;
+        for (size_t at = 0; at < n; at += OUTER_PART) {
+            struct outer_part part = {{w->v + p * w->rows * ci + at * vector, w->rows * vector, 0},
+                                      {w->u + p * w->rows * co + at * vector, w->rows * vector, 0},
+                                      1,
+                                      n - at < OUTER_PART ? n - at : OUTER_PART,
+                                      w->sums + p * ci * co,
+                                      co};
+            w->k->part(&part, (int)((first - base) * vector), (int)((to - base) * vector), w->co);
+        }
+    }
+}
+
+void winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                               float *workspace)
 {
     const struct form_facts *f = &facts_of[form_of(d)];
     const struct winograd_kernels *k = suited_kernels(b);
     struct winograd_grid g = grid_of(d, &d->y, false);
     struct view x = view_of(b, &io->x[0], &d->x[0]), dy = view_of(b, &io->dy, &d->y);
-    size_t rows = weights_rows(d), n_tiles = tiles_of(&g), ci = (size_t)d->x[0].c, co = (size_t)d->y.c;
-    float *v = workspace, *u = v + (size_t)f->points * rows * ci, *sums = u + (size_t)f->points * rows * co,
-          *dw = slot_at(&io->dw);
+    size_t n_tiles = tiles_of(&g), points = (size_t)f->points, ci = (size_t)d->x[0].c, co = (size_t)d->y.c;
+    size_t rows = WEIGHTS_ROWS, taps = (size_t)f->taps_y * (size_t)f->taps_x;
+    float *v = workspace, *u = v + points * rows * ci, *sums = u + points * rows * co, *dw = slot_at(&io->dw);
+    struct weight_sums w = {outer_kernels(b), f->points, d->x[0].c, d->y.c, rows, v, u, sums};
+    size_t units = points * ci / (size_t)k->vector, unit = (size_t)k->vector * co;
     double matrix[MAX_POINTS][MAX_TAPS];
-    for (size_t first = 0; first < n_tiles; first += rows) {
-        size_t n = n_tiles - first < rows ? n_tiles - first : rows;
-#pragma omp parallel num_threads(b->threads)
-        {
-            size_t t = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
-            size_t from = n * t / threads, to = n * (t + 1) / threads;
-            k->input(&g, &x, first + from, to - from, v + from * ci, rows);
-            k->gradient(&g, &dy, first + from, to - from, u + from * co, rows);
-        }
-        for (int p = 0; p < f->points; p++)
-            if (dnnl_failed(dnnl_sgemm('T', 'N', (dnnl_dim_t)ci, (dnnl_dim_t)co, (dnnl_dim_t)n, 1,
-                                       v + (size_t)p * rows * ci, (dnnl_dim_t)ci, u + (size_t)p * rows * co,
-                                       (dnnl_dim_t)co, first ? 1 : 0, sums + (size_t)p * ci * co,
-                                       (dnnl_dim_t)co),
-                            "sgemm", err))
-                return -1;
-    }
     kernel_matrix(g.form, matrix);
-    int taps = f->taps_y * f->taps_x;
-#pragma omp parallel for num_threads(b->threads) schedule(static)
-    for (size_t i = 0; i < ci; i++)
-        for (int tap = 0; tap < taps; tap++) {
-            float *to = dw + ((size_t)tap * ci + i) * co;
-            memset(to, 0, co * sizeof *to);
-            for (int p = 0; p < f->points; p++) {
-                const float *from = sums + ((size_t)p * ci + i) * co, w = (float)matrix[p][tap];
-                if (w != 0)
-                    for (size_t c = 0; c < co; c++)
-                        to[c] += w * from[c];
-            }
+#pragma omp parallel num_threads(b->threads)
+    {
+        size_t t = (size_t)omp_get_thread_num(), threads = (size_t)omp_get_num_threads();
+        size_t mine = units * t / threads, end = units * (t + 1) / threads;
+        memset(sums + mine * unit, 0, (end - mine) * unit * sizeof *sums);
+        for (size_t first = 0; first < n_tiles; first += rows) {
+            size_t n = n_tiles - first < rows ? n_tiles - first : rows;
+            size_t from = n * t / threads, to = n * (t + 1) / threads;
+            k->input(&g, &x, first + from, to - from, v + from * (size_t)k->vector, rows, true);
+            k->gradient(&g, &dy, first + from, to - from, u + from * (size_t)k->vector, rows);
+#pragma omp barrier
+            add_tiles(&w, n, mine, end);
+#pragma omp barrier
         }
-    return 0;
+        for (size_t i = ci * t / threads; i < ci * (t + 1) / threads; i++)
+            for (size_t tap = 0; tap < taps; tap++) {
+                float *to = dw + (tap * ci + i) * co;
+                memset(to, 0, co * sizeof *to);
+                for (size_t p = 0; p < points; p++)
+                    if (matrix[p][tap] != 0)
+                        b->k->axpy(to, sums + (p * ci + i) * co, co, (float)matrix[p][tap]);
+            }
+    }
 }
 
 size_t winograd_workspace_bytes(const struct backend *b, const struct op_desc *d)

@@ -51,24 +51,25 @@ struct winograd_grid {
 };
 
 /* The loops for one instruction set. v, m and g are [points][rows][their columns]; rows is the
- * capacity of the block, n <= rows. */
+ * capacity of the block, n <= rows. With `panels`, v and g are [points][columns / vector][rows][vector]. */
 struct winograd_kernels {
     int vector; /* floats */
     int panel;  /* columns of a packed panel, at most */
     /* v = transformed inputs of tiles first .. first + n; row_first: where in the block */
     void (*input)(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v,
-                  size_t rows);
+                  size_t rows, bool panels);
     /* y of tiles from their products: columns c0 .. c0 + width; bias[c0..] and act, or added to y where
      * accumulate is set */
     void (*output)(const struct winograd_grid *g, const struct view *y, size_t first, size_t n,
                    const float *m, size_t rows, int c0, int width, const float *bias, struct act act,
                    bool accumulate);
-    /* g = transformed gradients of the output tiles, for the gradient of the weights */
+    /* g = transformed gradients of the output tiles, in panels, for the gradient of the weights */
     void (*gradient)(const struct winograd_grid *g, const struct view *dy, size_t first, size_t n, float *out,
                      size_t rows);
-    /* to[p * stride + c] = sum over taps t of matrix[p][t] * tap[t][c] */
-    void (*pack)(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps,
-                 int width, float *to, size_t stride);
+    /* to[p * stride + c] = sum over taps t of matrix[p][t] * tap[t * tap_stride + c], in double; width is a
+     * multiple of vector */
+    void (*pack)(const double matrix[][MAX_TAPS], int n_points, const float *tap, size_t tap_stride,
+                 int n_taps, int width, float *to, size_t stride);
     /* c[n x width] = a[n x n_k] * b[n_k x width]; width a multiple of vector, at most panel; n_k a
      * multiple of 16; rows of a follow each other. Meanwhile it prefetches what follows b, which is the
      * next b. */
@@ -89,6 +90,6 @@ void winograd_forward(const struct backend *b, const struct op_desc *d, const st
 /* io->dy has passed the activation already. dx is overwritten or added to. */
 void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io,
                             const float *packed, float *workspace);
-int winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,
-                              float *workspace, struct error *err);
+void winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,
+                               float *workspace);
 #endif

@@ -214,12 +214,13 @@ FLATTEN void input_points_6(const vec *d, vec *t, int n_lines)
 }
 
 FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, size_t first, size_t n,
-                         float *v, size_t rows, int n_y, int n_x, int n_points)
+                         float *v, size_t rows, bool panels, int n_y, int n_x, int n_points)
 {
     int n_c = x->blocks * x->inner, n_values = n_y * n_x;
+    size_t step = panels ? WIDTH : (size_t)n_c, c_step = panels ? rows : 1;
     for (size_t i = 0; i < n; i++) {
         struct tile t = tile_of(g, first + i);
-        float *at[36], *out = v + i * (size_t)n_c;
+        float *at[36], *out = v + i * step;
         bool inside = find_values(x, t.n, t.y - g->pad_y, t.x - g->pad_x, n_y, n_x, at);
         for (int c = 0; c < n_c; c += WIDTH) {
             vec d[36], points[MAX_POINTS];
@@ -237,15 +238,15 @@ FLATTEN void input_tiles(const struct winograd_grid *g, const struct view *x, si
             else
                 input_points(n_points == POINTS_3 ? 3 : 7, d, points);
             for (int p = 0; p < n_points; p++)
-                STORE(out + (size_t)p * rows * (size_t)n_c + c, points[p]);
+                STORE(out + (size_t)p * rows * (size_t)n_c + (size_t)c * c_step, points[p]);
         }
     }
 }
 
 #define INPUT(READ_Y, READ_X, MADE_Y, MADE_X, POINTS)                                                        \
-    input_tiles(g, x, first, n, v, rows, READ_Y, READ_X, POINTS)
+    input_tiles(g, x, first, n, v, rows, panels, READ_Y, READ_X, POINTS)
 static void input(const struct winograd_grid *g, const struct view *x, size_t first, size_t n, float *v,
-                  size_t rows)
+                  size_t rows, bool panels)
 {
     FOR_FORM(g->form, INPUT);
 }
@@ -362,7 +363,7 @@ FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy
     int n_c = dy->blocks * dy->inner, n_values = n_y * n_x;
     for (size_t i = 0; i < n; i++) {
         struct tile t = tile_of(g, first + i);
-        float *at[4], *out = to + i * (size_t)n_c;
+        float *at[4], *out = to + i * WIDTH;
         find_values(dy, t.n, t.y, t.x, n_y, n_x, at);
         for (int c = 0; c < n_c; c += WIDTH) {
             vec d[4], points[16];
@@ -371,7 +372,7 @@ FLATTEN void gradient_tiles(const struct winograd_grid *g, const struct view *dy
                 d[k] = load_or_zero(at[k], offset);
             gradient_points(d, points, n_points);
             for (int p = 0; p < n_points; p++)
-                STORE(out + (size_t)p * rows * (size_t)n_c + c, points[p]);
+                STORE(out + (size_t)p * rows * (size_t)n_c + (size_t)c * rows, points[p]);
         }
     }
 }
@@ -384,19 +385,30 @@ static void gradient(const struct winograd_grid *g, const struct view *dy, size_
     FOR_LEARNING_FORM(g->form, GRADIENT);
 }
 
-static void pack(const double matrix[][MAX_TAPS], int n_points, const double tap[][MAX_PANEL], int n_taps,
-                 int width, float *to, size_t stride)
+typedef float half __attribute__((vector_size(2 * WIDTH), aligned(4), may_alias));
+typedef double wide __attribute__((vector_size(4 * WIDTH)));
+
+static void pack(const double matrix[][MAX_TAPS], int n_points, const float *tap, size_t tap_stride,
+                 int n_taps, int width, float *to, size_t stride)
 {
-    for (int p = 0; p < n_points; p++, to += stride) {
-        double sum[MAX_PANEL] = {0};
+    for (int c = 0; c < width; c += WIDTH) {
+        wide low[MAX_TAPS], high[MAX_TAPS];
         for (int t = 0; t < n_taps; t++) {
-            double w = matrix[p][t];
-            if (w != 0)
-                for (int c = 0; c < width; c++)
-                    sum[c] += w * tap[t][c];
+            const half *from = (const half *)(tap + (size_t)t * tap_stride + c);
+            low[t] = __builtin_convertvector(from[0], wide);
+            high[t] = __builtin_convertvector(from[1], wide);
         }
-        for (int c = 0; c < width; c++)
-            to[c] = (float)sum[c];
+        for (int p = 0; p < n_points; p++) {
+            wide sum = {0}, sum2 = {0};
+            for (int t = 0; t < n_taps; t++)
+                if (matrix[p][t] != 0) {
+                    sum += matrix[p][t] * low[t];
+                    sum2 += matrix[p][t] * high[t];
+                }
+            half *out = (half *)(to + (size_t)p * stride + c);
+            out[0] = __builtin_convertvector(sum, half);
+            out[1] = __builtin_convertvector(sum2, half);
+        }
     }
 }
 
