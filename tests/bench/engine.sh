@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The engine on the CPU beside its peers: onnxruntime-node for inference, PyTorch for training steps. Prints a TSV table, never fails.
 # usage: engine.sh [MODEL]     default models/base/inception_v3 (`make base-weights`)
-#   SIMD=avx2     without AVX-512: the engine, its oneDNN, and for inference the peers (engine_avx2.c)
+#   SIMD=avx2     without AVX-512: the engine, its oneDNN, and the peers (engine_avx2.c)
+#   PYTHON=FILE   with PyTorch; default /usr/bin/python3
 #   ONNX=FILE     the model for the peers of inference; default: made from MODEL (InceptionV3) or exported (one with a head)
 #   PEER_PYTHON=build/py/bin/python     with onnxruntime and openvino; STEADY='chrt -f 5' runs everything under it
 #   THREADS=2 ROUNDS=2 SECONDS_EACH=2 WHAT='infer:1 infer:8 infer:32 head:32 head-cached:32 phase2:32 phase2-cached:32 full:16'
@@ -67,9 +68,9 @@ for ((round = 1; round <= rounds; round++)); do
                 peers+=("$peer	$($steady $limit "$peer_python" "$here/engine_peers.py" "$peer" "$onnx" "$batch" "$threads" "$seconds" 2>/dev/null)")
             done
         elif [ -n "$has_torch" ] && [ "$kind" != head-cached ]; then
-            peers+=("pytorch	$("$python" "$here/engine_torch.py" "$model" "$kind" "$batch" "$threads" "$seconds" 2>/dev/null)")
+            peers+=("pytorch	$($steady $limit "$python" "$here/engine_torch.py" "$model" "$kind" "$batch" "$threads" "$seconds" 2>/dev/null)")
             peers+=("pytorch, malloc tuned	$(MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=268435456 \
-                "$python" "$here/engine_torch.py" "$model" "$kind" "$batch" "$threads" "$seconds" 2>/dev/null)")
+                $steady $limit "$python" "$here/engine_torch.py" "$model" "$kind" "$batch" "$threads" "$seconds" 2>/dev/null)")
         fi
         [ ${#peers[@]} -gt 0 ] || peers=("none	")
         for peer in "${peers[@]}"; do

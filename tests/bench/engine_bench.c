@@ -93,11 +93,11 @@ static void wrap(struct engine *e)
 
 static void report(const struct engine *e, double steps)
 {
-    static const char *const names[OP_KINDS] = {"conv",         "depthwise",   "dense",   "batch_norm",
-                                                "affine",       "activation",  "curve",   "max_pool",
-                                                "average_pool", "global_pool", "concat",  "add",
-                                                "zero_pad",     "resize",      "reshape", "multiply",
-                                                "product",      "scale",       "softmax"};
+    static const char *const names[OP_KINDS] = {"conv",         "depthwise",   "dense",    "batch_norm",
+                                                "affine",       "activation",  "curve",    "max_pool",
+                                                "average_pool", "global_pool", "concat",   "add",
+                                                "zero_pad",     "resize",      "channels", "reshape",
+                                                "multiply",     "product",     "scale",    "softmax"};
     double sum[OP_KINDS][2] = {{0}};
     for (int i = 0; i < n_accounts; i++) {
         const struct op_desc *d = &e->plan.nodes[i].d;
@@ -225,7 +225,11 @@ int main(int argc, char **argv)
            what, batch, argv[4], n_times, times[0], times[n_times / 2], cpu[0],
            batch * 1e3 / times[n_times / 2], opened * 1e3, engine_memory_bytes(e) >> 20, u.ru_maxrss / 1024,
            result.loss, engine_description(e));
-    if (profile) report(e, n_steps);
+    if (profile) {
+        report(e, n_steps);
+        printf("# MiB: maps %zu, workspace %zu, constants %zu, weights %zu\n", e->plan.arena_bytes >> 20,
+               e->plan.workspace_bytes >> 20, e->plan.constant_bytes >> 20, e->plan.weights_bytes >> 20);
+    }
     engine_close(e);
     net_release(&net);
     for (int k = 0; k < n_boundary; k++)
