@@ -3,11 +3,11 @@
  * cropped, captioned, framed, turned by a few degrees, mirrored, resized or with something pasted on it, and
  * not merely a different picture of the same subject. Feature vectors select the pairs to check.
  *
- * Uniform borders are cut off first. The pair is then registered from coarse to fine: a search over
- * mirroring, scale, rotation and shift at 16 pixels, then refinement of the warp at 32 and 64 pixels. Small
- * blocks are then compared where the pictures overlap. In a copy nearly all blocks agree, in a different
- * picture of the same subject only some. Pairs that agree are checked again at 128 pixels, where two charts
- * of one style differ.
+ * A page that was turned in its frame is turned back first, and uniform borders are cut off. The pair is then
+ * registered from coarse to fine: a search over mirroring, scale, rotation and shift at 16 pixels, then
+ * refinement of the warp at 32 and 64 pixels. Small blocks are then compared where the pictures overlap. In
+ * a copy nearly all blocks agree, in a different picture of the same subject only some. Pairs that agree are
+ * checked again at 128 pixels, where two charts of one style differ.
  */
 #ifndef WINNOW_VECTOR_COPY_CHECK_H
 #define WINNOW_VECTOR_COPY_CHECK_H

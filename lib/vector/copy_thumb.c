@@ -2,22 +2,16 @@
 #include "vector/copy_check.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "vector/copy_thumb.h"
 
 #define UNIFORM_LEVELS 14 /* a border's grey levels lie within this: JPEG leaves some ripple */
 #define MOST_TRIMMED 0.45 /* of a side, from each end */
+#define LEAST_BORDER 0.04 /* of a side: less of a border is no reason to lose what turning back cuts off */
 #define LEAST_SIDE 16     /* shortest side of a thumb: a narrower strip cannot be compared */
 #define LEAST_SPREAD 6.0  /* standard deviation in grey levels of a picture that can be compared */
-
-static int luma_of(const uint8_t *p, int channels)
-{
-    return channels == 1 ? p[0] : (p[0] * 77 + p[1] * 150 + p[2] * 29) >> 8;
-}
-
-struct frame {
-    const uint8_t *pixels;
-    int width, channels, left, top, right, bottom; /* right and bottom: one past */
-};
 
 /* Whether a row or column of the remaining picture has a single grey level, within *low..*high of the
  * border so far. */
@@ -27,7 +21,7 @@ static bool uniform_line(const struct frame *f, bool row, int at, int *low, int 
     int step = (end - begin) / 256 + 1; /* a sample of a long line is enough */
     for (int i = begin; i < end; i += step) {
         size_t x = (size_t)(row ? i : at), y = (size_t)(row ? at : i);
-        int v = luma_of(f->pixels + (y * (size_t)f->width + x) * (size_t)f->channels, f->channels);
+        int v = copy_luma(f->pixels + (y * (size_t)f->width + x) * (size_t)f->channels, f->channels);
         lo = v < lo ? v : lo;
         hi = v > hi ? v : hi;
         if (hi - lo > UNIFORM_LEVELS) return false;
@@ -37,11 +31,13 @@ static bool uniform_line(const struct frame *f, bool row, int at, int *low, int 
     return true;
 }
 
-static void trim(struct frame *f)
+/* Returns the largest share of a side that was cut off. */
+static double trim(struct frame *f)
 {
     int most_x = (int)((f->right - f->left) * MOST_TRIMMED),
         most_y = (int)((f->bottom - f->top) * MOST_TRIMMED);
-    int width = f->right, height = f->bottom, low = 255, high = 0;
+    const int width = f->right, height = f->bottom;
+    int low = 255, high = 0;
     while (f->top < most_y && uniform_line(f, true, f->top, &low, &high))
         f->top++;
     low = 255, high = 0;
@@ -53,6 +49,7 @@ static void trim(struct frame *f)
     low = 255, high = 0;
     while (width - f->right < most_x && uniform_line(f, false, f->right - 1, &low, &high))
         f->right--;
+    return fmax(1 - (double)(f->right - f->left) / width, 1 - (double)(f->bottom - f->top) / height);
 }
 
 /* Adds a row of n values, averaged into m cells and multiplied by weight. */
@@ -140,13 +137,10 @@ static void shrink(const struct frame *f, struct copy_thumb *t)
     }
 }
 
-void copy_thumb_make(struct copy_thumb *t, const uint8_t *pixels, int width, int height, int channels)
+static void make_thumb(struct copy_thumb *t, const struct frame *f)
 {
-    struct frame f = {pixels, width, channels, 0, 0, width, height};
     double sum = 0, squares = 0;
-    memset(t, 0, sizeof *t);
-    trim(&f);
-    int w = f.right - f.left, h = f.bottom - f.top, longer = w > h ? w : h;
+    int w = f->right - f->left, h = f->bottom - f->top, longer = w > h ? w : h;
     if (longer < LEAST_SIDE) return;
     t->width = (uint8_t)(((int64_t)w * COPY_SIDE + longer / 2) / longer);
     t->height = (uint8_t)(((int64_t)h * COPY_SIDE + longer / 2) / longer);
@@ -154,13 +148,29 @@ void copy_thumb_make(struct copy_thumb *t, const uint8_t *pixels, int width, int
         t->width = t->height = 0;
         return;
     }
-    shrink(&f, t);
+    shrink(f, t);
     int n = t->width * t->height;
     for (int i = 0; i < n; i++) {
         sum += t->luma[i];
         squares += (double)t->luma[i] * t->luma[i];
     }
     if (squares / n - sum / n * (sum / n) < LEAST_SPREAD * LEAST_SPREAD) t->width = t->height = 0;
+}
+
+/* A turned picture is turned back where a uniform border shows then: the original is compared without it.
+ * Without a border, registration turns it, and nothing is cut off. */
+void copy_thumb_make(struct copy_thumb *t, const uint8_t *pixels, int width, int height, int channels)
+{
+    struct frame f = {pixels, width, channels, 0, 0, width, height}, back;
+    memset(t, 0, sizeof *t);
+    double turn = copy_find_turn(&f);
+    uint8_t *turned = turn != 0 ? copy_turn_back(&f, turn, &back) : NULL;
+    if (turned && trim(&back) >= LEAST_BORDER)
+        f = back;
+    else
+        trim(&f);
+    make_thumb(t, &f);
+    free(turned);
 }
 
 bool copy_thumb_sound(const struct copy_thumb *t)

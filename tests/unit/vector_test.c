@@ -216,6 +216,35 @@ static struct copy_match compare(picture a, picture b)
     return m;
 }
 
+/* A picture on a white page, and the page turned: the white border is not uniform any more. */
+static void test_turned_pages(void)
+{
+    enum { PICTURES = 16 };
+    static picture a, b, page;
+    const double turns[] = {0.035, -0.035, 0.087, -0.087};
+    for (size_t k = 0; k < sizeof turns / sizeof *turns; k++) {
+        int found = 0, n = 0, joined = 0;
+        for (uint64_t i = 0; i < PICTURES; i++) {
+            for (uint64_t other = i ? i - 1 : i; other <= i; other++) {
+                paint(a, other);
+                memset(page, 255, sizeof page);
+                for (int y = 22; y < H - 22; y++)
+                    memcpy(page[y][50], a[y][50], (W - 100) * sizeof page[0][0]);
+                if (other < i) {
+                    warp(b, page, 1, turns[k], 0, 0, false);
+                    continue;
+                }
+                if (i) n++, joined += compare(page, b).same;
+                warp(b, page, 1, turns[k], 0, 0, false);
+                found += compare(page, b).same;
+            }
+        }
+        CHECK_SAY(found >= PICTURES - 1 && joined == 0,
+                  "a page turned by %+.3f: %d of %d found, %d of %d others joined", turns[k], found, PICTURES,
+                  joined, n);
+    }
+}
+
 static void test_copies(void)
 {
     static const struct {
@@ -290,5 +319,6 @@ int main(void)
 {
     test_join();
     test_copies();
+    test_turned_pages();
     return tap_done();
 }
