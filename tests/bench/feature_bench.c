@@ -2,9 +2,12 @@
  * feature_bench.c: what feature-dedup.sh measures of lib/vector.
  *   pairs VECTORS ROOT NEIGHBOURS DISTANCE    candidate pairs of a folder of embed, each verified on its
  *                                             pixels, on all processors: a line for each, one about time
+ *   copies FOLDER                             each NAME__ALTERATION.jpg beside NAME__plain.jpg, whatever the
+ *                                             vectors say: the share that is verified, per alteration
  *   join N                                    all pairs within 450 of N made vectors of 64 values, and brute
  *                                             force over some of the rows
  */
+#include <dirent.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,6 +124,69 @@ static int run_pairs(const char *folder, const char *root, int neighbours, int d
     return 0;
 }
 
+struct copies {
+    const char *folder;
+    struct dirent **names;
+    int n;
+    bool *same;
+    atomic_int next;
+};
+
+/* How long the name of the original is in NAME__ALTERATION.jpg. */
+static size_t original_of(const char *name)
+{
+    const char *end = strstr(name, "__");
+    return end ? (size_t)(end - name) + 2 : 0;
+}
+
+static void copies_work(void *context, unsigned worker)
+{
+    struct copies *c = context;
+    struct copy_view *a = malloc(copy_view_bytes()), *b = malloc(copy_view_bytes());
+    (void)worker;
+    if (!a || !b) exit(71);
+    for (int i; (i = atomic_fetch_add(&c->next, 1)) < c->n;) {
+        const char *name = c->names[i]->d_name;
+        size_t of = original_of(name);
+        char path[4096];
+        struct copy_thumb t;
+        struct copy_match m;
+        if (!of || !strcmp(name + of, "plain.jpg")) continue;
+        snprintf(path, sizeof path, "%s/%.*splain.jpg", c->folder, (int)of, name);
+        read_thumb(&t, path);
+        copy_view_make(a, &t);
+        snprintf(path, sizeof path, "%s/%s", c->folder, name);
+        read_thumb(&t, path);
+        copy_view_make(b, &t);
+        copy_check(a, b, &m);
+        c->same[i] = m.same;
+    }
+    free(a);
+    free(b);
+}
+
+static int run_copies(const char *folder)
+{
+    struct copies c = {.folder = folder};
+    c.n = scandir(folder, &c.names, NULL, alphasort);
+    if (c.n < 0 || !(c.same = calloc((size_t)c.n + 1, 1))) return 1;
+    parallel_run((unsigned)sysconf(_SC_NPROCESSORS_ONLN), copies_work, &c);
+    printf("alteration\tverified\tcopies\tshare\n");
+    for (int i = 0; i < c.n; i++) {
+        const char *what = c.names[i]->d_name + original_of(c.names[i]->d_name);
+        bool seen = !original_of(c.names[i]->d_name) || !strcmp(what, "plain.jpg");
+        int n = 0, same = 0;
+        for (int k = 0; k < c.n && !seen; k++) {
+            if (strcmp(c.names[k]->d_name + original_of(c.names[k]->d_name), what)) continue;
+            seen = k < i;
+            n++;
+            same += c.same[k];
+        }
+        if (!seen) printf("%.*s\t%d\t%d\t%.1f\n", (int)strlen(what) - 4, what, same, n, 100.0 * same / n);
+    }
+    return 0;
+}
+
 /* A hundredth of the vectors lie near another one. */
 static void make_vectors(float *v, size_t n, size_t d)
 {
@@ -172,6 +238,7 @@ int main(int argc, char **argv)
     if (argc == 6 && !strcmp(argv[1], "pairs"))
         return run_pairs(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
     if (argc == 3 && !strcmp(argv[1], "join")) return run_join(strtoul(argv[2], NULL, 10));
-    fprintf(stderr, "usage: feature_bench pairs VECTORS ROOT NEIGHBOURS DISTANCE | join N\n");
+    if (argc == 3 && !strcmp(argv[1], "copies")) return run_copies(argv[2]);
+    fprintf(stderr, "usage: feature_bench pairs VECTORS ROOT NEIGHBOURS DISTANCE | copies FOLDER | join N\n");
     return 64;
 }

@@ -45,8 +45,8 @@ for alteration, bases in names.items():
     share = [100 * sum(test(b) for b in bases) / len(bases) for test in (
         lambda b: (b, alteration) in found, lambda b: d[b] <= 31, lambda b: d[b] <= 63, lambda b: (b, alteration) in found or d[b] <= 63)]
     print("%-20s  %-10.1f  %-10.1f  %-10.1f  %.1f" % (alteration, *share))
-n, each = len(originals), len(names) + 1
-print("different pairs: %.1f million; candidates: %d" % (n * (n - 1) / 2 * each * each / 1e6, candidates))
+of_each = [1 + sum(name in bases for bases in map(set, names.values())) for name in originals]
+print("different pairs: %.1f million; candidates: %d" % ((sum(of_each) ** 2 - sum(n * n for n in of_each)) / 2e6, candidates))
 print("joined: %d pairs, %d of originals that show the same thing, %d of different pictures" % (verified, known, len(false)))
 for a, b in sorted(false):
     print("  joined falsely: %s %s" % (a, b))
