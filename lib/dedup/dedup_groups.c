@@ -13,19 +13,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/union_find.h"
 
 static bool stays(const struct dedup *s, uint32_t row)
 {
     return !(s->rows[row].flags & ROW_REJECTED) || s->opt->mark;
-}
-
-static uint32_t root_of(struct dedup *s, uint32_t row)
-{
-    while (s->rows[row].group != row) {
-        s->rows[row].group = s->rows[s->rows[row].group].group;
-        row = s->rows[row].group;
-    }
-    return row;
 }
 
 /* Whether row a gives its group the name, rather than row b. */
@@ -40,57 +32,56 @@ static bool names_before(const struct dedup *s, uint32_t a, uint32_t b)
 }
 
 /* The root of a component is always the row that gives it the name. */
-static void unite(struct dedup *s, uint32_t a, uint32_t b)
+static void unite(const struct dedup *s, uint32_t *parent, uint32_t a, uint32_t b)
 {
-    a = root_of(s, a);
-    b = root_of(s, b);
+    a = union_find_root(parent, a);
+    b = union_find_root(parent, b);
     if (a == b) return;
     if (names_before(s, a, b))
-        s->rows[b].group = a;
+        parent[b] = a;
     else
-        s->rows[a].group = b;
+        parent[a] = b;
 }
 
 int dedup_group(struct dedup *s, struct error *err)
 {
+    uint32_t *parent = union_find_start(s->n_rows, err);
     uint32_t *first_of_node = mem_alloc((s->n_nodes + 1) * sizeof *first_of_node, err);
     uint32_t *first_of_name = mem_alloc((s->groups_in.n + 1) * sizeof *first_of_name, err);
-    if (!first_of_node || !first_of_name) {
-        free(first_of_node);
-        free(first_of_name);
-        return -1;
-    }
+    int rc = -1;
+    if (!parent || !first_of_node || !first_of_name) goto out;
     memset(first_of_node, 0xff, s->n_nodes * sizeof *first_of_node);
     memset(first_of_name, 0xff, s->groups_in.n * sizeof *first_of_name);
-    for (uint32_t i = 0; i < s->n_rows; i++)
-        s->rows[i].group = i;
     for (uint32_t i = 0; i < s->n_rows; i++) {
-        struct dedup_row *r = &s->rows[i];
+        const struct dedup_row *r = &s->rows[i];
         if (!stays(s, i)) continue;
         if (r->node != DEDUP_NONE && s->opt->group_distance >= 0) {
             if (first_of_node[r->node] == DEDUP_NONE)
                 first_of_node[r->node] = i;
             else
-                unite(s, first_of_node[r->node], i);
+                unite(s, parent, first_of_node[r->node], i);
         }
         if (r->group_in != DEDUP_NONE) {
             if (first_of_name[r->group_in] == DEDUP_NONE)
                 first_of_name[r->group_in] = i;
             else
-                unite(s, first_of_name[r->group_in], i);
+                unite(s, parent, first_of_name[r->group_in], i);
         }
     }
     for (size_t i = 0; i < s->pairs.n; i++) {
         const struct near_pair *p = &s->pairs.pairs[i];
         if ((int64_t)p->distance <= s->opt->group_distance && first_of_node[p->a] != DEDUP_NONE &&
             first_of_node[p->b] != DEDUP_NONE)
-            unite(s, first_of_node[p->a], first_of_node[p->b]);
+            unite(s, parent, first_of_node[p->a], first_of_node[p->b]);
     }
     for (uint32_t i = 0; i < s->n_rows; i++)
-        s->rows[i].group = root_of(s, i);
+        s->rows[i].group = union_find_root(parent, i);
+    rc = 0;
+out:
+    free(parent);
     free(first_of_node);
     free(first_of_name);
-    return 0;
+    return rc;
 }
 
 const char *dedup_group_name(const struct dedup *s, uint32_t row, char out[XXH128_HEX_BYTES])

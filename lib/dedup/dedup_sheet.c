@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/union_find.h"
 #include "page/page.h"
 
 #define MOST_CLUSTERS 2000 /* what a person can look at, and a browser hold */
@@ -162,18 +163,14 @@ static size_t conflicts(const struct dedup *s, uint32_t *parent, struct entry *e
         uint32_t two[2] = {i, r->keeper};
         for (int k = 0; k < 2; k++) {
             if (parent[two[k]] == DEDUP_NONE) parent[two[k]] = two[k];
-            while (parent[two[k]] != two[k])
-                two[k] = parent[two[k]] = parent[parent[two[k]]];
+            two[k] = union_find_root(parent, two[k]);
         }
         /* The heads must not depend on the order of the rows. */
         bool first = strcmp(dedup_path(s, two[0]), dedup_path(s, two[1])) < 0;
         parent[two[first]] = two[!first];
     }
     for (uint32_t i = 0; i < s->n_rows; i++) {
-        uint32_t head = i;
-        while (parent[i] != DEDUP_NONE && parent[head] != head)
-            head = parent[head];
-        if (parent[i] != DEDUP_NONE) entries[n++] = (struct entry){head, i};
+        if (parent[i] != DEDUP_NONE) entries[n++] = (struct entry){union_find_root(parent, i), i};
     }
     return n;
 }

@@ -85,7 +85,11 @@ static struct affine after(struct affine p, struct affine q) /* p(q(.)) */
  * not. */
 static double coarse(double v) { return rint(v * 1073741824.0) / 1073741824.0; }
 
-void augment_matrix(const struct augment_params *p, int height, int width, double m[6])
+/*
+ * The inverse affine map for a picture of height x width, flips included, in Keras' (row, column)
+ * coordinates: the source position is y = m[0] Y + m[1] X + m[2], x = m[3] Y + m[4] X + m[5] for output (Y, X).
+ */
+static void inverse_map(const struct augment_params *p, int height, int width, double m[6])
 {
     const double degree = M_PI / 180, centre_y = (height - 1) / 2.0, centre_x = (width - 1) / 2.0;
     double s = coarse(sin(p->rotation_deg * degree)), c = coarse(cos(p->rotation_deg * degree));
@@ -282,7 +286,7 @@ int augment_apply(const struct augment_params *p, const struct augment_spec *spe
         return error_set(err, EX_SOFTWARE, "augmenting a picture of %d channels", in->channels);
     if (!moves(p)) return image_copy(out, in, err) || finish(p, out, scratch, err) ? -1 : 0;
     if (image_reserve(out, in->width, in->height, 3, err)) return -1;
-    augment_matrix(p, in->height, in->width, m);
+    inverse_map(p, in->height, in->width, m);
     augment_warp(out, in, m, spec->fill, spec->fill_value);
     return finish(p, out, scratch, err);
 }
@@ -299,7 +303,7 @@ int augment_pixels(const struct augment_spec *spec, uint64_t seed, const char *x
     augment_draw(spec, seed, xxh128, variant, &p);
     if (moves(&p)) {
         double m[6];
-        augment_matrix(&p, side_px, side_px, m);
+        inverse_map(&p, side_px, side_px, m);
         augment_warp(&to, &from, m, spec->fill, spec->fill_value);
     } else {
         memcpy(out, in, bytes);

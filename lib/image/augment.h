@@ -76,19 +76,11 @@ void augment_draw(const struct augment_spec *spec, uint64_t seed, const char *xx
                   struct augment_params *out);
 /*
  * Writes the numbers as "rotation=12.5,shift=0.1:-0.05,..." (pairs are Y:X), without those that change
- * nothing; "none" when there are no others. text has AUGMENT_TEXT_BYTES bytes. The second function reads
- * this back, and gets exactly the same numbers, because numbers are drawn with six decimals.
+ * nothing; "none" when there are no others. text has AUGMENT_TEXT_BYTES bytes. Numbers are drawn
+ * with six decimals, so the text has all of them.
  */
 #define AUGMENT_TEXT_BYTES 512
 void augment_params_text(const struct augment_params *p, char *text);
-int augment_params_parse(const char *text, struct augment_params *out, struct error *err);
-
-/*
- * The inverse affine map for a picture of height x width, flips included, in Keras' (row, column)
- * coordinates: the source position is y = m[0] Y + m[1] X + m[2], x = m[3] Y + m[4] X + m[5] for output (Y,
- * X). For tests and for people.
- */
-void augment_matrix(const struct augment_params *p, int height, int width, double m[6]);
 
 struct augment_scratch {
     struct image narrow;

@@ -33,7 +33,11 @@ enum image_reason image_decode_first(const uint8_t *bytes, size_t n_bytes,
 enum image_reason image_decode_nth(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                    struct image *out, struct image_info *info, struct image_failure *failure);
 
-/* image_probe with options: also fills options->colour. */
+/*
+ * Reads the header, and counts the frames, without decoding: format, size, mode, orientation, limits, and
+ * options->colour. Returns IMAGE_OK or the reason, with a few words for people in failure->detail. *info is
+ * filled as far as known.
+ */
 enum image_reason image_read_header(const uint8_t *bytes, size_t n_bytes,
                                     const struct decode_options *options, struct image_info *info,
                                     struct image_failure *f);

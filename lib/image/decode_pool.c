@@ -36,7 +36,6 @@ struct slot { /* belongs to one thread: its worker process, and a block for file
 struct job {
     struct job *next;
     char *path;
-    const uint8_t *bytes;
     size_t n_bytes;
     bool settled; /* the result is known without decoding */
     bool broken;  /* the pool itself failed, as described by err */
@@ -72,9 +71,8 @@ static void break_down(struct decode_pool *p, struct job *j, const struct error 
 }
 
 /*
- * Sets *bytes to the bytes of the file: those that the caller submitted, or those read into room (the memory
- * shared with the worker) or into the slot's own block. Returns 0 when the job goes on, and -1 when it has
- * failed and its result is set.
+ * Reads the file into room (the memory shared with the worker), or into the slot's own block, and sets *bytes
+ * to that. Returns 0 when the job goes on, and -1 when it has failed and its result is set.
  */
 static int bring_bytes(struct decode_pool *p, struct slot *own, struct job *j, uint8_t *room,
                        const uint8_t **bytes)
@@ -83,17 +81,6 @@ static int bring_bytes(struct decode_pool *p, struct slot *own, struct job *j, u
     struct stat st;
     char text[160];
     uint64_t most = p->o.max_file_bytes;
-    if (!j->path) {
-        j->d.bytes = j->n_bytes;
-        if (j->n_bytes == 0 || j->n_bytes > most) {
-            snprintf(text, sizeof text, "%zu bytes", j->n_bytes);
-            settle(j, j->n_bytes ? IMAGE_TOO_MANY_BYTES : IMAGE_FILE_EMPTY, text);
-            return -1;
-        }
-        if (room) memcpy(room, j->bytes, j->n_bytes);
-        *bytes = room ? room : j->bytes;
-        return 0;
-    }
     /* O_NONBLOCK: opening a FIFO in a folder of pictures must not wait for a writer. */
     int fd = fault_here(FAULT_OPEN) ? -1 : open(j->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0 && errno_of_machine(errno)) {
@@ -228,7 +215,6 @@ static struct job *job_get(struct decode_pool *p, void *token, struct error *err
         return NULL;
     j->d = (struct decoded){.token = token, .info = {.orientation = 1, .frames = 1}};
     j->path = NULL;
-    j->bytes = NULL;
     j->n_bytes = 0;
     j->settled = j->broken = false;
     return j;
@@ -259,17 +245,6 @@ int decode_pool_submit(struct decode_pool *p, const char *path, void *token, str
     return 0;
 }
 
-int decode_pool_submit_bytes(struct decode_pool *p, const uint8_t *bytes, size_t n_bytes, void *token,
-                             struct error *err)
-{
-    struct job *j = job_get(p, token, err);
-    if (!j) return -1;
-    j->bytes = bytes;
-    j->n_bytes = n_bytes;
-    ordered_pool_submit(p->threads, j);
-    return 0;
-}
-
 int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, const char *detail,
                                void *token, struct error *err)
 {
@@ -294,14 +269,6 @@ int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *e
         return -1;
     }
     return 1;
-}
-
-uint64_t decode_pool_replaced(const struct decode_pool *p)
-{
-    uint64_t n = 0;
-    for (unsigned i = 0; i < p->n_slots; i++)
-        n += atomic_load(&p->workers[i].n_replaced);
-    return n;
 }
 
 static void jobs_free(struct job *j)
@@ -333,19 +300,4 @@ void decode_pool_close(struct decode_pool *p)
     free(p->workers);
     pthread_mutex_destroy(&p->error_lock);
     free(p);
-}
-
-enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *image,
-                                    struct image *scratch, uint8_t *result, size_t result_capacity,
-                                    size_t *n_result, struct image_failure *failure)
-{
-    struct whole_image head = {image->width, image->height, image->channels, 0};
-    size_t n = image_bytes(image);
-    (void)context, (void)info, (void)scratch;
-    if (sizeof head + n > result_capacity)
-        return image_fail(failure, IMAGE_TOO_MANY_PIXELS, "%d x %d", image->width, image->height);
-    memcpy(result, &head, sizeof head);
-    memcpy(result + sizeof head, image->pixels, n);
-    *n_result = sizeof head + n;
-    return IMAGE_OK;
 }

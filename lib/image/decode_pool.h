@@ -36,7 +36,7 @@ struct decode_pool_options {
     struct decode_options decode;
     decode_pool_finish *finish; /* NULL: only info is returned (the picture is decoded nevertheless) */
     void *context;
-    size_t result_bytes; /* the largest result of finish; for whole pictures see decode_pool_whole */
+    size_t result_bytes; /* the largest result of finish */
     /*
      * Called in THIS process, from the pool's threads, after a file was hashed. True: the caller already has
      * the result for this content, so the picture is not decoded and comes back without one. May be NULL.
@@ -50,22 +50,13 @@ struct decode_pool_options {
      * and the results are stored one after another; each has at most result_bytes / frames_most bytes.
      */
     int frames_every, frames_most;
-    bool probe_only;         /* image_probe instead of image_decode; finish gets an empty picture */
+    bool probe_only;         /* image_read_header instead of image_decode; finish gets an empty picture */
     uint64_t max_file_bytes; /* 0: IMAGE_MAX_FILE_BYTES, which is also the maximum */
     unsigned threads;        /* workers; 0: all processors */
     unsigned cpu_seconds;    /* for one picture; 0: IMAGE_WORKER_CPU_SECONDS */
     bool no_sandbox;         /* decode in this process */
 };
 #define DECODE_POOL_DEFAULTS ((struct decode_pool_options){.decode = {.background = {255, 255, 255}}})
-
-/* A finish function that this module offers: the result is a struct whole_image, then all samples. */
-struct whole_image {
-    int32_t width, height, channels, reserved;
-};
-enum image_reason decode_pool_whole(void *context, const struct image_info *info, struct image *image,
-                                    struct image *scratch, uint8_t *result, size_t result_capacity,
-                                    size_t *n_result, struct image_failure *failure);
-#define DECODE_POOL_WHOLE_BYTES(max_pixels) (sizeof(struct whole_image) + (max_pixels)*3)
 
 struct decoded {
     void *token; /* what was given to submit */
@@ -85,10 +76,8 @@ struct decode_pool;
  * NULL on failure. */
 int decode_pool_open(struct decode_pool **out, const struct decode_pool_options *options, struct error *err);
 bool decode_pool_full(const struct decode_pool *p); /* take one before the next submit */
-/* Submits a file (path is copied), or bytes in memory (borrowed until its result is taken). */
+/* Submits a file; path is copied. */
 int decode_pool_submit(struct decode_pool *p, const char *path, void *token, struct error *err);
-int decode_pool_submit_bytes(struct decode_pool *p, const uint8_t *bytes, size_t n_bytes, void *token,
-                             struct error *err);
 /* Submits a result that is known already, for example a path that was refused, so that it has its place in
  * the order. */
 int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, const char *detail,
@@ -99,7 +88,6 @@ int decode_pool_submit_failure(struct decode_pool *p, enum image_reason reason, 
  * be taken.
  */
 int decode_pool_take(struct decode_pool *p, struct decoded *out, struct error *err);
-uint64_t decode_pool_replaced(const struct decode_pool *p); /* workers that died so far */
 void decode_pool_close(struct decode_pool *p);
 
 #endif

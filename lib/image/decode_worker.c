@@ -256,7 +256,6 @@ static int replace_worker(struct decode_worker *w, struct decoded *d, bool stall
         snprintf(text, sizeof text, "the decoder exited with %d", code);
         decoded_settle(d, IMAGE_DECODE_CRASHED, text);
     }
-    atomic_fetch_add(&w->n_replaced, 1);
     return worker_start(w, err);
 }
 
@@ -286,7 +285,6 @@ static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *
     if (!ring(w)) {
         int status = 0;
         worker_reap(w, &status);
-        atomic_fetch_add(&w->n_replaced, 1);
         if (worker_start(w, err)) return -1;
         (void)ring(w); /* if this worker is dead, too, worker_wait reports it */
     }

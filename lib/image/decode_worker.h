@@ -21,8 +21,7 @@ struct decode_worker {
     int fd;                           /* -1: none */
     uint8_t *shared, *input, *output; /* input: room for o->max_file_bytes and IMAGE_SLACK_BYTES */
     size_t input_room, output_room, shared_bytes;
-    atomic_uint_fast64_t n_replaced; /* processes that died so far */
-    struct image image, scratch;     /* without a sandbox: the images that a worker would use */
+    struct image image, scratch; /* without a sandbox: the images that a worker would use */
 };
 
 /* Replaces zeros by the defaults that they stand for. EX_OSERR when a sandbox is asked for and the kernel

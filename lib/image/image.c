@@ -294,13 +294,6 @@ void colour_inks_row(const struct colour_inks *inks, uint8_t *rgb, const uint8_t
 void colour_inks_close(struct colour_inks *inks) { (void)inks; }
 #endif
 
-enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
-                              struct image_failure *failure)
-{
-    struct decode_options options = DECODE_DEFAULTS;
-    return dispatch(bytes, n_bytes, &options, NULL, info, failure);
-}
-
 enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                struct image *out, struct image_info *info, struct image_failure *failure)
 {

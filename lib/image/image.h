@@ -84,14 +84,6 @@ struct image_info {
 };
 void image_info_shown(const struct image_info *i, int *width, int *height);
 
-/*
- * Reads the header, and counts the frames, without decoding: format, size, mode, orientation, limits.
- * Returns IMAGE_OK or the reason, with a few words for people in failure->detail. *info is filled as far as
- * known.
- */
-enum image_reason image_probe(const uint8_t *bytes, size_t n_bytes, struct image_info *info,
-                              struct image_failure *failure);
-
 /* Those of avif, heic and jxl that this build supports, for example "avif,jxl". */
 const char *image_optional_formats(void);
 /* Parses a colour conversion: "none" (use the stored values) or "srgb"; NULL and "" mean none. -1:
@@ -137,7 +129,7 @@ int image_background_parse(const char *name, uint8_t rgb[3], char text[BACKGROUN
 /*
  * Decodes the first frame, or options->frame, into *out, which is reused. Returns IMAGE_OK, or the reason
  * with failure filled and *out undefined. It decodes in THIS process: use it for our own files, in tests and
- * fuzzing, and inside the workers. info may not be NULL and is filled as by image_probe.
+ * fuzzing, and inside the workers. info may not be NULL and is filled as by image_read_header.
  */
 enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                struct image *out, struct image_info *info, struct image_failure *failure);

@@ -10,7 +10,9 @@
 
 #define COPY_BYTES (1u << 20)
 
-int manifest_spool(int from, const char *name, struct error *err)
+/* Copies everything from a descriptor to a file without a name in $TMPDIR. Returns its descriptor, or -1.
+ * name is what messages call the input. EX_CANTCREAT names the folder. */
+static int manifest_spool(int from, const char *name, struct error *err)
 {
     char *buffer = NULL;
     int fd = io_temporary("copy the piped input to", err);

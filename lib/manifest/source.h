@@ -31,8 +31,4 @@ int manifest_source_read(struct manifest_source *s, struct manifest_reader *r, c
 int manifest_source_check(const struct manifest_source *s, struct error *err);
 void manifest_source_close(struct manifest_source *s);
 
-/* Copies everything from a descriptor to a file without a name in $TMPDIR. Returns its descriptor, or -1.
- * name is what messages call the input. EX_CANTCREAT names the folder. */
-int manifest_spool(int from, const char *name, struct error *err);
-
 #endif

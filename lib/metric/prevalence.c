@@ -31,18 +31,6 @@
 #define SMALLEST_WEIGHT 1e-3
 #define GOLDEN 0x9E3779B97F4A7C15ull /* splitmix64's step: where the generator stands after n numbers */
 
-const char *const prevalence_method_names[PREVALENCE_METHODS] = {"CC",
-                                                                 "PCC",
-                                                                 "ACC",
-                                                                 "PACC",
-                                                                 "BBSEhard",
-                                                                 "BBSEsoft",
-                                                                 "EM",
-                                                                 "likelihood",
-                                                                 "recalibrated likelihood",
-                                                                 "trusted likelihood",
-                                                                 "tilted likelihood"};
-
 static int too_many_classes(int n_classes, struct error *err)
 {
     return error_set(err, EX_DATAERR, "rates of %d classes cannot be estimated; the limit is %d", n_classes,

@@ -38,7 +38,6 @@ enum prevalence_method {
     PREVALENCE_TILTED,  /* shares and recalibration from one likelihood (tilted_likelihood.h) */
     PREVALENCE_METHODS
 };
-extern const char *const prevalence_method_names[PREVALENCE_METHODS];
 
 /* The shares of the labels [K]. When a class has no row, 1e-4 is added to all classes before dividing. */
 void prevalence_label_shares(double *shares, const struct scored_rows *labelled, int n_classes);

@@ -9,20 +9,6 @@
 #include "net/h5_file.h"
 #include "net/net_sources.h"
 
-int net_load_h5_weights(struct net *n, const char *path, struct error *err)
-{
-    struct h5_file f;
-    struct net_sources sources = {0};
-    if (h5_file_read(&f, &(struct h5_input){.path = path}, path, H5_LEGACY, false, err)) return -1;
-    int rc = net_sources_make(&sources, n, err) || net_take_weights(n, &sources, &f, H5_LEGACY, false, err) ||
-                     net_check_complete(n, err)
-                 ? -1
-                 : 0;
-    net_sources_release(&sources);
-    h5_file_release(&f);
-    return rc ? error_prefix(err, "'%s'", path) : 0;
-}
-
 static int read_model(struct net *n, struct h5_file *f, struct net_sources *sources, struct error *err)
 {
     cJSON *json = NULL, *metadata = NULL;

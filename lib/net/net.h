@@ -302,12 +302,6 @@ int net_write_tfjs_as(const struct net *n, const char *folder, enum net_encoding
 void net_requantize(struct net *n, enum net_encoding encoding);
 
 /*
- * Loads the weights of a Keras .h5 (either layout), by the names of layers and weights, into a network that
- * has its topology. Every weight of n must be in the file with its shape. For files without a topology of
- * their own.
- */
-int net_load_h5_weights(struct net *n, const char *path, struct error *err);
-/*
  * Writes a Keras .h5 atomically: the complete model (model_config, weights under /model_weights, our
  * metadata in the attribute winnow_metadata, which Keras ignores) or, with weights_only, what
  * keras-applications publishes. The float32 bits do not change.

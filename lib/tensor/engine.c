@@ -529,7 +529,6 @@ static size_t value_size(const struct engine *e, int value)
 }
 
 size_t engine_output_size(const struct engine *e, int i) { return value_size(e, e->plan.taps[i]); }
-size_t engine_input_size(const struct engine *e, int i) { return value_size(e, e->plan.fed[i]); }
 
 static int download(struct engine *e, int value, float *out, struct error *err)
 {

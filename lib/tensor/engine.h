@@ -147,7 +147,6 @@ int engine_forward(struct engine *e, const struct engine_batch *in, struct error
  * last run: n x size floats, NHWC. */
 int engine_output(struct engine *e, int i, float *out, struct error *err);
 size_t engine_output_size(const struct engine *e, int i); /* floats per picture */
-size_t engine_input_size(const struct engine *e, int i);
 
 struct engine_target {
     const float *targets; /* n x classes, each row summing to 1: one-hot, smoothed or mixed */
@@ -241,10 +240,6 @@ enum engine_state {
 size_t engine_state_size(const struct engine *e, enum engine_state which); /* floats */
 int engine_state_get(struct engine *e, enum engine_state which, float *out, struct error *err);
 int engine_state_set(struct engine *e, enum engine_state which, const float *values, struct error *err);
-/* Returns the position of the i-th weight in that order; false after the last. *layer and *weight index
- * net->layers[].weights[]. */
-bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight,
-                        size_t *offset, size_t *n);
 
 /*
  * Writes the current unlocked weights (which = ENGINE_WEIGHTS or ENGINE_EMA) and the moving statistics into a

@@ -117,10 +117,6 @@ static inline struct backend_options engine_backend_options(const struct engine_
 
 /* engine_outlook.c: the bytes that an engine with this plan allocates. */
 size_t plan_bytes(const struct plan *p, const struct engine_options *o);
-/* The largest batch up to `most` that needs at most limit (0: none), and what it needs. */
-int plan_largest_batch(const struct net *net, const struct engine_options *options,
-                       const struct backend_table *t, struct backend *b, int most, size_t limit,
-                       size_t *bytes);
 /* Sets EX_OSERR: how much memory is missing, and which batch would fit. */
 int plan_too_large(const struct net *net, const struct engine_options *o, const struct backend_table *t,
                    struct backend *b, size_t need, size_t limit, struct error *err);

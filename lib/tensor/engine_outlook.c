@@ -40,9 +40,10 @@ static int index_of(int batch) { return batch <= 16 ? batch - 1 : batch / 8 + 13
  * the last two results gives the batch to try next, and bisection finishes the search when that does not
  * converge. A batch that cannot be planned does not fit.
  */
-int plan_largest_batch(const struct net *net, const struct engine_options *options,
-                       const struct backend_table *t, struct backend *b, int most, size_t limit,
-                       size_t *bytes)
+/* The largest batch up to `most` that needs at most limit (0: none), and what it needs. */
+static int plan_largest_batch(const struct net *net, const struct engine_options *options,
+                              const struct backend_table *t, struct backend *b, int most, size_t limit,
+                              size_t *bytes)
 {
     int low = -1, high = index_of(most) + 1, at = high - 1 < 3 ? high - 1 : 3; /* low fits, high does not */
     double x0 = 0, y0 = 0;

@@ -19,26 +19,6 @@ static struct backend_buffer *buffer_of(const struct engine *e, enum engine_stat
     return NULL;
 }
 
-bool engine_state_piece(const struct engine *e, enum engine_state which, int i, int *layer, int *weight,
-                        size_t *offset, size_t *n)
-{
-    size_t at = 0;
-    if (!buffer_of(e, which)) return false;
-    for (size_t k = 0; k < e->plan.n_params; k++) {
-        const struct param *q = &e->plan.params[k];
-        if (q->statistic != (which == ENGINE_STATISTICS)) continue;
-        if (i-- == 0) {
-            *layer = q->layer;
-            *weight = q->weight;
-            *offset = at;
-            *n = q->n_values;
-            return true;
-        }
-        at += q->n_values;
-    }
-    return false;
-}
-
 size_t engine_state_size(const struct engine *e, enum engine_state which)
 {
     size_t total = 0;

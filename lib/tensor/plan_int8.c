@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "base/union_find.h"
+
 void plan_int8_shape(const struct builder *g, int layer, struct tensor_shape *s)
 {
     const struct net_int8 *q = g->o->int8;
@@ -163,25 +165,18 @@ static bool could_read(const struct node *n)
     }
 }
 
-static int root(int *parent, int i)
-{
-    while (parent[i] != i)
-        i = parent[i] = parent[parent[i]];
-    return i;
-}
-
 /* Groups by storage: slices share one with the concatenation. parent [n_storages]. */
-static void join_groups(const struct plan *p, int *parent, const bool *bytes)
+static void join_groups(const struct plan *p, uint32_t *parent, const bool *bytes)
 {
     for (size_t i = 0; i < p->n_nodes; i++) {
         const struct node *n = &p->nodes[i];
-        int y = p->values[n->y].storage;
+        uint32_t y = (uint32_t)p->values[n->y].storage;
         if (n->d.kind != OP_MAX_POOL && n->d.kind != OP_ZERO_PAD && n->d.kind != OP_AVERAGE_POOL &&
             n->d.kind != OP_CONCAT)
             continue;
         for (int k = 0; k < n->d.n_x; k++) {
-            int x = p->values[n->x[k]].storage;
-            if (bytes[x] && bytes[y]) parent[root(parent, x)] = root(parent, y);
+            uint32_t x = (uint32_t)p->values[n->x[k]].storage;
+            if (bytes[x] && bytes[y]) parent[union_find_root(parent, x)] = union_find_root(parent, y);
         }
     }
 }
@@ -193,7 +188,8 @@ int engine_int8_sites(const struct net *net, int *group, bool *kernel, struct er
     const struct backend_table *t;
     struct backend *b = NULL;
     struct plan p = {0};
-    int *parent = NULL, rc = -1;
+    uint32_t *parent = NULL;
+    int rc = -1;
     bool *bytes = NULL;
     o.batch = 1;
     for (int i = 0; i < net->n_layers; i++) {
@@ -201,11 +197,9 @@ int engine_int8_sites(const struct net *net, int *group, bool *kernel, struct er
         kernel[i] = false;
     }
     if (backend_open("ref", &bo, &t, &b, err) || plan_build(&p, net, &o, t, b, err)) goto out;
-    parent = mem_alloc((p.n_storages + 1) * sizeof *parent, err);
+    parent = union_find_start(p.n_storages, err);
     bytes = mem_zalloc(p.n_storages + 1, sizeof *bytes, err);
     if (!parent || !bytes) goto out;
-    for (size_t i = 0; i < p.n_storages; i++)
-        parent[i] = (int)i;
     /* It is worth quantising a storage if an operation reads it that computes on bytes; for a vector, only
      * if that is a convolution. */
     for (size_t i = 0; i < p.n_nodes; i++) {
@@ -218,7 +212,8 @@ int engine_int8_sites(const struct net *net, int *group, bool *kernel, struct er
     join_groups(&p, parent, bytes);
     for (size_t i = 0; i < p.n_values; i++) {
         const struct value *v = &p.values[i];
-        if (v->storage != NO && bytes[v->storage]) group[v->layer] = root(parent, v->storage);
+        if (v->storage != NO && bytes[v->storage])
+            group[v->layer] = (int)union_find_root(parent, (uint32_t)v->storage);
     }
     rc = 0;
 out:

@@ -28,7 +28,5 @@ struct fetch_options {
     const char *user_agent, *contact, *proxy, *ca_file;
     struct option_strings blocklists, takedowns, placeholders, allow_addresses;
 };
-extern const struct option_table fetch_option_table;
-extern const struct fetch_options fetch_defaults;
 
 #endif

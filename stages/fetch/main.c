@@ -145,7 +145,7 @@ static const struct option_row rows[] = {
     OPTION_ROW_END,
 };
 
-const struct option_table fetch_option_table = {
+static const struct option_table table = {
     .name = "fetch",
     .synopsis = "[INPUT]...",
     .summary = "download lists of image URLs into a content-addressed store, each picture once",
@@ -169,7 +169,7 @@ const struct option_table fetch_option_table = {
     .max_operands = -1,
 };
 
-const struct fetch_options fetch_defaults = {
+static const struct fetch_options defaults = {
     .common = COMMON_OPTIONS_DEFAULTS,
     .n_parallel = 256,
     .n_per_host = 4,
@@ -350,7 +350,7 @@ static int prepare(struct fetch *f, struct text *store, struct error *err)
 
 int main(int argc, char **argv)
 {
-    struct fetch_options opt = fetch_defaults;
+    struct fetch_options opt = defaults;
     struct fetch f = FETCH_EMPTY;
     struct file_lock lock = FILE_LOCK_EMPTY;
     struct operands in;
@@ -360,7 +360,7 @@ int main(int argc, char **argv)
     const char *store = NULL;
     stage_begin("fetch");
     signals_long_stage();
-    int rc = options_parse(&fetch_option_table, &opt, argc, argv, &in), stopped = 0;
+    int rc = options_parse(&table, &opt, argc, argv, &in), stopped = 0;
     if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     f.opt = &opt;
@@ -408,7 +408,7 @@ out:
     file_lock_release(&lock);
     text_release(&lock_path);
     text_release(&store_path);
-    options_release(&fetch_option_table, &opt);
+    options_release(&table, &opt);
     if (stopped) {
         stage_warn("stopped; run again to continue");
         signals_reraise(stopped);

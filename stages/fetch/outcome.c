@@ -65,7 +65,9 @@ void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int6
     }
 }
 
-void fetch_host_bad(struct fetch *f, uint32_t host)
+/* One more failure in a row. Enough of these pause the host, each time for twice as long, and finally the run
+ * gives it up. */
+static void fetch_host_bad(struct fetch *f, uint32_t host)
 {
     struct host *h = fetch_host(f, host);
     if (h->given_up || ++h->n_bad < f->opt->n_breaker) return;

@@ -30,10 +30,8 @@ void fetch_written(struct fetch *f, struct write_job *job);
 void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
 /* Queues the entry for another try, or ends it. t: NULL without an answer. */
 void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);
-/* A success, or one more failure in a row. Enough of these pause the host, each time for twice as long, and
- * finally the run gives it up. */
+/* Ends a series of failures of the host. */
 void fetch_host_good(struct fetch *f, uint32_t host);
-void fetch_host_bad(struct fetch *f, uint32_t host);
 /* Asks the host nothing for so many seconds from now. A longer pause that runs already stays. */
 void fetch_host_hold(struct fetch *f, uint32_t host, double seconds);
 /* Fails all entries that wait for the host. due: when a later run may ask again (Unix seconds); 0: after the

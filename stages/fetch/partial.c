@@ -9,7 +9,7 @@
 #define CHECKPOINT_BYTES (1u << 20) /* of a body in flight; then whenever it has doubled */
 #define MEMORY_SHARE 4              /* share of --memory for parts */
 
-bool partials_on_disk(const struct fetch_options *o)
+static bool partials_on_disk(const struct fetch_options *o)
 {
     return o->partial_bytes > 0 && (o->blocklists.n == 0 || o->partial_unchecked);
 }

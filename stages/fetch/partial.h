@@ -31,7 +31,6 @@ struct partials {
 /* Opens the store for parts in the folder of the object store, and marks the entries that have one. */
 int partials_open(struct partials *ps, struct object_store *store, struct entries *es,
                   const struct fetch_options *o, int64_t now_s, struct error *err);
-bool partials_on_disk(const struct fetch_options *o);
 /* Stores bodies that are under way: those that are large and have doubled since, or all. */
 void partials_checkpoint(struct fetch *f, bool all);
 

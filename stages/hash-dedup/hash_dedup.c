@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-const char *dedup_reason_slug(enum row_reason reason)
+static const char *dedup_reason_slug(enum row_reason reason)
 {
     switch (reason) {
     case KEPT: break;

@@ -136,7 +136,6 @@ int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct erro
 /* --verify: compares every duplicate with its keeper, and rejects one that differs as `content-differs`. */
 int dedup_verify(struct dedup *d, struct error *err);
 
-const char *dedup_reason_slug(enum row_reason reason);
 static inline const char *dedup_path(const struct dedup *d, uint32_t row)
 {
     uint32_t at = d->rows[row].file;

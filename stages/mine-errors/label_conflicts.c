@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/union_find.h"
 #include "mine_errors.h"
 
 static int64_t class_of(const struct predictions *p, const char *label)
@@ -30,13 +31,6 @@ static int64_t other_of(const struct predictions *p, const char *detail, const c
         }
     }
     return -1;
-}
-
-static uint32_t root_of(uint32_t *parent, uint32_t i)
-{
-    while (parent[i] != i)
-        i = parent[i] = parent[parent[i]];
-    return i;
 }
 
 /* State while reading. A picture with several rows is stored once. */
@@ -106,20 +100,17 @@ out:
  * number 0. */
 static int group(struct label_conflicts *c, const struct reading *r, size_t most, struct error *err)
 {
-    uint32_t *parent = mem_alloc((c->n + 1) * sizeof *parent, err),
-             *size = mem_zalloc(c->n + 1, sizeof *size, err),
+    uint32_t *parent = union_find_start(c->n, err), *size = mem_zalloc(c->n + 1, sizeof *size, err),
              *number = mem_zalloc(c->n + 1, sizeof *number, err);
     int rc = parent && size && number ? 0 : -1;
-    for (uint32_t i = 0; !rc && i < c->n; i++)
-        parent[i] = i;
     for (uint32_t i = 0; !rc && i < c->n; i++) {
         uint32_t other = r->item_of_path[r->other[i]];
-        if (other) parent[root_of(parent, i)] = root_of(parent, other - 1);
+        if (other) parent[union_find_root(parent, i)] = union_find_root(parent, other - 1);
     }
     for (uint32_t i = 0; !rc && i < c->n; i++)
-        size[root_of(parent, i)]++;
+        size[union_find_root(parent, i)]++;
     for (uint32_t i = 0; !rc && i < c->n; i++) {
-        uint32_t root = root_of(parent, i);
+        uint32_t root = union_find_root(parent, i);
         if (size[root] < 2 || size[root] > most) continue;
         if (!number[root]) number[root] = (uint32_t)++c->n_groups;
         c->items[i].group = number[root];

@@ -56,7 +56,9 @@ static bool listed(const struct taken_down *t, const struct xxh128 *h)
 
 static bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 
-bool taken_down_named(const struct taken_down *t, const char *text)
+/* Whether text names a listed picture: 32 hexadecimal digits, or "ab/" and 30.
+ * For fields, paths and file names. */
+static bool taken_down_named(const struct taken_down *t, const char *text)
 {
     struct xxh128 h;
     char hex[XXH128_HEX_BYTES];

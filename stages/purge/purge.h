@@ -36,10 +36,6 @@ struct purge {
 int taken_down_read(struct taken_down *t, const char *path, struct error *err);
 void taken_down_release(struct taken_down *t);
 
-/* Whether text names a listed picture: 32 hexadecimal digits, or "ab/" and 30.
- * For fields, paths and file names. */
-bool taken_down_named(const struct taken_down *t, const char *text);
-
 /* Treats the folder of one run. Tables are replaced in the order of their age, so that make still knows
  * what is up to date; then follows what was made from the pictures. */
 int purge_run(struct purge *p, const char *folder, struct error *err);

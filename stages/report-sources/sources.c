@@ -27,15 +27,17 @@ static int count(struct tallies *t, const char *word, uint64_t bytes, struct err
     return 0;
 }
 
+/* "a.b.co.uk" gives "b.co.uk", by the Public Suffix List; built without libpsl, by a short list of second
+ * levels. host is in lower case; returns a part of it. */
 #ifndef WITHOUT_PSL
-const char *registrable_domain(const char *host)
+static const char *registrable_domain(const char *host)
 {
     if (!host[strspn(host, "0123456789.")] || *host == '[') return host; /* a numeric address */
     const char *domain = psl_domain(host);
     return domain ? domain : host;
 }
 #else
-const char *registrable_domain(const char *host)
+static const char *registrable_domain(const char *host)
 {
     static const char *const second[] = {"co", "com", "org", "net", "gov", "edu", "ac", "or", "ne", "go"};
     const char *dots[3] = {0};

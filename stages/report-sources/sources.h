@@ -38,10 +38,6 @@ int sources_read(struct sources *s, const char *path, bool croissant, struct err
 int sources_write(const struct sources *s, const char *output, struct error *err);
 void sources_release(struct sources *s);
 
-/* "a.b.co.uk" gives "b.co.uk", by the Public Suffix List; built without libpsl, by a short list of second
- * levels. host is in lower case; returns a part of it. */
-const char *registrable_domain(const char *host);
-
 /* Writes the description of the set as Croissant 1.1, beside the manifest at path. */
 int croissant_write(const struct sources *s, const struct report_sources_options *o, const char *path,
                     struct error *err);

@@ -56,7 +56,7 @@ struct split {
     bool spare; /* answer of check_spare */
 };
 
-const char *split_part_name(enum split_part part)
+static const char *split_part_name(enum split_part part)
 {
     static const char *const names[] = {"train", "val", "test"};
     return names[part];
@@ -70,13 +70,19 @@ static int part_from_name(const char *s)
     return -1;
 }
 
-double split_place(uint64_t seed, const char *group)
+/*
+ * The number in [0, 1) that places a group: below `test` it is in the test, below `test + val` in
+ * validation, and otherwise in training. It depends on its arguments only, so that a group stays where it is
+ * when data are added.
+ */
+static double split_place(uint64_t seed, const char *group)
 {
     struct random r = random_start(seed, random_key(group, strlen(group)), STREAM_PLACE);
     return random_unit(&r);
 }
 
-int split_fold(uint64_t seed, const char *group, int64_t folds)
+/* The fold of a group, 0..folds-1, independent of its place. */
+static int split_fold(uint64_t seed, const char *group, int64_t folds)
 {
     struct random r = random_start(seed, random_key(group, strlen(group)), STREAM_FOLD);
     return (int)random_below(&r, (uint64_t)folds);

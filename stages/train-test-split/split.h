@@ -8,7 +8,6 @@
 #include "manifest/source.h"
 
 enum split_part { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_PARTS };
-const char *split_part_name(enum split_part part);
 
 struct split_options {
     struct common_options common;
@@ -22,15 +21,6 @@ struct split_options {
     {                                                                                                        \
         .common = COMMON_OPTIONS_DEFAULTS, .val = 0.1, .test = 0.1, .group_by = "group"                      \
     }
-
-/*
- * The number in [0, 1) that places a group: below `test` it is in the test, below `test + val` in
- * validation, and otherwise in training. It depends on its arguments only, so that a group stays where it is
- * when data are added.
- */
-double split_place(uint64_t seed, const char *group);
-/* The fold of a group, 0..folds-1, independent of its place. */
-int split_fold(uint64_t seed, const char *group, int64_t folds);
 
 /* Reads the source twice, and writes every row with split (and fold) to out.
  * Returns 0, or -1 with err set. */

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "../unit/engine_pieces.h"
 #include "base/random.h"
 #include "net/net.h"
 #include "tensor/engine.h"

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../unit/engine_pieces.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "net/net.h"

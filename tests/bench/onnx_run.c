@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/engine_pieces.h"
 #include "io/io.h"
 #include "onnx/onnx.h"
 #include "tensor/engine.h"

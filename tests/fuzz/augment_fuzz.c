@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/augment_params.h"
 #include "image/augment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "image/codec.h"
 #include "image/image.h"
 
 static inline int image_fuzz_one(const uint8_t *data, size_t size, enum image_kind format)
 {
-    struct decode_options o = DECODE_DEFAULTS;
+    struct decode_options o = DECODE_DEFAULTS, header = DECODE_DEFAULTS;
     struct image m = IMAGE_EMPTY;
     struct image_info info;
     struct image_failure f;
@@ -25,7 +26,7 @@ static inline int image_fuzz_one(const uint8_t *data, size_t size, enum image_ki
     uint8_t *copy = malloc(size); /* an own block: one byte too far is seen */
     if (!copy) return 0;
     memcpy(copy, data, size);
-    if (image_probe(copy, size, &info, &f) == IMAGE_OK &&
+    if (image_read_header(copy, size, &header, &info, &f) == IMAGE_OK &&
         (info.width < 1 || info.height < 1 || info.orientation < 1 || info.orientation > 8))
         abort();
     if (image_decode(copy, size, &o, &m, &info, &f) == IMAGE_OK) {

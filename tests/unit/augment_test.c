@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "augment_params.h"
 #include "hash/content_hash.h"
 #include "image/augment.h"
 #include "tap.h"

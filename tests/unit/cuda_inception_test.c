@@ -5,6 +5,7 @@
  * models/base/inception_v3 has not been made (`make base-weights`). On the stand-ins a picture takes about a
  * second, so there are few of them.
  */
+#include "engine_pieces.h"
 #include "cuda_common.h"
 #include "image/image.h"
 #include "net/net.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "image/codec.h"
 #include "image/image.h"
 #include "image/limits.h"
 #include "tap.h"
@@ -151,9 +152,10 @@ static void test_refused_kinds(void)
         {"\1\2\3\4", 4, "unknown bytes"},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct decode_options o = DECODE_DEFAULTS;
         struct image_info info;
         struct image_failure failure;
-        CHECK_SAY(image_probe((const uint8_t *)list[i].bytes, list[i].n, &info, &failure) ==
+        CHECK_SAY(image_read_header((const uint8_t *)list[i].bytes, list[i].n, &o, &info, &failure) ==
                           IMAGE_NOT_AN_IMAGE &&
                       !strcmp(failure.detail, list[i].detail),
                   "%s is refused as such", list[i].detail);

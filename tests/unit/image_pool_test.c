@@ -181,8 +181,6 @@ static void test_misdeeds(void)
     CHECK_SAY(bad_neighbours == 0 && out_of_order == 0,
               "the pictures before and after it come through, in order (%d, %d)", bad_neighbours,
               out_of_order);
-    CHECK_SAY(decode_pool_replaced(pool) >= 9, "%llu workers were replaced",
-              (unsigned long long)decode_pool_replaced(pool));
     CHECK(decode_pool_take(pool, &d, &err) == 0);
     decode_pool_close(pool);
     CHECK_SAY(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "no worker is left behind");
@@ -264,19 +262,6 @@ static void test_equal(void)
                   o.no_sandbox ? "no" : "in the");
         image_loader_close(l);
     }
-    struct decode_pool_options o = DECODE_POOL_DEFAULTS;
-    struct decode_pool *pool;
-    struct decoded d;
-    struct whole_image head;
-    o.finish = decode_pool_whole;
-    o.result_bytes = DECODE_POOL_WHOLE_BYTES(130 * 90);
-    o.threads = 1;
-    CHECK(decode_pool_open(&pool, &o, &err) == 0 &&
-          decode_pool_submit_bytes(pool, jpeg, n, NULL, &err) == 0 && decode_pool_take(pool, &d, &err) == 1);
-    CHECK(!d.slug && d.n_result == sizeof head + 130 * 90 * 3);
-    memcpy(&head, d.result, sizeof head);
-    CHECK(head.width == 130 && head.height == 90 && head.channels == 3);
-    decode_pool_close(pool);
     free(jpeg);
     image_release(&m);
 }

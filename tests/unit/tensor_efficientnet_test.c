@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine_pieces.h"
 #include "image/image.h"
 #include "net/net.h"
 #include "tap.h"

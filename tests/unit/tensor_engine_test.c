@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine_pieces.h"
 #include "base/random.h"
 #include "net/net.h"
 #include "tap.h"

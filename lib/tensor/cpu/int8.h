@@ -23,7 +23,6 @@ static inline uint8_t *int8_at(const struct slot *at, const struct tensor_shape 
     return at->buffer->data + at->offset + s->first_c;
 }
 bool int8_is(const struct op_desc *d); /* whether a tensor of the operation is quantised */
-uint8_t int8_byte(float value, const struct tensor_shape *s);
 
 struct int8_op;
 /* Plans an operation; called from the table in cpu.c. EX_UNAVAILABLE: it cannot be computed on quantised

@@ -7,7 +7,7 @@
 #include "tensor/cpu/cpu_view.h"
 #include "tensor/cpu/int8.h"
 
-uint8_t int8_byte(float value, const struct tensor_shape *s)
+static uint8_t int8_byte(float value, const struct tensor_shape *s)
 {
     float v = rintf(value / s->scale) + (float)s->zero;
     return (uint8_t)(v > 255 ? 255 : v > 0 ? v : 0);

@@ -218,8 +218,6 @@ int shape_flat(cudnnTensorDescriptor_t t, cudnnDataType_t type, int rows, int co
 /* NHWC without gaps */
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
                 int w, struct error *err);
-int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
-                        const int dims[4], const int strides[4], struct error *err);
 /*
  * Makes of o a description of s (n is already that of one GPU), stored as NHWC of type stored, for calls that
  * need NHWC of type, with pads {top, bottom, left, right} of zeros around it (NULL: none). It is staged when

@@ -36,8 +36,8 @@ int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType
     return shape_dense(*out, subject, type, n, c, h, w, err);
 }
 
-int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
-                        const int dims[4], const int strides[4], struct error *err)
+static int tensor_make_strided(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type,
+                               const int dims[4], const int strides[4], struct error *err)
 {
     *out = NULL;
     if (DNN(subject, cudnnCreateTensorDescriptor(out))) return -1;
