@@ -2,7 +2,7 @@
  * near_dedup.h: what phash-dedup and feature-dedup share. Each finds near duplicates in its own way; the code
  * here chooses which rows are kept, finds label conflicts, groups rows for the split, checks splits for
  * leaks, writes the contact sheet, and handles block lists. A stage reads rows (dedup_rows.c), marks nodes
- * and near pairs of them (dedup_pairs.c), and calls the rest in order: dedup_keepers.c chooses the rows to
+ * and near pairs of them (dedup_pairs.c), and lets dedup_run.c call the rest in order: dedup_keepers.c chooses the rows to
  * keep, dedup_groups.c forms groups, dedup_sheet.c writes the contact sheet, dedup_leak.c checks splits,
  * dedup_protect.c reads the pictures that are never rejected, and dedup_remove.c deletes the files of
  * pictures on a block list.
@@ -188,6 +188,31 @@ static inline const char *dedup_path(const struct dedup *s, uint32_t row)
 {
     return s->rows[row].file == DEDUP_NONE ? "" : s->files[s->rows[row].file].path;
 }
+
+/* --- dedup_run.c --- */
+
+struct dedup_files {
+    struct manifest_source in, against; /* against: empty without --against */
+    struct manifest_reader header;
+    struct manifest_writer out, rejects;
+};
+#define DEDUP_FILES_EMPTY                                                                                    \
+    ((struct dedup_files){MANIFEST_SOURCE_EMPTY, MANIFEST_SOURCE_EMPTY, MANIFEST_READER_EMPTY,               \
+                          MANIFEST_WRITER_EMPTY, MANIFEST_WRITER_EMPTY})
+/* Opens the manifests that are read; path NULL: standard input. required ends with NULL. */
+int dedup_files_read(struct dedup_files *f, const struct dedup_options *o, const char *path,
+                     const char *const *required, struct error *err);
+/* Opens what is written, and the store of --delete-blocked. adds: the new columns, ends with NULL. */
+int dedup_files_write(struct dedup_files *f, struct dedup *s, const char *const *adds, struct error *err);
+void dedup_files_release(struct dedup_files *f);
+/* From the neighbour lists to the decisions: chooses keepers, forms groups, and writes the sheet. */
+int dedup_decide(struct dedup *s, struct dedup_files *f, struct error *err);
+/* Sets the values of the stage's own columns, which stand before group, and returns how many there are. */
+#define DEDUP_MAX_ADDED 12
+typedef size_t dedup_added(void *context, uint32_t row, const struct manifest_reader *r, const char **values);
+/* Reads the manifest again, and writes its rows as decided. added: NULL when there are no own columns. */
+int dedup_write_rows(struct dedup *s, struct dedup_files *f, dedup_added *added, void *context,
+                     struct stage_counts *n, struct error *err);
 
 /* --- dedup_pairs.c --- */
 

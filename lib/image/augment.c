@@ -87,7 +87,8 @@ static double coarse(double v) { return rint(v * 1073741824.0) / 1073741824.0; }
 
 /*
  * The inverse affine map for a picture of height x width, flips included, in Keras' (row, column)
- * coordinates: the source position is y = m[0] Y + m[1] X + m[2], x = m[3] Y + m[4] X + m[5] for output (Y, X).
+ * coordinates: the source position is y = m[0] Y + m[1] X + m[2], x = m[3] Y + m[4] X + m[5] for output
+ * (Y, X).
  */
 static void inverse_map(const struct augment_params *p, int height, int width, double m[6])
 {

@@ -5,41 +5,6 @@
 
 #include "base/mem.h"
 
-static int write_rows(struct feature_dedup *s, struct manifest_source *in, struct manifest_writer *out,
-                      struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
-{
-    struct manifest_reader r;
-    struct text detail = TEXT_EMPTY;
-    char name[XXH128_HEX_BYTES];
-    struct dedup_mark mark;
-    uint32_t row = (uint32_t)s->d.n_against;
-    int got, rc = -1;
-    if (manifest_source_read(in, &r, NULL, err)) return -1;
-    int path = manifest_column(&r.schema, "path");
-    for (; (got = manifest_reader_next(&r, err)) > 0 && row < s->d.n_rows; row++) {
-        const struct dedup_row *of = &s->d.rows[row];
-        n->n_read++;
-        if ((of->flags & ROW_REJECTED) && (!s->opt->dedup.mark || of->reason > REJECT_CONFLICT)) {
-            n->n_rejected++;
-            if (dedup_write_reject(&s->d, row, NULL, r.fields, rejects, &detail, err)) goto out;
-            continue;
-        }
-        dedup_mark_of(&s->d, row, manifest_field(&r, path), &mark);
-        const char *const added[] = {dedup_group_name(&s->d, row, name), mark.keeper, mark.distance,
-                                     mark.reason};
-        n->n_kept++;
-        if (manifest_writer_row(out, r.fields, added, err)) goto out;
-    }
-    if (got < 0) goto out;
-    rc = got || row != s->d.n_rows
-             ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
-             : manifest_source_check(in, err);
-out:
-    text_release(&detail);
-    manifest_reader_close(&r);
-    return rc;
-}
-
 static void tell(const struct feature_dedup *s)
 {
     const struct common_options *o = &s->opt->dedup.common;
@@ -68,22 +33,16 @@ static int block(struct feature_dedup *s, struct error *err)
     return feature_make_nodes(s, err);
 }
 
-int feature_run(struct feature_dedup *s, struct manifest_source *in, struct manifest_source *against,
-                struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
-                struct error *err)
+int feature_run(struct feature_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err)
 {
     const struct dedup_options *o = &s->opt->dedup;
-    if ((against && feature_read_rows(s, against, true, err)) || feature_read_rows(s, in, false, err) ||
-        (o->protect && dedup_read_protected(&s->d, in, err)) || feature_make_nodes(s, err) ||
-        (o->blocklist && block(s, err)) || feature_find_pairs(s, in, against, err) ||
-        dedup_read_missing_paths(&s->d, in, against, err) || dedup_read_sizes(&s->d, err) ||
-        dedup_choose_keepers(&s->d, err) || dedup_group(&s->d, err))
+    if ((o->against && feature_read_rows(s, &f->against, true, err)) ||
+        feature_read_rows(s, &f->in, false, err) ||
+        (o->protect && dedup_read_protected(&s->d, &f->in, err)) || feature_make_nodes(s, err) ||
+        (o->blocklist && block(s, err)) ||
+        feature_find_pairs(s, &f->in, o->against ? &f->against : NULL, err) || dedup_decide(&s->d, f, err) ||
+        dedup_write_rows(&s->d, f, NULL, NULL, n, err))
         return -1;
-    if (o->sheet &&
-        (dedup_mark_sheet_paths(&s->d, err) || dedup_read_missing_paths(&s->d, in, against, err) ||
-         dedup_write_sheet(&s->d, o->sheet, err)))
-        return -1;
-    if (write_rows(s, in, out, rejects, n, err)) return -1;
     dedup_warn_blocked(&s->d);
     tell(s);
     return 0;

@@ -60,9 +60,7 @@ int feature_block(struct feature_dedup *s, struct error *err);
 int feature_find_pairs(struct feature_dedup *s, struct manifest_source *in, struct manifest_source *against,
                        struct error *err);
 
-int feature_run(struct feature_dedup *s, struct manifest_source *in, struct manifest_source *against,
-                struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
-                struct error *err);
+int feature_run(struct feature_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err);
 int feature_run_check_leak(struct feature_dedup *s, struct manifest_source *in, uint64_t *n_leaks,
                            struct error *err);
 void feature_release(struct feature_dedup *s);

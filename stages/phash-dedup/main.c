@@ -119,9 +119,7 @@ int main(int argc, char **argv)
     struct phash_options opt = PHASH_DEFAULTS;
     struct phash_dedup s = {.opt = &opt, .d = DEDUP_EMPTY, .index_lock = FILE_LOCK_EMPTY};
     uint64_t n_leaks = 0;
-    struct manifest_source in = MANIFEST_SOURCE_EMPTY, against = MANIFEST_SOURCE_EMPTY;
-    struct manifest_reader header = MANIFEST_READER_EMPTY;
-    struct manifest_writer out = MANIFEST_WRITER_EMPTY, rejects = MANIFEST_WRITER_EMPTY;
+    struct dedup_files f = DEDUP_FILES_EMPTY;
     struct stage_counts n = {0};
     struct operands operands;
     struct error err = {0};
@@ -144,28 +142,21 @@ int main(int argc, char **argv)
                                 "keeper_distance",
                                 "near_reason",
                                 NULL};
+    const char *const reads[] = {"path", opt.dedup.check_leak ? "split" : NULL, NULL};
     if (check_options(&opt, &err) ||
-        (opt.dedup.against && manifest_source_open(&against, opt.dedup.against, &err)) ||
-        manifest_source_open(&in, operands.n ? operands.items[0] : NULL, &err) ||
-        manifest_source_read(&in, &header,
-                             (const char *const[]){"path", opt.dedup.check_leak ? "split" : NULL, NULL},
-                             &err))
+        dedup_files_read(&f, &opt.dedup, operands.n ? operands.items[0] : NULL, reads, &err))
         goto out;
     if (opt.dedup.check_leak) {
-        if (phash_run_check_leak(&s, &in, &n_leaks, &err) == 0) rc = n_leaks ? EX_VERDICT_NO : 0;
+        if (phash_run_check_leak(&s, &f.in, &n_leaks, &err) == 0) rc = n_leaks ? EX_VERDICT_NO : 0;
         goto out;
     }
-    if ((opt.dedup.delete_blocked && dedup_removal_open(&s.d, &err)) ||
-        manifest_writer_open(&out, opt.dedup.common.output, &header.schema, opt.hash_only ? hash_adds : adds,
-                             &err) ||
-        manifest_rejects_open(&rejects, opt.dedup.common.rejects, &header.schema, &err))
+    if (dedup_files_write(&f, &s.d, opt.hash_only ? hash_adds : adds, &err) ||
+        (opt.hash_only ? phash_hash_only : phash_run)(&s, &f, &n, &err) ||
+        manifest_commit(&f.out, &f.rejects, 0, &opt.dedup.common, &err))
         goto out;
-    if (opt.hash_only ? phash_hash_only(&s, &in, &out, &rejects, &n, &err)
-                      : phash_run(&s, &in, opt.dedup.against ? &against : NULL, &out, &rejects, &n, &err))
-        goto out;
-    if (manifest_commit(&out, &rejects, 0, &opt.dedup.common, &err)) goto out;
     if (opt.dedup.delete_blocked) {
-        if (dedup_remove_blocked(&s.d, &in, &err) || (opt.index && pdq_index_save(&s.index, opt.index, &err)))
+        if (dedup_remove_blocked(&s.d, &f.in, &err) ||
+            (opt.index && pdq_index_save(&s.index, opt.index, &err)))
             goto out;
         if (s.d.n_removed)
             stage_warn("%llu listed pictures removed; `winnow purge --store %s RUN` removes what was made "
@@ -175,11 +166,7 @@ int main(int argc, char **argv)
     rc = s.d.n_left ? EX_VERDICT_NO : 0;
 out:
     progress_end(&s.d.progress);
-    manifest_writer_discard(&out);
-    manifest_writer_discard(&rejects);
-    manifest_reader_close(&header);
-    manifest_source_close(&in);
-    manifest_source_close(&against);
+    dedup_files_release(&f);
     phash_release(&s);
     options_release(&table, &opt);
     return stage_end(rc, &err, opt.dedup.check_leak ? NULL : &n, &opt.dedup.common);

@@ -5,77 +5,44 @@
 
 #include "base/mem.h"
 
-static int write_rows(struct phash_dedup *s, struct manifest_source *in, struct manifest_writer *out,
-                      struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+/* What a row gets besides its group. */
+struct added {
+    const struct phash_dedup *s;
+    int bytes, hash; /* columns of the manifest */
+    char size[24], id[XXH128_HEX_BYTES], hex[PDQ_HEX_BYTES], quality[8];
+};
+
+static size_t added_of(void *context, uint32_t row, const struct manifest_reader *r, const char **values)
 {
-    struct manifest_reader r;
-    struct text detail = TEXT_EMPTY;
-    char size[24], id[XXH128_HEX_BYTES], hex[PDQ_HEX_BYTES], quality[8], name[XXH128_HEX_BYTES];
-    struct dedup_mark mark;
-    uint32_t row = (uint32_t)s->d.n_against;
-    size_t failure = 0;
-    int got, rc = -1;
-    if (manifest_source_read(in, &r, NULL, err)) return -1;
-    int bytes = manifest_column(&r.schema, "bytes"), hash = manifest_column(&r.schema, "xxh128"),
-        path = manifest_column(&r.schema, "path");
-    for (; (got = manifest_reader_next(&r, err)) > 0 && row < s->d.n_rows; row++) {
-        const struct dedup_row *of = &s->d.rows[row];
-        while (failure < s->d.n_failures && s->d.failures[failure].row < row)
-            failure++;
-        n->n_read++;
-        if ((of->flags & ROW_REJECTED) && (!s->opt->dedup.mark || of->reason > REJECT_CONFLICT)) {
-            n->n_rejected++;
-            if (dedup_write_reject(&s->d, row, failure < s->d.n_failures ? &s->d.failures[failure] : NULL,
-                                   r.fields, rejects, &detail, err))
-                goto out;
-            continue;
-        }
-        snprintf(size, sizeof size, "%llu", (unsigned long long)of->bytes);
-        snprintf(quality, sizeof quality, "%u", of->quality);
-        xxh128_hex(id, &of->id);
-        pdq_to_hex(hex, &s->pdqs[row]);
-        dedup_mark_of(&s->d, row, manifest_field(&r, path), &mark);
-        const char *const added[] = {
-            *manifest_field(&r, bytes) || !of->bytes ? manifest_field(&r, bytes) : size,
-            *manifest_field(&r, hash) || !(of->flags & ROW_NAMED) ? manifest_field(&r, hash) : id,
-            hex,
-            quality,
-            pdq_family_name(s->opt->family),
-            dedup_group_name(&s->d, row, name),
-            mark.keeper,
-            mark.distance,
-            mark.reason,
-        };
-        n->n_kept++;
-        if (manifest_writer_row(out, r.fields, added, err)) goto out;
-    }
-    if (got < 0) goto out;
-    rc = got || row != s->d.n_rows
-             ? error_set(err, EX_DATAERR, "'%s' was written to while it was read", in->name)
-             : manifest_source_check(in, err);
-out:
-    text_release(&detail);
-    manifest_reader_close(&r);
-    return rc;
+    struct added *a = context;
+    const struct dedup_row *of = &a->s->d.rows[row];
+    const char *bytes = manifest_field(r, a->bytes), *hash = manifest_field(r, a->hash);
+    snprintf(a->size, sizeof a->size, "%llu", (unsigned long long)of->bytes);
+    snprintf(a->quality, sizeof a->quality, "%u", of->quality);
+    xxh128_hex(a->id, &of->id);
+    pdq_to_hex(a->hex, &a->s->pdqs[row]);
+    values[0] = *bytes || !of->bytes ? bytes : a->size;
+    values[1] = *hash || !(of->flags & ROW_NAMED) ? hash : a->id;
+    values[2] = a->hex;
+    values[3] = a->quality;
+    values[4] = pdq_family_name(a->s->opt->family);
+    return 5;
 }
 
-int phash_run(struct phash_dedup *s, struct manifest_source *in, struct manifest_source *against,
-              struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
-              struct error *err)
+int phash_run(struct phash_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err)
 {
     const struct phash_options *opt = s->opt;
-    if ((opt->index && phash_index_open(s, err)) || (against && phash_read_rows(s, against, true, err)) ||
-        phash_read_rows(s, in, false, err) || (opt->index && pdq_index_save(&s->index, opt->index, err)) ||
-        (opt->dedup.protect && dedup_read_protected(&s->d, in, err)) ||
-        (opt->dedup.blocklist && phash_block(s, in, err)) || phash_find_pairs(s, err) ||
-        dedup_read_missing_paths(&s->d, in, against, err) || dedup_read_sizes(&s->d, err) ||
-        dedup_choose_keepers(&s->d, err) || dedup_group(&s->d, err))
+    struct added added = {.s = s,
+                          .bytes = manifest_column(&f->header.schema, "bytes"),
+                          .hash = manifest_column(&f->header.schema, "xxh128")};
+    if ((opt->index && phash_index_open(s, err)) ||
+        (opt->dedup.against && phash_read_rows(s, &f->against, true, err)) ||
+        phash_read_rows(s, &f->in, false, err) ||
+        (opt->index && pdq_index_save(&s->index, opt->index, err)) ||
+        (opt->dedup.protect && dedup_read_protected(&s->d, &f->in, err)) ||
+        (opt->dedup.blocklist && phash_block(s, &f->in, err)) || phash_find_pairs(s, err) ||
+        dedup_decide(&s->d, f, err) || dedup_write_rows(&s->d, f, added_of, &added, n, err))
         return -1;
-    if (opt->dedup.sheet &&
-        (dedup_mark_sheet_paths(&s->d, err) || dedup_read_missing_paths(&s->d, in, against, err) ||
-         dedup_write_sheet(&s->d, opt->dedup.sheet, err)))
-        return -1;
-    if (write_rows(s, in, out, rejects, n, err)) return -1;
     dedup_warn_blocked(&s->d);
     stage_note(&s->opt->dedup.common,
                "%llu pictures decoded, %llu hashes reused, %llu too flat to compare; %llu near duplicates, "

@@ -58,8 +58,7 @@ struct phash_dedup {
 /* phash_rows.c */
 int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err);
 /* --hash-only: passes rows from the pool straight to the writers. */
-int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct manifest_writer *out,
-                    struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
+int phash_hash_only(struct phash_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err);
 
 /* phash_pairs.c */
 bool phash_comparable(const struct phash_dedup *s, uint32_t row); /* hashed, stays so far, not flat */
@@ -74,9 +73,7 @@ int phash_index_add(struct phash_dedup *s, uint32_t row, struct error *err);
 /* blocklist.c: call it before phash_find_pairs. */
 int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error *err);
 
-int phash_run(struct phash_dedup *s, struct manifest_source *in, struct manifest_source *against,
-              struct manifest_writer *out, struct manifest_writer *rejects, struct stage_counts *n,
-              struct error *err);
+int phash_run(struct phash_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err);
 int phash_run_check_leak(struct phash_dedup *s, struct manifest_source *in, uint64_t *n_leaks,
                          struct error *err);
 void phash_release(struct phash_dedup *s);

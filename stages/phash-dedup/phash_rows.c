@@ -29,7 +29,7 @@ static int open_pool(struct decode_pool **pool, struct pdq_wanted *wanted, const
 
 struct hash_only {
     struct phash_dedup *s;
-    struct manifest_writer *out, *rejects;
+    struct dedup_files *f;
     struct stage_counts *n;
 };
 
@@ -42,20 +42,19 @@ static int hash_only_row(void *context, const char *const *fields, const struct 
     progress_update(&h->s->d.progress, h->n->n_read, NULL);
     if (!pdq_finish_take(d, &a)) {
         h->n->n_rejected++;
-        return manifest_writer_reject(h->rejects, fields, d->slug ? d->slug : "decode-crashed", d->detail,
+        return manifest_writer_reject(&h->f->rejects, fields, d->slug ? d->slug : "decode-crashed", d->detail,
                                       err);
     }
     pdq_to_hex(hex, &a.hashes[0]);
     snprintf(quality, sizeof quality, "%d", a.quality);
     const char *const added[] = {hex, quality, pdq_family_name(h->s->opt->family)};
     h->n->n_kept++;
-    return manifest_writer_row(h->out, fields, added, err);
+    return manifest_writer_row(&h->f->out, fields, added, err);
 }
 
-int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct manifest_writer *out,
-                    struct manifest_writer *rejects, struct stage_counts *n, struct error *err)
+int phash_hash_only(struct phash_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err)
 {
-    struct hash_only h = {.s = s, .out = out, .rejects = rejects, .n = n};
+    struct hash_only h = {.s = s, .f = f, .n = n};
     struct image_rows rows = {.root = s->opt->dedup.common.root,
                               .allow_outside = s->opt->dedup.common.allow_outside,
                               .context = &h,
@@ -64,7 +63,7 @@ int phash_hash_only(struct phash_dedup *s, struct manifest_source *in, struct ma
     struct decode_pool *pool = NULL;
     struct pdq_wanted hashing;
     int rc = -1;
-    if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(in, &r, NULL, err)) goto out;
+    if (open_pool(&pool, &hashing, s->opt, err) || manifest_source_read(&f->in, &r, NULL, err)) goto out;
     progress_start(&s->d.progress, &s->opt->dedup.common, 0, "pictures");
     rc = image_rows_run(&rows, &r, pool, err);
     progress_end(&s->d.progress);
