@@ -20,7 +20,7 @@ static const struct {
     const char *name, *summary;
 } programs[] = {
 #include "programs.h" /* made by the Makefile from the programs' own option tables */
-    {"run", "the whole pipeline from a settings file; in a checkout: make dataset train"},
+    {"run", "the whole pipeline from a settings file"},
 };
 
 static int usage(FILE *to, const char *folder, int code)
@@ -64,10 +64,10 @@ int main(int argc, char **argv)
         }
     snprintf(path, sizeof path, "%s/%s", folder, argv[1]);
     if (strcmp(argv[1], "winnow")) execv(path, argv + 1);
-    if (!strcmp(argv[1], "run"))
-        fprintf(stderr, "winnow: run is there when winnow is installed; in a checkout say make dataset train "
-                        "SETTINGS=FILE\n");
-    else
-        fprintf(stderr, "winnow: no program '%s' in %s; 'winnow --help' lists them\n", argv[1], folder);
+    if (!strcmp(argv[1], "run")) { /* in a checkout it is not beside the programs */
+        snprintf(path, sizeof path, "%s/../tools/run", folder);
+        execv(path, argv + 1);
+    }
+    fprintf(stderr, "winnow: no program '%s' in %s; 'winnow --help' lists them\n", argv[1], folder);
     return EX_USAGE;
 }
