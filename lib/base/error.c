@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int error_vset(struct error *err, int code, const char *format, va_list args)
+int error_vset(struct error *err, int code, const char *format, va_list args)
 {
     err->code = code;
     err->saved_errno = 0;

@@ -26,6 +26,7 @@ struct error {
 
 /* Sets the code and the sentence, as printf does. A sentence that is too long is cut. Always returns -1. */
 int error_set(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int error_vset(struct error *err, int code, const char *format, va_list args);
 
 /*
  * The same, followed by ": <strerror(errno)>". The given code is kept, except that ENOMEM becomes EX_OSERR

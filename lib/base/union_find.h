@@ -1,6 +1,6 @@
 /*
- * union_find.h: disjoint sets of the numbers 0 to n - 1, to find what chains of pairs connect. parent[i] leads
- * from i to the root of its set, and a root is its own parent. Two sets are joined by parent[root] =
+ * union_find.h: disjoint sets of the numbers 0 to n - 1, to find what chains of pairs connect. parent[i]
+ * leads from i to the root of its set, and a root is its own parent. Two sets are joined by parent[root] =
  * other_root, so the caller decides which of the two roots stays. A search halves the path that it walks,
  * which keeps the paths short without ranks.
  */

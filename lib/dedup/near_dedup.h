@@ -2,10 +2,10 @@
  * near_dedup.h: what phash-dedup and feature-dedup share. Each finds near duplicates in its own way; the code
  * here chooses which rows are kept, finds label conflicts, groups rows for the split, checks splits for
  * leaks, writes the contact sheet, and handles block lists. A stage reads rows (dedup_rows.c), marks nodes
- * and near pairs of them (dedup_pairs.c), and lets dedup_run.c call the rest in order: dedup_keepers.c chooses the rows to
- * keep, dedup_groups.c forms groups, dedup_sheet.c writes the contact sheet, dedup_leak.c checks splits,
- * dedup_protect.c reads the pictures that are never rejected, and dedup_remove.c deletes the files of
- * pictures on a block list.
+ * and near pairs of them (dedup_pairs.c), and lets dedup_run.c call the rest in order: dedup_keepers.c
+ * chooses the rows to keep, dedup_groups.c forms groups, dedup_sheet.c writes the contact sheet,
+ * dedup_leak.c checks splits, dedup_protect.c reads the pictures that are never rejected, and dedup_remove.c
+ * deletes the files of pictures on a block list.
  *
  * Memory: 56 bytes for each row, 12 for each near pair, and the paths of rows that have a near neighbour.
  */

@@ -1,5 +1,5 @@
-/* augment_params.h: reads what augment_params_text writes. It shows that the text has everything that a variant
- * was made with, and lets tests state variants as text. */
+/* augment_params.h: reads what augment_params_text writes. It shows that the text has everything that a
+ * variant was made with, and lets tests state variants as text. */
 #ifndef WINNOW_TESTS_AUGMENT_PARAMS_H
 #define WINNOW_TESTS_AUGMENT_PARAMS_H
 
