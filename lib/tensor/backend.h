@@ -426,9 +426,9 @@ struct backend_table {
     /* Batch norms that are side by side in a concatenation run as one: fewer and
      * larger operations without copies. */
     bool joins_norms;
-    /* A CONV that no backward follows may have a second input of y's shape, which is added before the
-     * activation. */
-    bool adds_in_conv;
+    /* Whether this CONV, which no backward follows, may have a second input of y's shape, which is added
+     * before the activation. NULL: none may. */
+    bool (*adds_in_conv)(const struct backend *b, const struct op_desc *d);
     /* There is no CURVE: those that are products with a sigmoid, or with a line cut off at 0 and 1, are
      * planned as such. */
     bool gates_curves;

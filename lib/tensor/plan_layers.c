@@ -366,7 +366,8 @@ static bool add_in_conv(struct builder *g, int layer)
 {
     const struct net_layer *l = &g->net->layers[layer];
     struct plan *p = g->p;
-    for (int i = 0; g->t->adds_in_conv && l->n_inputs == 2 && !g->gradient[layer] && i < 2; i++) {
+    bool possible = g->t->adds_in_conv && l->n_inputs == 2 && !g->gradient[layer] && !g->o->int8;
+    for (int i = 0; possible && i < 2; i++) {
         const struct value *v = &p->values[g->value[l->inputs[i]]],
                            *other = &p->values[g->value[l->inputs[!i]]];
         struct node *n = v->producer != NO ? &p->nodes[v->producer] : NULL;
@@ -375,7 +376,8 @@ static bool add_in_conv(struct builder *g, int layer)
             n && (other->producer != NO ? other->producer < v->producer : other->layer < n->weight_layer);
         if (!n || n->d.kind != OP_CONV || n->d.n_x != 1 || n->d.activation != OP_LINEAR ||
             !g->alone[l->inputs[i]] || !before || n->segment != g->segment1[layer] ||
-            other->shape.h != n->d.y.h || other->shape.w != n->d.y.w || other->shape.c != n->d.y.c)
+            other->shape.h != n->d.y.h || other->shape.w != n->d.y.w || other->shape.c != n->d.y.c ||
+            !g->t->adds_in_conv(g->b, &n->d))
             continue;
         n->x[1] = g->value[l->inputs[!i]];
         n->d.x[1] = other->shape;

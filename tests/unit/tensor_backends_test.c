@@ -415,6 +415,58 @@ static void convolutions(void)
     check("conv 3x3 dilated", d);
 }
 
+/* A sum in a convolution has the bits of the convolution and the sum one after the other. */
+static void sums_in_convolutions(void)
+{
+    static const struct {
+        int h, cin, cout, k, stride;
+        enum op_activation activation;
+    } cases[] = {{25, 32, 64, 1, 1, OP_RELU},  {24, 16, 40, 1, 1, OP_RELU_CAPPED},
+                 {3, 24, 56, 1, 1, OP_LINEAR}, {21, 20, 20, 1, 1, OP_RELU},
+                 {13, 400, 24, 1, 2, OP_RELU}, /* several passes */
+                 {11, 64, 24, 3, 2, OP_RELU}};
+    const struct side *s = &sides[1];
+    int n = 0;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        char name[96];
+        struct op_desc d =
+            window(OP_CONV, shape(2, cases[i / 2].h, cases[i / 2].h, cases[i / 2].cin), cases[i / 2].cout,
+                   cases[i / 2].k, cases[i / 2].k, cases[i / 2].stride, false);
+        struct op_desc sum = plain(OP_ADD, d.y, d.y), part = d;
+        part.y.parent_c *= 2;
+        part.y.first_c = d.y.c;
+        part.constant_weights = true;
+        bool slice = i % 2 && s->t->writes_slice(s->b, &part);
+        struct given g = {.x = {noise(count(&d.x[0]), -1, 1), noise(count(&d.y), -1, 1)},
+                          .w = noise(n_weights(&d), -1, 1),
+                          .bias = noise((size_t)d.y.c, -1, 1)},
+                     after = {.x = {NULL, g.x[1]}};
+        snprintf(name, sizeof name, "conv %dx%d %d to %d stride %d + sum%s", d.kernel_h, d.kernel_w, d.x[0].c,
+                 d.y.c, d.stride_h, slice ? ", slice" : "");
+        d.constant_weights = d.has_bias = true;
+        if (s->t->adds_in_conv && s->t->adds_in_conv(s->b, &d)) {
+            struct run apart = run_op(s, &d, &g, false, true, false, name);
+            after.x[0] = apart.y;
+            sum.n_x = d.n_x = 2;
+            sum.x[1] = d.x[1] = d.y;
+            sum.activation = d.activation = cases[i / 2].activation;
+            sum.activation_max = d.activation_max = d.activation == OP_RELU_CAPPED ? 0.7f : 0;
+            struct run want = run_op(s, &sum, &after, false, false, false, name);
+            struct run have = run_op(s, &d, &g, slice, true, false, name);
+            CHECK_SAY(memcmp(want.y, have.y, count(&d.y) * sizeof(float)) == 0, "%s: other bits", name);
+            free_run(&apart);
+            free_run(&want);
+            free_run(&have);
+            n++;
+        }
+        free(g.x[0]);
+        free(g.x[1]);
+        free(g.w);
+        free(g.bias);
+    }
+    CHECK_SAY(n == 0 || n == 12, "%d of 12 convolutions take a sum", n);
+}
+
 static void others(void)
 {
     struct op_desc d = plain(OP_DENSE, shape(8, 1, 1, 200), shape(8, 1, 1, 30));
@@ -584,6 +636,7 @@ int main(int argc, char **argv)
     }
     printf("# %s\n", sides[1].t->describe(sides[1].b));
     convolutions();
+    sums_in_convolutions();
     others();
     arenas();
     bool wide = strstr(sides[1].t->describe(sides[1].b), "NHWC") != NULL;

@@ -35,7 +35,11 @@ struct tile_pass {
     size_t vector_step; /* floats between the vectors of an output pixel */
     int last;           /* floats of the last vector that are stored */
     const float *bias;  /* whole vectors */
-    float low, high;    /* the activation: infinite where there is no bound */
+    /* What is added to the outputs before the activation, a pointer for each pixel, with the same vectors; or
+     * NULL. */
+    const float *const *residual;
+    size_t residual_step;
+    float low, high; /* the activation: infinite where there is no bound */
     /* What is fetched into the cache meanwhile: weights that are needed next, of which ahead moves on, and
      * runs far_from .. far_to of the windows at far[0 .. n_far], of pixels that are needed later. */
     const char *ahead, *ahead_end;
@@ -49,9 +53,9 @@ struct tile_kernels {
     int widest; /* vectors of a panel, at most */
     /* Of weights in a pass. With AVX-512 four vectors a step are more than the second-level cache gives. */
     size_t pass_bytes;
-    /* y[i] = min(high, max(low, sum of packed * window at x[i] + bias)) for n pixels. Each sum is in the
-     * order of the runs and does not depend on the other pixels. x has TILE_PIXELS - 1 more that can be
-     * read. */
+    /* y[i] = min(high, max(low, sum of packed * window at x[i] + bias + residual[i])) for n pixels. Each sum
+     * follows the order of the runs and does not depend on the other pixels. x has TILE_PIXELS - 1 more
+     * pointers that can be read. */
     void (*pass)(struct tile_pass *p, const float *const *x, float *const *y, size_t n);
 };
 const struct tile_kernels *tiles_avx512(void); /* NULL where the processor or the build has none */

@@ -4,6 +4,16 @@
  */
 #include <string.h>
 
+/* `n` floats of the v-th vector that is added to pixel i. */
+static inline vec residual_of(const struct tile_pass *p, size_t i, int v, size_t n)
+{
+    const float *from = p->residual[i] + (size_t)v * p->residual_step;
+    vec some = ZERO();
+    if (n >= WIDTH) return LOAD(from);
+    memcpy(&some, from, n * sizeof *from);
+    return some;
+}
+
 #define UNROLLED _Pragma("GCC unroll 8")
 
 /* With a constant I, the loops are unrolled and sums are in registers. */
@@ -99,8 +109,10 @@
                 if (r >= left) break;                                                                        \
                 for (int v = 0; v < V; v++) {                                                                \
                     float *to = y[r] + (size_t)v * step;                                                     \
+                    vec out = ADD(sum[r][v], LOAD(p->bias + v * WIDTH));                                     \
+                    if (p->residual) out = ADD(out, residual_of(p, i + r, v, v == V - 1 ? last : WIDTH));    \
                     /* max and min give their second operand when one is NaN: so NaN stays */                \
-                    vec out = MIN(high, MAX(low, ADD(sum[r][v], LOAD(p->bias + v * WIDTH))));                \
+                    out = MIN(high, MAX(low, out));                                                          \
                     if (add) out = ADD(out, LOAD(to)); /* what is beyond a last vector is not stored */      \
                     if (v == V - 1 && last < WIDTH)                                                          \
                         memcpy(to, &out, last * sizeof *to);                                                 \

@@ -199,6 +199,12 @@ static bool cpu_writes_slice(const struct backend *b, const struct op_desc *d)
                                           : block_of(b, d->y.c) == block && d->y.first_c % block == 0);
 }
 
+/* Elsewhere a sum in the convolution would be a pass of its own, as it is without. */
+static bool cpu_adds_in_conv(const struct backend *b, const struct op_desc *d)
+{
+    return conv_algorithm_of(b, d) == CONV_TILED;
+}
+
 static bool cpu_reshape_is_free(const struct backend *b, const struct tensor_shape *from,
                                 const struct tensor_shape *to)
 {
@@ -576,6 +582,7 @@ static const struct backend_table table = {
     .adam = cpu_adam,
     .host_memory = cpu_host_memory,
     .exchanges_statistics = true,
+    .adds_in_conv = cpu_adds_in_conv,
     .has_int8 = true,
 };
 

@@ -144,7 +144,7 @@ size_t conv_tiled_workspace_bytes(const struct backend *b, const struct op_desc 
 struct tiled {
     const struct tile_kernels *k;
     const struct op_desc *d;
-    struct view x, y;
+    struct view x, y, residual; /* residual.p is NULL where nothing is added before the activation */
     bool add;
     const float *packed, *bias;
     const struct tile_run *runs;
@@ -157,6 +157,7 @@ struct block {
     size_t n;
     const float *x[PIXELS + TILE_PIXELS - 1]; /* the last is repeated */
     float *y[PIXELS];
+    const float *residual[PIXELS];
 };
 
 /* The passes of one panel. */
@@ -196,6 +197,8 @@ static void multiply(const struct tiled *t, const struct block *block, const str
                           .add = t->add,
                           .short_runs = t->x.inner * d->kernel_w == 8,
                           .vector_step = t->y.blocks == 1 ? (size_t)t->k->vector : t->y.b_stride,
+                          .residual_step =
+                              t->residual.blocks == 1 ? (size_t)t->k->vector : t->residual.b_stride,
                           .low = d->activation == OP_LINEAR ? -INFINITY : 0,
                           .high = d->activation == OP_RELU_CAPPED ? d->activation_max : INFINITY,
                           .far = later->x,
@@ -205,8 +208,12 @@ static void multiply(const struct tiled *t, const struct block *block, const str
         if (2 * v + p.vectors < 2 * from || 2 * v + p.vectors >= 2 * to) continue; /* by its middle */
         size_t first = (size_t)(v * t->k->vector), floats = (size_t)(p.vectors * t->k->vector) * sums_of(d);
         float *at[PIXELS];
+        const float *residual_at[PIXELS];
         for (size_t i = 0; i < block->n; i++)
             at[i] = block->y[i] + (size_t)v * p.vector_step;
+        for (size_t i = 0; t->residual.p && i < block->n; i++)
+            residual_at[i] = block->residual[i] + (size_t)v * p.residual_step;
+        p.residual = t->residual.p ? residual_at : NULL;
         p.packed = t->packed + first * sums_of(d);
         p.ahead_end = (const char *)(p.packed + (v + p.vectors < to ? 2 * floats : floats));
         p.far_from = later->n ? t->n_runs * v / vectors : 0;
@@ -231,6 +238,7 @@ static void take_block(const struct tiled *t, struct walk *w, struct block *bloc
     for (size_t i = 0; i < block->n; i++) {
         block->x[i] = at(&t->x, w->n, 0, w->y * d->stride_h, w->x * d->stride_w);
         block->y[i] = at(&t->y, w->n, 0, w->y, w->x);
+        if (t->residual.p) block->residual[i] = at(&t->residual, w->n, 0, w->y, w->x);
         if (++w->x < t->y.w) continue;
         w->x = 0;
         if (++w->y < t->y.h) continue;
@@ -284,6 +292,7 @@ void conv_tiled_forward(const struct backend *b, const struct backend_op *op, co
                       .runs = runs};
     size_t vectors = (size_t)vectors_of(t.k, d->y.c);
     float *sums = bias + columns_of(t.k, d);
+    if (d->n_x > 1) t.residual = view_of(b, &io->x[1], &d->x[1]);
     t.n_runs = window_runs(b, d, &t.x, runs);
     memset(bias, 0, columns_of(t.k, d) * sizeof *bias);
     if (d->has_bias) memcpy(bias, op->bias, (size_t)d->y.c * sizeof *bias);

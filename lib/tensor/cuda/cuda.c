@@ -373,6 +373,8 @@ static bool cuda_reshape_is_free(const struct backend *b, const struct tensor_sh
     return stored_type(b, from) == stored_type(b, to);
 }
 
+static bool cuda_adds_in_conv(const struct backend *b, const struct op_desc *d) { return true; }
+
 static struct backend_table table = {
     /* the rest: winnow_backend */
     .abi = BACKEND_ABI,
@@ -391,7 +393,7 @@ static struct backend_table table = {
     .whole_batches = true,
     .gradients_from_zero = true,
     .joins_norms = true,
-    .adds_in_conv = true,
+    .adds_in_conv = cuda_adds_in_conv,
     .gates_curves = true,
 };
 
