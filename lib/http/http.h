@@ -1,9 +1,9 @@
 /*
- * http.h: many HTTP transfers at once in one thread, by libcurl's socket interface and epoll. This is the
- * public header of lib/http, and no other area sees libcurl. A transfer is one request and its response.
+ * http.h: runs many HTTP transfers at once in one thread, with libcurl's socket interface and epoll. This is
+ * the public header of lib/http, and no other area sees libcurl. A transfer is one request and its response.
  * Redirects, retries and politeness are left to the caller, who sees every hop. Bodies stay in memory, so
- * that the caller can refuse one before it is written to a disk. One budget limits the memory of all bodies:
- * when it is used up, transfers are paused until others end. The oldest transfer is never paused, so that
+ * that the caller can refuse a body before anything is written to a disk. The memory of all bodies together
+ * is limited: at the limit, transfers are paused until others end. The oldest transfer is never paused, so
  * there is always progress.
  */
 #ifndef WINNOW_HTTP_HTTP_H
@@ -30,9 +30,9 @@ struct http_limits {          /* all have a default in HTTP_LIMITS_DEFAULTS */
     unsigned n_per_host;      /* connections to one host */
     double connect_s;         /* limit for DNS, TCP and TLS together */
     double total_s;           /* one transfer, request to last byte */
-    uint64_t min_bytes_per_s; /* slower than this over min_speed_s: stalled */
+    uint64_t min_bytes_per_s; /* a transfer that is slower than this for min_speed_s has stalled */
     double min_speed_s;
-    uint64_t body_bytes;   /* one body, announced or not */
+    uint64_t body_bytes;   /* one body, whether its length was announced or not */
     uint64_t memory_bytes; /* all bodies together */
     uint64_t header_bytes; /* all header lines of one response */
 };
@@ -58,7 +58,7 @@ struct http_options {
 };
 
 enum http_outcome {
-    HTTP_ANSWERED, /* the response is complete: see headers.status; body is whole unless !wanted */
+    HTTP_RESPONDED, /* the response is complete: see headers.status; body is whole unless !wanted */
     HTTP_FAILED_DNS,
     HTTP_FAILED_CONNECT,
     HTTP_FAILED_TLS,
@@ -76,9 +76,9 @@ enum http_outcome {
     HTTP_FAILED_OTHER,
     HTTP_OUTCOMES
 };
-/* Whether this errno means that the other side refused the connection, which shows that a machine answers
- * there. */
-bool http_errno_is_an_answer(int os_error);
+/* Whether this errno means that the other side refused the connection. A refusal shows that a machine exists
+ * at that address. */
+bool http_errno_shows_host(int os_error);
 
 struct http_transfer {
     /* The request: set by the caller before http_start, borrowed until done. */
@@ -87,7 +87,7 @@ struct http_transfer {
     const char *cookies;                           /* http_cookie.h; NULL for none */
     uint64_t body_limit;                           /* 0: limits.body_bytes */
     bool cut_at_limit; /* a longer body is cut there (HTTP_FAILED_TOO_LARGE), even an announced one */
-    void *token;       /* for the caller, as are the next two; 0 at first */
+    void *token;       /* for the caller's own use, like the next two fields; all are 0 at first */
     uint32_t slot;
     size_t n_saved;
 
@@ -124,16 +124,16 @@ struct http_engine;
 typedef bool http_accept(void *context, const struct http_transfer *t);
 /*
  * Called when a connection is about to be made to this address, which has passed the check. Returns whether
- * it may be made. It is called for each address of the host that is tried, and so more than once for some
- * transfers; it is not called when a connection is used again.
+ * the connection may be made. It is called for each address of the host that is tried, so more than once for
+ * some transfers. It is not called when a connection is used again.
  */
 typedef bool http_admit(void *context, struct http_transfer *t, const struct sockaddr *address,
                         socklen_t n_bytes);
-/* Called when the transfer is over. Afterwards the transfer returns to the pool: copy the strings that are
- * still needed, and remove the body with http_take_body. */
+/* Called when the transfer is over. When it returns, the transfer goes back to the pool. So the function must
+ * copy the strings that are still needed, and remove the body with http_take_body to keep it. */
 typedef void http_done(void *context, struct http_transfer *t);
 
-/* EX_OSERR or EX_SOFTWARE when libcurl or epoll cannot be used. The strings of the
+/* Returns 0, or -1 with EX_OSERR or EX_SOFTWARE when libcurl or epoll cannot be used. The strings of the
  * options are borrowed until close. */
 int http_engine_open(struct http_engine **out, const struct http_options *o, http_accept *accept,
                      http_admit *admit, http_done *done, void *context,
@@ -144,10 +144,10 @@ void http_engine_close(struct http_engine *e); /* drops what is in flight withou
  * body from an earlier use. */
 struct http_transfer *http_new(struct http_engine *e, struct error *err);
 /*
- * Puts n bytes into t->body as the part that is already there, and asks for the rest of the same version
- * only. The version is named by validator, a strong ETag with its quotes or a date; whole_bytes is its
- * length, or 0 when that is not known. Everything is copied. Does nothing when the validator is longer than
- * HTTP_VALIDATOR_BYTES.
+ * Puts n bytes into t->body as the first part of the body, and makes the transfer request only the rest of
+ * the same version. validator names the version: a strong ETag with its quotes, or a date. whole_bytes is the
+ * length of the whole body, or 0 when it is not known. All arguments are copied. Does nothing when the
+ * validator is longer than HTTP_VALIDATOR_BYTES.
  */
 int http_set_prefix(struct http_engine *e, struct http_transfer *t, const void *bytes, size_t n,
                     const char *validator, uint64_t whole_bytes, struct error *err);
@@ -157,26 +157,27 @@ int http_start(struct http_engine *e, struct http_transfer *t, struct error *err
 /* Returns a transfer that was never started to the pool. */
 void http_forget(struct http_engine *e, struct http_transfer *t);
 
-/* In `done`: removes the body from the transfer and returns it; *capacity bytes are allocated. The caller
- * frees it, or better returns it with http_give_body (from the engine's thread), so that it is used again. */
+/* To be called in `done`: removes the body from the transfer and returns it; *capacity is the size of its
+ * memory. The caller frees the body, or better returns it with http_give_body (from the engine's thread), so
+ * that another transfer can use its memory. */
 uint8_t *http_take_body(struct http_transfer *t, size_t *capacity);
-/* In `done`: replaces the body by this one, which the transfer owns from now on. */
+/* To be called in `done`: replaces the transfer's body by this one, which the transfer owns from now on. */
 void http_replace_body(struct http_transfer *t, uint8_t *body, size_t n_bytes, size_t capacity);
 void http_give_body(struct http_engine *e, uint8_t *body, size_t capacity);
 
-/* Ends a wait in http_engine_step, or the next one. May be called from any thread. */
+/* Ends the wait of an http_engine_step that runs now, or else of the next one. Any thread may call it. */
 void http_engine_wake(struct http_engine *e);
 
-/* Waits for events, at most timeout_s, and handles them. done is called from here. It
- * also returns after a signal. */
+/* Waits for events, at most timeout_s, and handles them; done is called from here. Returns 0 after events, a
+ * timeout or a signal, or -1 with err set. */
 int http_engine_step(struct http_engine *e, double timeout_s, struct error *err);
 
-bool http_engine_idle(const struct http_engine *e); /* the last step found nothing to do */
+bool http_engine_idle(const struct http_engine *e); /* whether the last step found nothing to do */
 /* Calls a function for every transfer in flight, the oldest first. The function must not start or end any. */
 void http_engine_each(struct http_engine *e, void (*each)(void *context, struct http_transfer *t),
                       void *context);
 unsigned http_engine_active(const struct http_engine *e);
-/* Memory is below the budget: more transfers may start. */
+/* Whether the memory of all bodies is below the budget, so that more transfers may start. */
 bool http_engine_has_memory(const struct http_engine *e);
 
 #endif

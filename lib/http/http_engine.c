@@ -22,7 +22,7 @@
 
 /* --- sockets --- */
 
-bool http_errno_is_an_answer(int os_error) { return os_error == ECONNREFUSED || os_error == ECONNRESET; }
+bool http_errno_shows_host(int os_error) { return os_error == ECONNREFUSED || os_error == ECONNRESET; }
 
 bool http_may_connect(const struct http_options *o, const struct sockaddr *address, socklen_t n_bytes)
 {
@@ -101,7 +101,7 @@ static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcod
     struct http_transfer *t = s->transfer;
     const char *redirect = NULL;
     double seconds = 0;
-    http_answer_settle(e, s, rc);
+    http_response_settle(e, s, rc);
     if (curl_easy_getinfo(s->easy, CURLINFO_REDIRECT_URL, &redirect) == CURLE_OK && redirect)
         t->redirect_url = strdup(redirect);
     curl_easy_getinfo(s->easy, CURLINFO_TOTAL_TIME, &seconds);
@@ -123,7 +123,7 @@ static void resume_paused(struct http_engine *e)
         if (s != e->oldest && e->held_bytes > e->options.limits.memory_bytes) return;
         s->paused = false;
         e->n_paused--;
-        curl_easy_pause(s->easy, CURLPAUSE_CONT); /* may call http_answer_body, which may pause again */
+        curl_easy_pause(s->easy, CURLPAUSE_CONT); /* may call http_response_body, which may pause again */
     }
 }
 
@@ -147,8 +147,8 @@ int http_engine_step(struct http_engine *e, double timeout_s, struct error *err)
     int running, n;
     double now = clock_seconds(), wait = e->wake_at - now;
     if (wait > timeout_s) wait = timeout_s;
-    /* The flag is set before the check. A thread that calls wake in between either
-     * sees the flag or was seen here. */
+    /* The flag `waiting` is set before `woken` is read. So a thread that calls http_engine_wake in between
+     * either sees `waiting` and writes to wake_fd, or its `woken` is seen here. */
     atomic_store(&e->waiting, true);
     if (atomic_exchange(&e->woken, false)) wait = 0;
     n = epoll_wait(e->epoll_fd, events, EVENTS_PER_WAIT, wait <= 0 ? 0 : (int)ceil(wait * 1000));

@@ -1,7 +1,7 @@
 /*
  * http_engine.h: the engine and its transfers, for the three files that implement them: http_engine.c
- * (sockets, time, transfers under way), http_transfer.c (the pool, requests, memory of bodies),
- * http_answer.c (answers and what they mean).
+ * (sockets, timers, transfers in flight), http_transfer.c (the pool, requests, memory of bodies), and
+ * http_response.c (reads responses).
  */
 #ifndef WINNOW_HTTP_HTTP_ENGINE_H
 #define WINNOW_HTTP_HTTP_ENGINE_H
@@ -20,7 +20,8 @@ struct http_transfer_state {
     CURL *easy;
     struct http_engine *engine;
     struct http_transfer *transfer;
-    struct http_transfer_state *older, *newer; /* in flight, by start; or the free list by `older` */
+    /* neighbours in the list of transfers in flight, ordered by start; `older` also links the free list */
+    struct http_transfer_state *older, *newer;
     struct curl_slist *headers;
     size_t capacity, n_prefix, n_drained, header_bytes;
     bool active, paused, refused, crowded, connecting, settled, mismatched, too_large, headers_too_large,
@@ -54,17 +55,18 @@ struct http_engine {
     bool out_of_memory, proxy_works, idle;
 };
 
-/* http_answer.c: libcurl's callbacks for a body and for a header line. user is the state of the transfer. */
-size_t http_answer_body(char *bytes, size_t each, size_t n, void *user);
-size_t http_answer_header(char *line, size_t each, size_t n, void *user);
-/* Sets outcome and detail. */
-void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc);
+/* http_response.c: libcurl's callbacks for bytes of a body and for a header line. user is the state of the
+ * transfer. */
+size_t http_response_body(char *bytes, size_t each, size_t n, void *user);
+size_t http_response_header(char *line, size_t each, size_t n, void *user);
+/* Sets the outcome and the detail of a transfer that libcurl has finished. */
+void http_response_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc);
 
 /* http_transfer.c */
 int http_body_reserve(struct http_transfer_state *s, size_t wanted, struct error *err);
 void http_state_free(struct http_transfer_state *s);
 
-/* http_engine.c: checks the address of a socket that is about to be connected. */
+/* http_engine.c: libcurl's callback that opens a socket, after a check of the address it will connect to. */
 curl_socket_t http_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address);
 
 #endif

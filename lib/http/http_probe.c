@@ -27,7 +27,7 @@ struct http_probe {
     pthread_mutex_t lock;
     int n_owners;
     enum http_reach result;
-    struct http_engine *engine; /* NULL once the owner has let go */
+    struct http_engine *engine; /* NULL after http_probe_close */
     struct http_options options;
     struct http_network allowed[NETWORKS_MAX];
     size_t n;
@@ -45,8 +45,8 @@ static void let_go(struct http_probe *p)
     }
 }
 
-/* Whether anybody answers at that address, even with a refusal. *silent: nobody did, and
- * no message on the way said why. */
+/* Whether a machine responds at that address; a refused connection is a response, too. *silent becomes true
+ * when no response came before the timeout, and no router reported an error. */
 static bool answers(const struct addrinfo *a, bool must_accept, bool *silent)
 {
     int failure = 0;
@@ -62,7 +62,7 @@ static bool answers(const struct addrinfo *a, bool must_accept, bool *silent)
     }
     close(fd);
     *silent = failure == ETIMEDOUT;
-    return failure == 0 || (!must_accept && http_errno_is_an_answer(failure));
+    return failure == 0 || (!must_accept && http_errno_shows_host(failure));
 }
 
 static bool host_answers(const struct http_probe *p, size_t i)
@@ -75,8 +75,8 @@ static bool host_answers(const struct http_probe *p, size_t i)
     snprintf(name, sizeof name, "%.*s", (int)(literal ? n - 2 : n), t->name + literal);
     snprintf(port, sizeof port, "%u", t->port);
     int rc = getaddrinfo(name, port, &hints, &list);
-    /* A name server that answers that there is no such name shows that the network works. EAI_AGAIN and
-     * the other errors count as silence. */
+    /* A name server that reports "no such name" shows that the network works. EAI_AGAIN and the other errors
+     * count as silence. */
     if (rc) return !t->must_accept && (rc == EAI_NONAME || rc == EAI_NODATA);
     size_t n_tried = 0, n_silent = 0;
     for (const struct addrinfo *a = list; a && !yes && n_tried < ADDRESSES_PER_HOST; a = a->ai_next) {
@@ -88,8 +88,8 @@ static bool host_answers(const struct http_probe *p, size_t i)
     }
     freeaddrinfo(list);
     /*
-     * A host that never answered before, and whose name is known but which is silent now, is dead: a run must
-     * not wait for the network because of it. Only the silence of a host that answered before shows that the
+     * A host that never responded before, whose name resolves, and which is silent now, is dead: a run must
+     * not wait for the network because of it. Only the silence of a host that responded before shows that the
      * network is down.
      */
     return yes || n_tried == 0 || (!t->witness && n_silent == n_tried);
@@ -123,7 +123,7 @@ int http_probe_start(struct http_probe **out, const struct http_probe_target *ta
     p->n_owners = 2;
     p->engine = e;
     p->options.allow_private = o->allow_private;
-    p->options.proxy = o->proxy ? "" : NULL; /* only whether there is one matters */
+    p->options.proxy = o->proxy ? "" : NULL; /* the probe needs to know only whether there is a proxy */
     p->options.n_allowed = o->n_allowed < NETWORKS_MAX ? o->n_allowed : NETWORKS_MAX;
     for (size_t i = 0; i < p->options.n_allowed; i++)
         p->allowed[i] = o->allowed[i];

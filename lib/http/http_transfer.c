@@ -61,9 +61,9 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_ERRORBUFFER, s->errors);
     SET(CURLOPT_PRIVATE, s);
-    SET(CURLOPT_WRITEFUNCTION, http_answer_body);
+    SET(CURLOPT_WRITEFUNCTION, http_response_body);
     SET(CURLOPT_WRITEDATA, s);
-    SET(CURLOPT_HEADERFUNCTION, http_answer_header);
+    SET(CURLOPT_HEADERFUNCTION, http_response_header);
     SET(CURLOPT_HEADERDATA, s);
     SET(CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
     SET(CURLOPT_OPENSOCKETDATA, s);

@@ -257,7 +257,7 @@ unsigned rights_content_signal(const char *value, size_t n)
     return said;
 }
 
-/* Reads a date of RFC 822, RFC 850 or ISO 8601, with or without a time. False for others,
+/* Reads a date of RFC 822, RFC 850 or ISO 8601, with or without a time. Returns false for others,
  * such as one in the year 10000. */
 static bool parse_date(const char *s, size_t n, int64_t *out)
 {

@@ -98,7 +98,7 @@ static const char *const user_agent[] = {"user-agent", "useragent", "user agent"
 static const char *const disallow[] = {"disallow", "dissallow", "dissalow", "disalow",
                                        "diasllow", "disallaw",  NULL};
 
-/* Takes "/path WORDS", or "WORDS", which are for the whole site. 0, or -1 with err set. */
+/* Takes "/path WORDS", or "WORDS", which are for the whole site. Returns 0, or -1 with err set. */
 static int add_wish(struct robots *r, const struct line *l, bool usage, struct error *err)
 {
     const char *value = l->value, *path = "/";

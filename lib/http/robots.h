@@ -37,7 +37,7 @@ struct robots {
 /*
  * Takes the rules for `token` (our product token, in lower case) from the bytes of the file, or those for
  * '*' when no group names us. Bytes after ROBOTS_MAX_BYTES are ignored. A file in UTF-16 is read as well,
- * though RFC 9309 asks for UTF-8. 0, or -1 with err set (memory).
+ * though RFC 9309 asks for UTF-8. Returns 0, or -1 with err set (memory).
  * Release r in both cases.
  */
 int robots_parse(struct robots *r, const char *bytes, size_t n_bytes, const char *token, struct error *err);

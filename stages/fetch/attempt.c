@@ -105,7 +105,7 @@ int fetch_start_one(struct fetch *f, uint32_t host, struct error *err)
                                                                                                       : 0;
 }
 
-/* --- answers --- */
+/* --- responses --- */
 
 bool fetch_accept_headers(void *context, const struct http_transfer *t)
 {
@@ -194,7 +194,7 @@ static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome
     return false;
 }
 
-/* Whether the picture, or the answer that it is unchanged, has header fields that forbid its use. */
+/* Whether the response with the picture, or the 304, has header fields that forbid the picture's use. */
 static bool refused_by_headers(struct fetch *f, uint32_t index, const struct http_transfer *t)
 {
     char words[RIGHTS_TEXT_BYTES];
@@ -213,7 +213,7 @@ static bool refused_by_headers(struct fetch *f, uint32_t index, const struct htt
     return true;
 }
 
-static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
+static void response_200(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct outcome o = {.status = t->headers.status};
     enum image_kind kind = t->n_body ? image_kind_of(t->body, t->n_body) : IMAGE_UNKNOWN;
@@ -255,8 +255,8 @@ static void answer_200(struct fetch *f, uint32_t index, struct http_transfer *t)
     fetch_fail(f, index, &o, t);
 }
 
-/* The answer to --recheck-rights. An answer that is not a picture may be a login page, whose header
- * fields are not the picture's. */
+/* Handles the response to a request of --recheck-rights. A response that is not a picture may be a login
+ * page, whose header fields are not the picture's. */
 static void rechecked(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct outcome o = {.reason = REASON_NOT_AN_IMAGE, .status = t->headers.status};
@@ -269,18 +269,18 @@ static void rechecked(struct fetch *f, uint32_t index, struct http_transfer *t)
         fetch_unchanged(f, index, t);
 }
 
-static void answered(struct fetch *f, uint32_t index, struct http_transfer *t)
+static void responded(struct fetch *f, uint32_t index, struct http_transfer *t)
 {
     struct entry *e = fetch_entry(f, index);
     uint32_t host = entry_host(e);
     int status = t->headers.status;
     bool busy = status == 429 || status >= 500;
-    f->counts.n_answers++;
+    f->counts.n_responses++;
     if (!busy) fetch_host_good(f, host);
     if ((status == 200 || status == 203) && e->recheck) {
         rechecked(f, index, t);
     } else if (status == 200 || status == 203 || status == 206) {
-        answer_200(f, index, t);
+        response_200(f, index, t);
     } else if (status == 304 && e->stored) {
         if (!refused_by_headers(f, index, t)) fetch_unchanged(f, index, t);
     } else if ((status == 301 || status == 302 || status == 303 || status == 307 || status == 308) &&
@@ -326,7 +326,7 @@ static struct outcome outcome_of_failure(struct fetch *f, enum http_outcome outc
     if (is_unreachable(outcome))
         f->counts.n_unreachable++;
     else if (outcome != HTTP_FAILED_PROXY)
-        f->counts.n_answers++;
+        f->counts.n_responses++;
     return o;
 }
 
@@ -376,11 +376,11 @@ static void entry_done(struct fetch *f, struct http_transfer *t)
                             .status = t->headers.status,
                             .free_try = true,
                             .error =
-                                t->outcome == HTTP_ANSWERED ? "the server has no such range" : t->detail};
-        f->counts.n_answers++;
+                                t->outcome == HTTP_RESPONDED ? "the server has no such range" : t->detail};
+        f->counts.n_responses++;
         fetch_fail(f, index, &o, t);
-    } else if (t->outcome == HTTP_ANSWERED) {
-        answered(f, index, t);
+    } else if (t->outcome == HTTP_RESPONDED) {
+        responded(f, index, t);
     } else {
         struct outcome o = outcome_of_failure(f, t->outcome, t->headers.status, t->detail);
         /* Many networks lead to their login page by redirects, or by names, to a private address. */

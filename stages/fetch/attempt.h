@@ -1,6 +1,6 @@
 /*
- * attempt.h: makes the requests for an entry one after another and interprets the answers: robots.txt first,
- * and each redirect as a separate request, to which the address check, the limits of its host and its
+ * attempt.h: makes the requests for an entry one after another and interprets the responses. robots.txt comes
+ * first. Each redirect is a separate request, to which the address check, the limits of its host and its
  * robots.txt apply.
  */
 #ifndef WINNOW_FETCH_ATTEMPT_H

@@ -188,7 +188,7 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     e->due = e->dead ? r->time + (int64_t)dead_for_s : r->due < latest ? r->due : latest;
     if (clock_was_wrong) e->due = 0;
     if (r->event == JOURNAL_BLOCKED) e->due = INT64_MAX;
-    /* Earlier versions treated these answers as final at once. */
+    /* Earlier versions treated these responses as final at once. */
     if (r->event == JOURNAL_DEAD && r->failed_runs == 0 &&
         reason_is_doubtful((enum reason)e->reason, r->status)) {
         e->dead = false;

@@ -10,8 +10,9 @@
 #include "store/journal.h"
 #include "store/partial_store.h"
 
-/* What --recheck-rights asks for a picture that is in the store: first its host's files, then header fields
- * of an answer about it. An entry that was answered in this run for another reason has the last one, too. */
+/* What --recheck-rights requests for a picture that is in the store: first its host's files, then a response
+ * whose header fields are read. An entry that was requested in this run for another reason is at
+ * RECHECK_FIELDS, too. */
 enum recheck { RECHECK_NONE, RECHECK_RULES, RECHECK_FIELDS };
 enum entry_state { ENTRY_IDLE, ENTRY_QUEUED, ENTRY_WAITING, ENTRY_ACTIVE, ENTRY_DONE };
 
@@ -49,7 +50,7 @@ struct entry {
     uint32_t bytes;
     uint32_t host, next; /* next in the host's queue */
     uint32_t rights;     /* statements about the picture in the store: a set of rights.h */
-    uint16_t status;     /* of the picture if there is one, else of the last answer */
+    uint16_t status;     /* of the picture if there is one, else of the last response */
     uint8_t state, kind, reason, tries, failed_runs;
     bool stored;      /* the store holds its picture */
     bool durable;     /* and it is durable according to a sync line */
@@ -91,7 +92,7 @@ void entries_release(struct entries *es);
 /* e->more, which is made if it does not exist. NULL with err set. */
 struct entry_more *entry_need_more(struct entries *es, struct entry *e, struct error *err);
 struct hop *entry_need_hop(struct entry *e, struct error *err);
-/* Adds the cookies that an answer of `host` set to those of the hop. 0 or -1. */
+/* Adds the cookies that a response of `host` set to those of the hop. Returns 0, or -1 with err set. */
 int hop_keep_cookies(struct hop *hop, uint32_t host, bool https, const char *set, struct error *err);
 const char *hop_cookies(const struct hop *hop, uint32_t host, bool https); /* to be sent, or NULL */
 void hop_forget_cookies(struct hop *hop);

@@ -15,7 +15,7 @@
 #define SYNC_EVERY_BYTES (64u << 20)
 #define CHECKPOINT_EVERY_S 2.0 /* large bodies in flight are put on the disk, too */
 #define PER_ADDRESS 16         /* transfers in flight to one address, unless --per-host is more */
-#define DOUBTFUL_LEAST 5       /* so many doubtful answers, and nothing else, are worth a warning */
+#define DOUBTFUL_LEAST 5       /* warn when a run has at least so many doubtful responses and no others */
 #define TURN_S 0.25            /* the loop checks signals and clocks at least this often */
 
 /* Whether the entry has to be asked for in this run. An entry that need not be gets its outcome here. */
@@ -71,16 +71,17 @@ static void say_waiting(const struct fetch *f)
     int n = 0;
     if (c->n_waiting)
         n = snprintf(text, sizeof text,
-                     "%llu addresses that failed are not due before %s (--retry-now asks at once)",
+                     "%llu addresses that failed are not due before %s (--retry-now requests them at once)",
                      (unsigned long long)c->n_waiting, format_time(when, c->first_due));
     if (c->n_dead)
-        snprintf(text + n, sizeof text - (size_t)n, "%s%llu have a final answer (--retry-dead asks again)",
-                 n ? "; " : "", (unsigned long long)c->n_dead);
-    /* Final answers alone are worth a message only when the whole list has them, or
-     * when somebody asked to try again. */
+        snprintf(text + n, sizeof text - (size_t)n,
+                 "%s%llu have a final response (--retry-dead requests them again)", n ? "; " : "",
+                 (unsigned long long)c->n_dead);
+    /* Final responses alone are worth a message only when the whole list has them, or when somebody asked to
+     * try again. */
     bool dead_only = c->n_dead && (f->opt->retry_now || c->n_dead == f->entries.n);
     if ((c->n_waiting || dead_only) && f->n_open == 0)
-        stage_warn("nothing was asked: %s", text);
+        stage_warn("nothing was requested: %s", text);
     else if (c->n_waiting || c->n_dead)
         stage_note(&f->opt->common, "%s", text);
 }
@@ -89,8 +90,9 @@ static void say_doubtful(const struct fetch *f)
 {
     const struct counts *c = &f->counts;
     if (c->n_doubtful >= DOUBTFUL_LEAST && c->n_doubtful == c->n_asked && c->n_stored == 0)
-        stage_warn("not one picture: all %llu answers were web pages, refusals or empty. Is there a login "
-                   "page in front of the network? They are asked again later; --retry-now asks at once",
+        stage_warn("not one picture: all %llu responses were web pages, refusals or empty. Is there a login "
+                   "page in front of the network? The addresses are requested again later; --retry-now does "
+                   "so at once",
                    (unsigned long long)c->n_doubtful);
 }
 

@@ -15,13 +15,15 @@
 
 struct counts {
     uint64_t n_asked, n_stored, n_bytes, n_requests;
-    uint64_t n_answers, n_unreachable; /* ends of transfers: an answer of any kind, or none */
-    uint64_t n_missing_objects;        /* that the journal names */
-    uint64_t n_waiting, n_dead; /* not asked in this run: failed and not yet due; with a final answer */
-    int64_t first_due;          /* the earliest of n_waiting's times */
-    uint64_t n_doubtful;        /* answers that may come from a login page instead of the host (outcome.h) */
-    uint64_t n_refused_now;     /* pictures in the store whose hosts refuse their use now */
-    uint64_t n_matches;         /* with block lists and takedowns */
+    /* transfers that ended with a response of any kind, or without one */
+    uint64_t n_responses, n_unreachable;
+    uint64_t n_missing_objects; /* objects that the journal names and the store does not have */
+    uint64_t n_waiting, n_dead; /* not requested in this run: failed and not yet due; with a final response */
+    int64_t first_due;          /* when the first of n_waiting is due */
+    /* responses that may come from a login page instead of the host (outcome.h) */
+    uint64_t n_doubtful;
+    uint64_t n_refused_now; /* pictures in the store whose hosts refuse their use now */
+    uint64_t n_matches;     /* with block lists and takedowns */
 };
 
 /*
@@ -74,9 +76,9 @@ static inline struct host *fetch_host(const struct fetch *f, uint32_t index)
     return &f->schedule.hosts.items[index];
 }
 
-/* Asks for everything that has to be asked for. EX_TEMPFAIL when the network was down for
- * too long; nothing is lost then. */
+/* Requests all entries that are due. Returns 0, or -1 with err set: EX_TEMPFAIL when the network was down for
+ * too long. What was fetched before is in the store and in the journal. */
 int fetch_run(struct fetch *f, struct error *err);
-void fetch_abort(struct fetch *f); /* f->err was set: the run ends */
+void fetch_abort(struct fetch *f); /* ends the run; f->err must be set */
 
 #endif

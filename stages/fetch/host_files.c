@@ -117,7 +117,7 @@ void host_files_failed(struct fetch *f, uint32_t host, enum http_outcome outcome
     if (outcome == HTTP_FAILED_DNS || outcome == HTTP_FAILED_CONNECT)
         f->counts.n_unreachable++;
     else
-        f->counts.n_answers++;
+        f->counts.n_responses++;
     if (++h->robots_tries >= f->opt->n_tries) {
         enum reason r = outcome == HTTP_FAILED_DNS       ? REASON_DNS
                         : outcome == HTTP_FAILED_CONNECT ? REASON_CONNECT
@@ -159,12 +159,12 @@ static int readable(struct fetch *f, const struct http_transfer *t, uint8_t **pl
         enum http_decoded d = http_decode(t->body, t->n_body, ROBOTS_MAX_BYTES, plain, n, &capacity, f->err);
         if (d == HTTP_DECODE_FAILED) fetch_abort(f);
         *bytes = (const char *)*plain;
-        return d == HTTP_DECODE_FAILED ? -1 : d != HTTP_DECODE_DAMAGED || t->outcome != HTTP_ANSWERED;
+        return d == HTTP_DECODE_FAILED ? -1 : d != HTTP_DECODE_DAMAGED || t->outcome != HTTP_RESPONDED;
     }
     return !h->encoded || !coding_is_opaque(h->encoding);
 }
 
-static void robots_answered(struct fetch *f, uint32_t host, const struct http_transfer *t)
+static void robots_responded(struct fetch *f, uint32_t host, const struct http_transfer *t)
 {
     const char *bytes;
     uint8_t *plain;
@@ -177,7 +177,8 @@ static void robots_answered(struct fetch *f, uint32_t host, const struct http_tr
     free(plain);
 }
 
-/* No file, no answer, a redirect, or no JSON: the document gives none of these a meaning. */
+/* The TDMRep specification gives no meaning to a missing file, no response, a redirect, or a file that is not
+ * JSON. */
 static void tdmrep_done(struct fetch *f, uint32_t host, struct http_transfer *t)
 {
     struct host *h = fetch_host(f, host);
@@ -193,7 +194,7 @@ static void tdmrep_done(struct fetch *f, uint32_t host, struct http_transfer *t)
         return;
     }
     h->tdmrep_known = true;
-    if (t->outcome != HTTP_ANSWERED || (t->headers.status != 200 && t->headers.status != 203)) return;
+    if (t->outcome != HTTP_RESPONDED || (t->headers.status != 200 && t->headers.status != 203)) return;
     fetch_host_good(f, host);
     if (readable(f, t, &plain, &bytes, &n) > 0 && n > 0) {
         if (!(rules = mem_zalloc(1, sizeof *rules, f->err)) || tdmrep_parse(rules, bytes, n, f->err) < 0)
@@ -238,12 +239,12 @@ void host_files_done(struct fetch *f, struct http_transfer *t)
         /* Nothing is known, and it is asked again if anything is asked of the host. */
     } else if (outage_defers(f, host, NO_INDEX, t)) {
         h->robots_state = ROBOTS_ASKING; /* until it is known whether the host or the network failed */
-    } else if ((t->outcome == HTTP_ANSWERED || t->outcome == HTTP_FAILED_TRUNCATED ||
+    } else if ((t->outcome == HTTP_RESPONDED || t->outcome == HTTP_FAILED_TRUNCATED ||
                 t->outcome == HTTP_FAILED_TOO_LARGE) &&
                (status == 200 || status == 203)) {
         note_tls(f, host, q->url);
-        robots_answered(f, host, t);
-    } else if (t->outcome == HTTP_ANSWERED && status >= 300 && status < 400 && t->redirect_url) {
+        robots_responded(f, host, t);
+    } else if (t->outcome == HTTP_RESPONDED && status >= 300 && status < 400 && t->redirect_url) {
         struct text url = TEXT_EMPTY;
         struct http_url_parts parts;
         const char *why;
@@ -257,7 +258,7 @@ void host_files_done(struct fetch *f, struct http_transfer *t)
     } else if (t->outcome == HTTP_FAILED_REFUSED) {
         /* Every address of this host is refused for the same reason, which its entries then give. */
         robots_known(f, host, NULL, 0);
-    } else if (t->outcome == HTTP_ANSWERED && status < 500 && status != 429) {
+    } else if (t->outcome == HTTP_RESPONDED && status < 500 && status != 429) {
         robots_known(f, host, NULL, 0);
     } else {
         host_files_failed(f, host, t->outcome, t->headers.retry_after_s);

@@ -1,7 +1,7 @@
 /*
  * host_files.h: reads the files with the rules of a host: robots.txt and /.well-known/tdmrep.json. They are
- * requested once in a run, before anything else on that host; for tdmrep.json no redirect is followed. Also
- * the result of both, of the answer's header fields and of --rights for one address.
+ * requested once in a run, before anything else on that host; for tdmrep.json no redirect is followed. It
+ * also combines the rules of both files, the response's header fields and --rights for one address.
  */
 #ifndef WINNOW_FETCH_HOST_FILES_H
 #define WINNOW_FETCH_HOST_FILES_H
@@ -17,7 +17,8 @@ void host_files_done(struct fetch *f, struct http_transfer *t);
 /* A robots.txt could not be read, which counts as no permission (RFC 9309 2.3.1.4).
  * The breaker limits the attempts. */
 void host_files_failed(struct fetch *f, uint32_t host, enum http_outcome outcome, int64_t retry_after_s);
-/* Gives the host of a token. False when the file was asked for elsewhere, where a redirect from *host led. */
+/* Gives the host of a token. Returns false when the file was asked for elsewhere, where a redirect from *host
+ * led. */
 bool host_files_token(const void *token, uint32_t *host);
 
 /* What the files of the host say about an address: a set of rights.h. Nothing with --rights ignore. */

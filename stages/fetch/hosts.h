@@ -31,7 +31,7 @@ struct host {
     bool waiting;      /* it waits for a place at its address */
     bool given_up, loopback;
     bool refuses; /* header fields of a picture in the store forbid its use in this run */
-    bool witness; /* answered in this run, or gave a picture in an earlier one */
+    bool witness; /* responded in this run, or sent a picture in an earlier one */
 };
 
 struct hosts {

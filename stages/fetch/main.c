@@ -33,7 +33,7 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, SECONDS, 0, "refresh-after", refresh_after_s, "TIME",
            "with --refresh: only pictures that were last requested at least this long ago", RANGE(0, 1e9)),
     OPTION(struct fetch_options, SECONDS, 0, "dead-for", dead_for_s, "TIME",
-           "do not request an address again for this long after a final answer such as 404 or 410",
+           "do not request an address again for this long after a final response such as 404 or 410",
            RANGE(0, 1e9)),
     OPTION(struct fetch_options, SECONDS, 0, "retry-failed", retry_failed_s, "TIME",
            "wait this long before an address that failed is requested again; doubles with each run, up "
@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
     OPTION(struct fetch_options, FLAG, 0, "retry-now", retry_now, NULL,
            "request every address that failed, without waiting for --retry-failed"),
     OPTION(struct fetch_options, FLAG, 0, "retry-dead", retry_dead, NULL,
-           "also request addresses that have a final answer"),
+           "also request addresses that have a final response"),
 
     OPTION_GROUP("Politeness"),
     OPTION(struct fetch_options, INT, 0, "parallel", n_parallel, "N", "transfers in flight", RANGE(1, 20000)),
@@ -386,7 +386,7 @@ int main(int argc, char **argv)
     uint64_t n_stored = 0;
     for (size_t i = 0; i < f.entries.n && n_stored == 0; i++)
         n_stored += f.entries.items[i].stored;
-    if (f.counts.n_unreachable > 0 && f.counts.n_answers == 0 && n_stored == 0) {
+    if (f.counts.n_unreachable > 0 && f.counts.n_responses == 0 && n_stored == 0) {
         error_set(&err, EX_TEMPFAIL, "no host could be reached; is the network up?");
         goto out;
     }

@@ -9,7 +9,7 @@
 
 #define DEFER_MOST 16 /* number of deferred failures after which the network is probed at once */
 #define DEFER_S 2.0   /* longest time that a failure is deferred without a probe */
-#define QUIET_S 5.0   /* a slow failure counts against the host if another host answered within this time */
+#define QUIET_S 5.0   /* a slow failure counts against the host if another host responded within this time */
 #define PROBE_FIRST_S 1.0
 #define PROBE_MOST_S 30.0
 
@@ -50,7 +50,7 @@ void outage_close(struct outage *o)
     *o = (struct outage){0};
 }
 
-static void somebody_answered(struct fetch *f, uint32_t host, double begun)
+static void some_host_responded(struct fetch *f, uint32_t host, double begun)
 {
     struct outage *o = &f->outage;
     if (begun > o->fresh_at) o->fresh_at = begun;
@@ -65,12 +65,12 @@ bool outage_defers(struct fetch *f, uint32_t host, uint32_t entry, const struct 
     bool doubtful = t->outcome == HTTP_FAILED_DNS || t->outcome == HTTP_FAILED_CONNECT ||
                     t->outcome == HTTP_FAILED_TIMEOUT || t->outcome == HTTP_FAILED_STALLED;
     if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_REFUSED)
-        return false; /* nothing was sent, so nothing was learned */
-    /* A refused connection shows that a machine answers. With a proxy it means that the proxy is not
+        return false; /* no connection was made: this says nothing about the network */
+    /* A refused connection shows that a machine responds. With a proxy it means that the proxy is not
      * running. */
-    bool refused = t->outcome == HTTP_FAILED_CONNECT && !f->proxy && http_errno_is_an_answer(t->os_error);
+    bool refused = t->outcome == HTTP_FAILED_CONNECT && !f->proxy && http_errno_shows_host(t->os_error);
     if (!doubtful || t->proxy_status || refused) {
-        if (t->connected) somebody_answered(f, f->proxy ? NO_INDEX : host, f->schedule.now - t->seconds);
+        if (t->connected) some_host_responded(f, f->proxy ? NO_INDEX : host, f->schedule.now - t->seconds);
         return false;
     }
     double window = t->seconds < QUIET_S ? t->seconds : QUIET_S;
@@ -125,7 +125,7 @@ static void let_go(struct fetch *f, double until, bool count)
     if (n) o->deferred_since = o->n_deferred ? o->deferred[0].at : 0;
 }
 
-static void nobody_answers(struct fetch *f)
+static void no_host_responds(struct fetch *f)
 {
     struct outage *o = &f->outage;
     if (o->since == 0) {
@@ -154,10 +154,10 @@ int outage_turn(struct fetch *f, struct error *err)
         http_probe_close(o->probe);
         o->probe = NULL;
         if (yes) {
-            somebody_answered(f, NO_INDEX, o->probed_at);
+            some_host_responded(f, NO_INDEX, o->probed_at);
             it_is_back(f);
         } else if (o->fresh_at < o->probed_at) {
-            nobody_answers(f);
+            no_host_responds(f);
         }
     }
     if (o->n_deferred && o->deferred_since <= o->fresh_at) let_go(f, o->fresh_at, true);

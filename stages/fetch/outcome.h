@@ -14,8 +14,8 @@ struct outcome {
     double retry_after_s; /* with slow_down */
     bool slow_down, host_bad;
     /*
-     * The answer reads as final, but a login page in front of the network, or a host in trouble, may give it
-     * for every address. Later runs ask again, each after twice the wait of the one before, until the wait
+     * The response reads as final, but a login page in front of the network, or a host in trouble, may give
+     * it for every address. Later runs ask again, each after twice the wait of the one before, until the wait
      * would reach FAIL_WAIT_MAX_S; then the address counts as dead.
      */
     bool doubtful;
@@ -28,7 +28,7 @@ void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t, enu
 void fetch_written(struct fetch *f, struct write_job *job);
 /* The stored picture stays: after a 304, or after a recheck of its rights. */
 void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
-/* Queues the entry for another try, or ends it. t: NULL without an answer. */
+/* Queues the entry for another try, or ends it. t: NULL without a response. */
 void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);
 /* Ends a series of failures of the host. */
 void fetch_host_good(struct fetch *f, uint32_t host);

@@ -160,9 +160,9 @@ static void save(struct fetch *f, uint32_t index, struct partial *p, bool in_mem
     store_writer_submit(f->writer, job);
 }
 
-/* --- requests and answers --- */
+/* --- requests and responses --- */
 
-/* Puts what is there of the entry's body into the request, if t asks the same server for the same thing. */
+/* Puts the stored part of the entry's body into the request, if t requests the same URL. */
 int partial_continue(struct fetch *f, uint32_t index, struct http_transfer *t, struct error *err)
 {
     struct entry *e = fetch_entry(f, index);
@@ -185,14 +185,14 @@ int partial_continue(struct fetch *f, uint32_t index, struct http_transfer *t, s
     return rc;
 }
 
-/* The server did not continue what we have. */
+/* Whether the server did not continue the part that we have. */
 bool partial_refused(const struct http_transfer *t)
 {
     return t->ranged &&
-           (t->outcome == HTTP_FAILED_RANGE || (t->outcome == HTTP_ANSWERED && t->headers.status == 416));
+           (t->outcome == HTTP_FAILED_RANGE || (t->outcome == HTTP_RESPONDED && t->headers.status == 416));
 }
 
-/* After an answer that does not concern the picture, the part is kept. */
+/* Whether the response tells nothing about the picture. The part is then kept. */
 static bool says_nothing(const struct http_transfer *t)
 {
     int status = t->headers.status;
@@ -208,7 +208,7 @@ void partial_after(struct fetch *f, uint32_t index, struct http_transfer *t)
     struct partial *p = broke_off ? part_of(t) : NULL;
     if (p)
         save(f, index, p, true);
-    else if (t->outcome == HTTP_ANSWERED &&
+    else if (t->outcome == HTTP_RESPONDED &&
              (t->headers.status == 200 || t->headers.status == 203 || t->headers.status == 206))
         forget_in_memory(&f->partials, e->hop); /* the writer removes the file when the picture is safe */
     else if (!says_nothing(t) || partial_refused(t))

@@ -3,13 +3,13 @@
  *
  * Bytes are kept only if they begin like a picture and if the server named the version reliably
  * (lib/store/partial_store.h). They are stored at once when the transfer is interrupted. Large bodies under
- * way are also stored now and then, so that a killed run does not lose them, and all of them when the run is
- * asked to stop. With a block list the parts must not be on the disk, since a part cannot be compared with
- * it: they are then kept in memory for this run.
+ * way are also stored now and then, so that a killed run does not lose them. When the run is asked to stop,
+ * all bodies under way are stored. With a block list no part may be written to the disk, because a part
+ * cannot be compared with the list. Parts are then kept in memory for this run.
  *
- * The next request has Range and If-Range. The engine accepts only exactly the rest of the body. After an
- * answer that does not fit, the part is dropped, and the address is requested again from the start, without
- * counting an attempt.
+ * The next request has Range and If-Range. The engine accepts only exactly the rest of the body. After any
+ * other response the part is dropped, and the address is requested again from the start. This does not count
+ * as an attempt.
  */
 #ifndef WINNOW_FETCH_PARTIAL_H
 #define WINNOW_FETCH_PARTIAL_H
@@ -23,9 +23,10 @@ struct fetch;
 struct write_job;
 
 struct partials {
-    struct partial_store store; /* the writer's thread's once that is open, but for reading */
-    uint64_t memory_bytes;      /* of those in memory */
-    bool warned;                /* a failure to write one was reported */
+    /* after the writer has started, only its thread changes this; any thread may read it */
+    struct partial_store store;
+    uint64_t memory_bytes; /* size of the parts in memory */
+    bool warned;           /* a failure to write a part was reported */
 };
 
 /* Opens the store for parts in the folder of the object store, and marks the entries that have one. */
@@ -34,15 +35,16 @@ int partials_open(struct partials *ps, struct object_store *store, struct entrie
 /* Stores bodies that are under way: those that are large and have doubled since, or all. */
 void partials_checkpoint(struct fetch *f, bool all);
 
-/* Puts what is there of the entry's body into the request, if t asks the same server for the same thing. */
+/* Puts the stored part of the entry's body into the request, if t requests the same URL. Returns 0, or -1
+ * with err set. */
 int partial_continue(struct fetch *f, uint32_t entry, struct http_transfer *t, struct error *err);
-/* Called at the end of a transfer: what it left is kept, or what was there is dropped. */
+/* Called at the end of a transfer. Keeps the bytes of an interrupted one, or drops the stored part. */
 void partial_after(struct fetch *f, uint32_t entry, struct http_transfer *t);
-/* The server did not continue what we have: the address is to be asked for again, from the start. */
+/* Whether the server did not continue the stored part, so that the whole body must be requested again. */
 bool partial_refused(const struct http_transfer *t);
 void partial_drop(struct fetch *f, uint32_t entry);
-/* The writer has finished with a part. */
+/* Called when the writer's thread has stored a part, or failed to. */
 void partial_written(struct fetch *f, struct write_job *job);
-void hop_free(struct partials *ps, struct entry *e); /* with the part in it */
+void hop_free(struct partials *ps, struct entry *e); /* frees e->hop and the part in it */
 
 #endif

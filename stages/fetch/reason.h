@@ -49,7 +49,7 @@ enum reason reason_from_slug(const char *slug);
 /* Whether the reason is final: asking again soon would give the same. Any other
  * reason is worth another attempt. */
 bool reason_is_final(enum reason r, int status);
-/* Whether the reason is final, but may also be the answer of a login page or of a host in trouble to every
+/* Whether the reason is final, but may also be the response of a login page or of a host in trouble to every
  * request (outcome.h). */
 bool reason_is_doubtful(enum reason r, int status);
 

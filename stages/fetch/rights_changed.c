@@ -139,7 +139,7 @@ int rights_settle(struct fetch *f, struct error *err)
         struct entry *e = fetch_entry(f, (uint32_t)i);
         if (!changed(f, e)) continue;
         f->counts.n_refused_now++;
-        if (!e->refused_now && !refused_before(f, e)) { /* an answer about it is in the journal already */
+        if (!e->refused_now && !refused_before(f, e)) { /* otherwise the journal already has its response */
             struct journal_record r = {.time = f->now_s,
                                        .event = JOURNAL_DEAD,
                                        .url = e->url,

@@ -184,11 +184,11 @@ for mode in html 403 empty login inside loop json; do
     seq -f "$U/ok/$mode%g.jpg" 6 >day
     # shellcheck disable=SC2086
     $FETCH $QUICK --ignore-robots day -o out.tsv --rejects rejects.tsv 2>err
-    is "$(wc -l <rejects.tsv) $(grep -c 'not one picture: all 6 answers' err)" "7 1" "everything is $mode: no picture, and that is said"
+    is "$(wc -l <rejects.tsv) $(grep -c 'not one picture: all 6 responses' err)" "7 1" "everything is $mode: no picture, and that is said"
     curl -s "$U/portal/off" >/dev/null
     # shellcheck disable=SC2086
     $FETCH $QUICK --ignore-robots day -o out.tsv --rejects rejects.tsv 2>err
-    is "$(grep -c 'nothing was asked: 6 addresses that failed are not due before 20.*--retry-now' err)" 1 "$mode: a run that asks for nothing says why"
+    is "$(grep -c 'nothing was requested: 6 addresses that failed are not due before 20.*--retry-now' err)" 1 "$mode: a run that asks for nothing says why"
     # shellcheck disable=SC2086
     $FETCH $QUICK --ignore-robots --retry-now day -o out.tsv --rejects rejects.tsv 2>err
     is "$(wc -l <out.tsv) $(cat err)" "7 " "$mode: --retry-now gets them the next day"
@@ -198,7 +198,7 @@ seq -f "$U/nothing-here/%g.jpg" 6 >day
 $FETCH $QUICK --ignore-robots day -o out.tsv --rejects rejects.tsv 2>err
 # shellcheck disable=SC2086
 $FETCH $QUICK --ignore-robots --retry-now day -o out.tsv --rejects rejects.tsv 2>err
-is "$(grep -c 'nothing was asked: 6 have a final answer (--retry-dead asks again)' err)" 1 "--retry-now on final answers alone names --retry-dead: $(head -n 1 err)"
+is "$(grep -c 'nothing was requested: 6 have a final response (--retry-dead requests them again)' err)" 1 "--retry-now on final responses alone names --retry-dead: $(head -n 1 err)"
 curl -s "$U/portal/html" >/dev/null; echo "$U/ok/page.jpg" >day
 for event in fail fail dead; do
     # shellcheck disable=SC2086

@@ -1,5 +1,6 @@
-/* http_answer.c: handles the answer of a server: whether its body is wanted, whether it continues a part
- * that was kept, whether it fits into the limits and is complete. Then gives the transfer its outcome. */
+/* http_response.c: reads a server's response. It decides whether the body is wanted, whether the body
+ * continues a part that was kept, and whether it is within the limits and complete. It then sets the
+ * transfer's outcome. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,9 @@ static void ask_caller(struct http_transfer_state *s)
 }
 
 /*
- * Decides from the first bytes of a body whether it continues the part that we have, or is the whole file
- * again. A 206 must be the requested rest, up to the end, of the version to which the part belongs. A 206
- * that was not requested must be the whole file.
+ * Decides, when the first bytes of a body arrive, whether the body continues the part that we have, or is the
+ * whole file again. A 206 must be the requested rest of the file, up to the end, and of the same version as
+ * the part. A 206 that was not requested must be the whole file. False: the range is not the one we need.
  */
 static bool settle_range(struct http_transfer_state *s)
 {
@@ -41,12 +42,12 @@ static bool settle_range(struct http_transfer_state *s)
         t->resumed = t->ranged;
         return true;
     }
-    t->n_body = 0; /* another version, no ranges here, or no picture at all: from the start */
+    t->n_body = 0; /* another version, a server without ranges, or not a picture: the body begins at byte 0 */
     s->n_prefix = 0;
     return true;
 }
 
-size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
+size_t http_response_body(char *bytes, size_t each, size_t n, void *user)
 {
     struct http_transfer_state *s = user;
     struct http_transfer *t = s->transfer;
@@ -91,7 +92,7 @@ size_t http_answer_body(char *bytes, size_t each, size_t n, void *user)
     return n < n_given ? CURL_WRITEFUNC_ERROR : n;
 }
 
-size_t http_answer_header(char *line, size_t each, size_t n, void *user)
+size_t http_response_header(char *line, size_t each, size_t n, void *user)
 {
     struct http_transfer_state *s = user;
     struct http_transfer *t = s->transfer;
@@ -113,8 +114,8 @@ size_t http_answer_header(char *line, size_t each, size_t n, void *user)
         }
     }
     if (t->headers.ended && t->headers.content_bytes == -2 && !t->headers.chunked) {
-        /* The answer has two different lengths, and nobody can tell which one is right.
-         * RFC 9112 6.3 calls this an error. */
+        /* The response has two different lengths, and nobody can tell which one is right. RFC 9112 6.3 calls
+         * this an error. */
         s->two_lengths = true;
         return CURL_WRITEFUNC_ERROR;
     }
@@ -133,7 +134,7 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     if (rc != CURLE_OK && t->proxy_status >= 300)
         return HTTP_FAILED_CONNECT; /* the proxy could not, or would not, connect */
     switch (rc) {
-    case CURLE_OK: return HTTP_ANSWERED;
+    case CURLE_OK: return HTTP_RESPONDED;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY: return HTTP_FAILED_DNS;
     case CURLE_COULDNT_CONNECT:
@@ -164,7 +165,8 @@ static enum http_outcome outcome_of(struct http_transfer_state *s, CURLcode rc)
     }
 }
 
-/* Notes what the proxy answered to CONNECT, and the system's error for a connection that failed. */
+/* Stores the status of the proxy's response to CONNECT, and the system's error for a connection that
+ * failed. */
 static void settle_proxy_status(struct http_engine *e, struct http_transfer_state *s)
 {
     long os_error = 0, proxy_status = 0;
@@ -175,8 +177,9 @@ static void settle_proxy_status(struct http_engine *e, struct http_transfer_stat
     s->transfer->proxy_status = (int)proxy_status;
 }
 
-/* A 407 to CONNECT comes from the proxy itself. Over plain HTTP a server could send a 407 as well, to make
- * us give up: it counts only as long as nothing else has come through the proxy. */
+/* Whether the proxy requires a password. A 407 to CONNECT comes from the proxy itself. Over plain HTTP a
+ * server could send a 407 as well, to make us give up. So a 407 counts only as long as no other response has
+ * come through the proxy. */
 static bool proxy_wants_password(struct http_engine *e, const struct http_transfer *t)
 {
     bool refused = t->proxy_status == 407 || (t->headers.status == 407 && !e->proxy_works);
@@ -185,7 +188,7 @@ static bool proxy_wants_password(struct http_engine *e, const struct http_transf
 }
 
 /* Sets the outcome of a transfer that libcurl has finished. */
-void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc)
+void http_response_settle(struct http_engine *e, struct http_transfer_state *s, CURLcode rc)
 {
     struct http_transfer *t = s->transfer;
     settle_proxy_status(e, s);
@@ -205,7 +208,8 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
         t->outcome = HTTP_FAILED_OTHER;
         snprintf(t->detail, sizeof t->detail, "out of memory");
     } else if (t->decided && !t->wanted) {
-        t->outcome = HTTP_ANSWERED; /* cut short or drained: what matters was seen */
+        /* the unwanted body was cut or dropped, but status and headers are complete */
+        t->outcome = HTTP_RESPONDED;
     } else {
         t->outcome = outcome_of(s, rc);
         if (rc != CURLE_OK)
@@ -214,19 +218,19 @@ void http_answer_settle(struct http_engine *e, struct http_transfer_state *s, CU
         if (t->outcome == HTTP_FAILED_REFUSED)
             snprintf(t->detail, sizeof t->detail, "the host's address is private, loopback or reserved");
     }
-    if (t->outcome == HTTP_ANSWERED && !t->decided) {
-        if (!s->settled) settle_range(s); /* an answer without any body */
+    if (t->outcome == HTTP_RESPONDED && !t->decided) {
+        if (!s->settled) settle_range(s); /* a response without any body */
         if (s->mismatched)
             t->outcome = HTTP_FAILED_RANGE;
         else
             ask_caller(s);
     }
-    if (t->outcome == HTTP_ANSWERED && t->wanted && t->headers.status == 206 &&
+    if (t->outcome == HTTP_RESPONDED && t->wanted && t->headers.status == 206 &&
         t->n_body != (uint64_t)t->headers.range_last + 1)
         t->outcome = HTTP_FAILED_RANGE; /* Content-Length and Content-Range did not agree */
     if (t->outcome == HTTP_FAILED_RANGE)
         snprintf(t->detail, sizeof t->detail, "%s",
-                 t->ranged ? "the answer does not continue the first part"
+                 t->ranged ? "the response does not continue the first part"
                            : "the server sent a part without being asked for one");
     if (e->options.proxy && proxy_wants_password(e, t)) t->outcome = HTTP_FAILED_PROXY;
     t->length_known = t->headers.content_bytes >= 0 || t->headers.chunked || t->headers.version >= 20;
