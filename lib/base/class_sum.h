@@ -1,7 +1,7 @@
 /*
- * class_sum.h: parses a sum of classes, such as "hentai+porn", with the names that exist. A class may itself
- * contain '+' ("18+", "c++"). Where there are several readings, the one with the longer names first is
- * taken.
+ * class_sum.h: parses a sum of classes, such as "hentai+porn", against the list of class names. A name may
+ * itself contain '+' ("18+", "c++"). When a text can be read in several ways, the longest possible name comes
+ * first.
  */
 #ifndef WINNOW_BASE_CLASS_SUM_H
 #define WINNOW_BASE_CLASS_SUM_H
@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 /*
- * Sets in[k] to 1 for each class that text names. in has n bytes, zeroed by the caller; it is unchanged on
- * failure. Returns NULL, or the first name in text that is not a class, cut off there for the message (""
- * when text is empty or ends after a '+').
+ * Sets in[k] to 1 for each class that text names. in has n bytes, which the caller has set to 0; a failure
+ * leaves them unchanged. Returns NULL on success. Otherwise returns, for the message, the first name in text
+ * that is not a class ("" when text is empty or ends after a '+'); text is cut after that name.
  */
 const char *class_sum_parse(char *text, char *const *classes, int n, uint8_t *in);
 

@@ -2,8 +2,8 @@
  * error.h: how the library reports errors.
  *
  * A function that can fail returns 0, or -1 with the caller's struct error filled: an exit code (sysexits)
- * and one sentence, which says what failed before it says why, with the subject in quotes. A caller that
- * knows more adds a prefix. Only main prints; the library neither prints nor exits.
+ * and one sentence. The sentence first says what failed and then why, with the file or option in quotes. A
+ * caller that knows more adds a prefix. Only main prints; the library neither prints nor exits.
  */
 #ifndef WINNOW_BASE_ERROR_H
 #define WINNOW_BASE_ERROR_H
@@ -13,7 +13,8 @@
 #include <sysexits.h>
 
 /* Exit codes in addition to those of sysexits. docs/formats.md lists all. */
-#define EX_VERDICT_NO 1 /* the run is complete, its verdict is no (gate missed, too many rejects) */
+/* the run is complete, but its result is not acceptable (gate missed, too many rejects) */
+#define EX_VERDICT_NO 1
 #define EX_NODEVICE EX_UNAVAILABLE
 
 #define ERROR_TEXT_BYTES 1024
@@ -38,8 +39,8 @@ int error_errno(struct error *err, int code, const char *format, ...) __attribut
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Whether this errno means that the machine is in trouble (EIO, ESTALE, no descriptors, no memory), and not
- * that something is wrong with one file. The run then ends, instead of rejecting every row that follows.
+ * Whether this errno means that the machine has a problem (EIO, ESTALE, no descriptors, no memory) that
+ * concerns all files and not only this one. The run then ends, instead of rejecting every row that follows.
  */
 bool errno_of_machine(int number);
 
@@ -51,8 +52,8 @@ void error_clear(struct error *err);
 const char *text_for_people(char *out, unsigned long bytes, const char *s);
 
 #ifdef __clang_analyzer__
-/* For the static analyser, which sees one file at a time: without this it follows paths on which a
- * function failed and returned 0. */
+/* For the static analyser, which reads one file at a time: without these macros it assumes that error_set may
+ * return 0. */
 #define error_set(...) (error_set(__VA_ARGS__), -1)
 #define error_errno(...) (error_errno(__VA_ARGS__), -1)
 #define error_prefix(...) (error_prefix(__VA_ARGS__), -1)

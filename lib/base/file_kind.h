@@ -11,17 +11,18 @@
 
 #include "base/error.h"
 
-#define FILE_KIND_BYTES 512 /* more bytes would not help */
+#define FILE_KIND_BYTES 512 /* no signature needs more bytes */
 
 struct file_kind {
     const char *name;   /* with its article: "a Git LFS pointer" */
     const char *remedy; /* what to do */
 };
 
-/* The kind of file that begins with these n bytes, or NULL when it is none of the kinds known here. */
+/* Returns the kind of a file that begins with these n bytes, or NULL when file_kind.c does not know it. */
 const struct file_kind *file_kind_of(const void *bytes, size_t n);
 
-/* When the kind is known: -1 with err set (EX_DATAERR) to "'PATH' is KIND: REMEDY". Otherwise 0. */
+/* Returns -1 with err set to EX_DATAERR and "'PATH' is KIND: REMEDY" when the kind is known, and otherwise
+ * 0. */
 int file_kind_refuse(const char *path, const void *bytes, size_t n, struct error *err);
 
 #endif

@@ -31,22 +31,22 @@ struct hash_index {
 };
 #define HASH_INDEX_EMPTY ((struct hash_index){0})
 
-/* Makes space for n numbers in all, so that adding them cannot fail. 0, or -1
+/* Makes space for n numbers in all, so that adding them cannot fail. Returns 0, or -1
  * (EX_OSERR) with nothing changed. */
 int hash_index_reserve(struct hash_index *t, size_t n, struct error *err);
 
 /*
- * Stores number under hash, in addition to those that are there. A caller that wants it only once looks
- * first. 0, or -1 with nothing changed: no memory (EX_OSERR), or a number that does not fit into 32 bits
- * (EX_DATAERR).
+ * Stores number under hash, in addition to the numbers that are stored under it already. A caller that wants
+ * a number only once searches first. Returns 0, or -1 with nothing changed: no memory (EX_OSERR), or a number
+ * that does not fit into 32 bits (EX_DATAERR).
  */
 int hash_index_add(struct hash_index *t, uint64_t hash, size_t number, struct error *err);
 
-/* Forgets all numbers and keeps the memory. */
+/* Removes all numbers and keeps the memory. */
 void hash_index_clear(struct hash_index *t);
 void hash_index_release(struct hash_index *t);
 
-/* Multiplied, so that hashes with little variation (a counter, an address) are spread, too. */
+/* The multiplication spreads hashes that vary little, such as counters and addresses. */
 static inline uint32_t hash_tag(uint64_t hash)
 {
     return (uint32_t)((hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
@@ -63,8 +63,9 @@ static inline struct hash_walk hash_walk(const struct hash_index *t, uint64_t ha
     return (struct hash_walk){tag & (t->n_slots - 1), tag};
 }
 
-/* The next candidate: true with *number set, or false after the last. Different hashes may have the same
- * tag, so the caller compares keys. Adding to the table invalidates the walk. */
+/* Finds the next candidate. Returns true with *number set, or false after the last candidate. Different
+ * hashes may have the same tag, so the caller must compare keys. An addition to the table invalidates the
+ * walk. */
 static inline bool hash_walk_next(const struct hash_index *t, struct hash_walk *w, uint32_t *number)
 {
     while (t->n_slots) {

@@ -1,7 +1,7 @@
 /*
- * image_kind.h: recognises the kind of an image by its signature, and whether the file has the end that its
- * format demands. It does not decode: a downloader must not expose a decoder to the network. What is inside
- * the image is checked by validate. For files that are not images see file_kind.h.
+ * image_kind.h: recognises the kind of an image by its signature, and checks whether the file has the end
+ * that its format requires. Nothing is decoded here, because a downloader must not expose a decoder to the
+ * network; validate checks the contents of the image. For files that are not images see file_kind.h.
  */
 #ifndef WINNOW_BASE_IMAGE_KIND_H
 #define WINNOW_BASE_IMAGE_KIND_H
@@ -40,20 +40,21 @@ enum image_kind {
     IMAGE_KINDS
 };
 
-/* The kind by the first bytes, never by the name. 32 bytes are enough for everything but text,
- * and 256 nearly always for text. */
+/* Returns the kind that the first bytes show. 32 bytes are enough for every kind but text, and 256 nearly
+ * always for text. */
 enum image_kind image_kind_of(const uint8_t *bytes, size_t n_bytes);
 static inline bool image_kind_kept(enum image_kind k) { return k >= IMAGE_JPEG && k <= IMAGE_JXL; }
-const char *image_kind_name(enum image_kind k);   /* "jpeg", "jxl", "video", "html"; "unknown" */
-const char *image_kind_detail(enum image_kind k); /* for a reject: "jpeg xl", "mp4", "xml"; "unknown bytes" */
-const char *image_kind_extension(enum image_kind k);    /* "jpg" for a kept kind, else NULL */
+const char *image_kind_name(enum image_kind k); /* "jpeg", "jxl", "video", "html"; "unknown" */
+/* for the detail of a reject: "jpeg xl", "mp4", "xml", "unknown bytes" */
+const char *image_kind_detail(enum image_kind k);
+const char *image_kind_extension(enum image_kind k);    /* "jpg" for a kind that fetch keeps, else NULL */
 enum image_kind image_kind_from_name(const char *name); /* the first of that name, or IMAGE_UNKNOWN */
 
 /*
- * Whether a kept kind's whole file ends as its format says: JPEG's end marker, PNG's IEND, GIF's trailer,
- * WebP's RIFF size, the boxes of AVIF, HEIC and JPEG XL. Blanks and zero padding may follow. True where the
- * format does not tell: a bare JPEG XL codestream, a last box without a length. For bodies whose length was
- * not announced.
+ * Whether a whole file, of a kind that fetch keeps, ends as its format says: JPEG's end marker, PNG's IEND,
+ * GIF's trailer, WebP's RIFF size, the boxes of AVIF, HEIC and JPEG XL. Blanks and zero padding may follow.
+ * Returns true where the format does not mark its end: a bare JPEG XL codestream, or a last box without a
+ * length. Used for HTTP bodies whose length was not announced.
  */
 bool image_kind_complete(enum image_kind k, const uint8_t *bytes, size_t n_bytes);
 

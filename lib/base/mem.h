@@ -1,7 +1,7 @@
 /*
- * mem.h: arithmetic on sizes that notices overflow, and allocation. Add and multiply sizes with size_add and
- * size_mul. Use mem_alloc for a size that came from a file, so that a hostile size is an error and not a
- * crash. All allocations can be made to fail by the fault hook below.
+ * mem.h: size arithmetic that detects overflow, and allocation. Add and multiply sizes with size_add and
+ * size_mul. Use mem_alloc for a size that comes from a file: a hostile size then gives an error and not a
+ * crash. The fault hook below can make any allocation fail.
  */
 #ifndef WINNOW_BASE_MEM_H
 #define WINNOW_BASE_MEM_H
@@ -12,12 +12,12 @@
 
 #include "base/error.h"
 
-/* *out = a + b, or a * b. False on overflow; *out is then undefined. */
+/* Set *out to a + b, or to a * b. Return false on overflow; *out is then undefined. */
 static inline bool size_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool size_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 
-/* malloc, calloc(n, each) and realloc; NULL with err set (EX_OSERR) on failure. Zero bytes give a unique
- * pointer. */
+/* Like malloc, calloc(n, each) and realloc. Return NULL with err set (EX_OSERR) on failure. For zero bytes
+ * they return a unique pointer. */
 void *mem_alloc(size_t bytes, struct error *err);
 void *mem_zalloc(size_t n, size_t each_bytes, struct error *err);
 void *mem_realloc(void *old, size_t bytes, struct error *err);        /* old stays valid on failure */
@@ -25,8 +25,8 @@ void *mem_aligned(size_t alignment, size_t bytes, struct error *err); /* free() 
 char *mem_strdup(const char *s, struct error *err);
 void *mem_dup(const void *bytes, size_t n_bytes, struct error *err);
 
-/* Lets *array (n_capacity elements of each_bytes) grow, by doubling, to hold at least n_wanted elements.
- * 0, or -1 with err set and nothing changed. */
+/* Enlarges *array (n_capacity elements of each_bytes), by doubling, so that it holds at least n_wanted
+ * elements. Returns 0, or -1 with err set and nothing changed. */
 int mem_grow(void *array_pointer, size_t *n_capacity, size_t n_wanted, size_t each_bytes, struct error *err);
 
 /* An arena: many small allocations that are freed together. ARENA_EMPTY is a valid arena. Pointers stay
@@ -44,7 +44,7 @@ void arena_reset(struct arena *a); /* keeps the newest block for reuse */
 void arena_release(struct arena *a);
 
 /*
- * Fault hook for tests: with WINNOW_FAULT=<kind>:<n> in the environment the nth call of that kind in the
+ * The fault hook for tests. With WINNOW_FAULT=<kind>:<n> in the environment, the nth call of that kind in the
  * process fails (ENOMEM for alloc, ENOSPC for write, EIO for read, fsync and rename, EMFILE for open). With
  * WINNOW_FAULT_COUNT=FILE the number of calls of each kind is appended to FILE at exit. It is part of every
  * build and costs one branch.

@@ -1,7 +1,7 @@
 /*
- * names.h: gives each different string a number, in the order in which the strings are first seen. For
- * strings that occur many times, such as labels and group names. Finding a string takes constant time,
- * however many there are.
+ * names.h: gives each different string a number, in the order in which the strings are first seen. It is
+ * meant for strings that occur many times, such as labels and group names. A search takes constant time,
+ * however many strings there are.
  */
 #ifndef WINNOW_BASE_NAMES_H
 #define WINNOW_BASE_NAMES_H
@@ -21,7 +21,7 @@ struct names {
 };
 #define NAMES_EMPTY ((struct names){0})
 
-/* Sets *out to the number of text. A new text gets the next number. */
+/* Sets *out to the number of text. A new text gets the next number. Returns 0, or -1 with err set. */
 int names_find(struct names *t, const char *text, uint32_t *out, struct error *err);
 void names_release(struct names *t);
 

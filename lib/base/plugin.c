@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0: opened. -1 with err unchanged: the folder has no such file. -1 with another
+/* 0: opened. Returns -1 with err unchanged: the folder has no such file. Returns -1 with another
  * message: the file cannot be loaded. */
 static int try_folder(const char *folder, const struct plugin *p, void **symbol, char *path,
                       struct error *err)

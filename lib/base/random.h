@@ -1,7 +1,7 @@
 /*
  * random.h: random numbers as a function of (seed, key, stream), and never of time, order or thread. The
  * generator is splitmix64 (Steele, Lea, Flood 2014). Generators with different keys or streams are
- * independent for our purposes.
+ * independent enough for winnow.
  */
 #ifndef WINNOW_BASE_RANDOM_H
 #define WINNOW_BASE_RANDOM_H

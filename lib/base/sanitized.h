@@ -1,7 +1,7 @@
 /*
  * sanitized.h: SANITIZED is 1 in a build with AddressSanitizer or ThreadSanitizer. Their shadow memory takes
- * terabytes of address space, so that a limit on the address space cannot be set there. gcc defines macros
- * for this, and clang has __has_feature.
+ * terabytes of address space, so such a build cannot limit its address space. gcc defines a macro for each
+ * sanitiser; clang has __has_feature.
  */
 #ifndef WINNOW_BASE_SANITIZED_H
 #define WINNOW_BASE_SANITIZED_H

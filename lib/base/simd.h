@@ -4,8 +4,9 @@
 
 enum simd { SIMD_BASE, SIMD_SSE41, SIMD_AVX2, SIMD_AVX512 }; /* AVX2 has FMA; AVX512 has F, BW, DQ and VL */
 
-/* The best of this processor, or WINNOW_SIMD (base, sse41, avx2, avx512) when that is less. Decided at the
- * first call and then fixed. May be called from any thread. */
+/* Returns the best instruction set of this processor, or the one that the environment variable WINNOW_SIMD
+ * (base, sse41, avx2, avx512) names, if that is a lesser one. The first call decides, and later calls return
+ * the same. Any thread may call it. */
 enum simd simd_level(void);
 
 #endif

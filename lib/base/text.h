@@ -10,8 +10,9 @@
 
 #include "base/error.h"
 
-/* A string that can grow; TEXT_EMPTY is a valid one. data is NULL until something is added, then it is
- * NUL-terminated. Functions that add return 0, or -1 with err set, and then leave the text as it was. */
+/* A string that can grow. TEXT_EMPTY is a valid, empty one. data is NULL until the first addition, and
+ * NUL-terminated after it. Functions that add return 0. On failure they return -1 with err set, and the text
+ * is unchanged. */
 struct text {
     char *data;
     size_t n_bytes, capacity;
@@ -38,8 +39,8 @@ bool text_is_utf8(const char *s, size_t n_bytes); /* strict: no overlongs, no su
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 
-/* Writes "cat, dog, ..." to out: as many of the n names as fit, to show in a message which
- * values are possible. Returns out. */
+/* Writes as many of the n names as fit to out, for example "cat, dog, ...". Messages use this to list the
+ * possible values. Returns out. */
 const char *text_names_for_people(char *out, size_t out_bytes, const char *const *names, size_t n);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * options.h: one table of options gives the parser, the --help text and the synopsis, and the manual is
- * checked against it. Options have the forms of getopt_long: --name VALUE, --name=VALUE, -nVALUE, -n VALUE;
- * -- ends them. An option is a row of the table. The fields that it sets are in a struct of the stage, and
- * their initial values are the defaults that --help shows.
+ * options.h: command-line options. The parser, the --help text and the synopsis all come from one table, and
+ * a test compares the manual with it. Options have the forms of getopt_long: --name VALUE, --name=VALUE,
+ * -nVALUE, -n VALUE; -- ends the options. Each option is a row of the table. It sets a field in a struct of
+ * the stage; the initial value of that field is the default that --help shows.
  */
 #ifndef WINNOW_CLI_OPTIONS_H
 #define WINNOW_CLI_OPTIONS_H
@@ -47,8 +47,8 @@ struct option_row {
 };
 
 struct option_table {
-    const char *name;     /* the program: "hash-dedup" */
-    const char *synopsis; /* after the options: "[MANIFEST]" */
+    const char *name;     /* name of the program: "hash-dedup" */
+    const char *synopsis; /* the arguments after the options: "[MANIFEST]" */
     const char *summary;  /* one line: what it is for */
     const char *details;  /* paragraphs for --help: what it reads and adds, examples; may be NULL */
     const struct option_row *rows;
@@ -119,7 +119,7 @@ struct common_options {
         OPTION(S, FLAG, 0, "progress", M.progress, NULL,                                                     \
                "draw the progress line even when stderr is not a terminal")
 
-/* Options of stages that decode pictures, with fields of the same names. */
+/* Rows for stages that decode pictures. The fields have the same names as the options. */
 #define DECODE_ROW_TRUNCATED(S)                                                                              \
     OPTION(S, FLAG, 0, "allow-truncated", allow_truncated, NULL,                                             \
            "use truncated pictures as far as they can be decoded")

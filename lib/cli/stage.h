@@ -1,4 +1,4 @@
-/* stage.h: how every program begins, shows progress, and ends. */
+/* stage.h: functions that every program calls to begin, to show progress, and to end. */
 #ifndef WINNOW_CLI_STAGE_H
 #define WINNOW_CLI_STAGE_H
 
@@ -12,13 +12,13 @@ struct stage_counts {
     uint64_t n_read, n_kept, n_rejected;
 };
 
-/* Sets the name for messages, the C locale and the signals, and opens descriptors 0..2 if they are
- * closed. The first line of every main. */
+/* Sets the name for messages, the C locale and the signal handlers, and opens descriptors 0..2 if they are
+ * closed. It is the first line of every main. */
 void stage_begin(const char *name);
 const char *stage_name(void);
 
-/* Prints the error when rc < 0 ("name: text"; the exit code is err->code), and otherwise the counts when
- * verbose, and checks --max-rejects. Returns the exit code for main. counts and common may be NULL. */
+/* Returns the exit code for main. When rc < 0, prints the error as "name: text" and returns err->code.
+ * Otherwise prints the counts, if -v was given, and checks --max-rejects. counts and common may be NULL. */
 int stage_end(int rc, const struct error *err, const struct stage_counts *counts,
               const struct common_options *common);
 
@@ -26,7 +26,7 @@ int stage_end(int rc, const struct error *err, const struct stage_counts *counts
  * errors are returned in struct error. */
 void stage_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same for each line of a text; NULL is none. */
+/* Calls stage_warn for each line of text. Does nothing when text is NULL. */
 void stage_warn_lines(const char *text);
 
 /* Prints one line, if -v was given. */
@@ -49,7 +49,8 @@ void progress_start(struct progress *p, const struct common_options *common, uin
 void progress_update(struct progress *p, uint64_t done, const char *extra);
 void progress_end(struct progress *p); /* wipes the line */
 
-/* The number of threads for -j: common->threads, or one for each processor. */
+/* Returns the number of threads that -j asks for: common->threads, or one for each processor when that is
+ * 0. */
 unsigned stage_threads(const struct common_options *common);
 
 #endif

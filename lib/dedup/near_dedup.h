@@ -69,13 +69,13 @@ struct dedup_options {
 #define DEDUP_NONE UINT32_MAX
 
 enum row_flag {
-    ROW_HASHED = 1, /* it has a hash or a vector to compare */
+    ROW_HASHED = 1, /* the row has a hash or a vector to compare */
     ROW_NAMED = 2,  /* id is the file's xxh128 */
     ROW_AGAINST = 4,
     ROW_PROTECTED = 8,
     ROW_REJECTED = 16,
     ROW_PATH = 32,    /* its path is needed */
-    ROW_TURNED = 64,  /* phash-dedup: its seven other hashes are known, if --dihedral asks for them */
+    ROW_TURNED = 64,  /* phash-dedup with --dihedral: the row's seven other hashes are known */
     ROW_LISTED = 128, /* matched the block list */
 };
 
@@ -94,10 +94,10 @@ struct dedup_row {
     uint32_t pixels, label;
     uint32_t node; /* DEDUP_NONE while not compared */
     uint32_t file; /* index in files, DEDUP_NONE */
-    /* the kept row because of which this one is rejected, or the row that it is in conflict with */
+    /* the kept row that is the reason for rejecting this row, or the row that this row conflicts with */
     uint32_t keeper;
     uint32_t group_in; /* index in groups_in of its group in the manifest, or DEDUP_NONE */
-    uint32_t group;    /* the row that represents its group; set by dedup_groups.c */
+    uint32_t group;    /* the row that represents this row's group; set by dedup_groups.c */
     uint16_t distance;
     uint8_t quality, flags, reason;
 };
@@ -127,7 +127,7 @@ struct dedup {
     struct dedup_failure *failures; /* in row order */
     size_t n_failures, failures_capacity;
     struct arena arena;
-    struct names labels;    /* number 0 is the empty one */
+    struct names labels;    /* number 0 is the empty label */
     struct names groups_in; /* names of groups in the manifest */
     struct file_lock store_lock;
     int store_fd;                  /* --delete-blocked */
@@ -136,7 +136,7 @@ struct dedup {
     void (*forget)(void *context, const struct xxh128 *id); /* called for each deleted file; may be NULL */
     void *forget_context;
     /* a node is a group of rows that are compared as one; nodes are in the order of their first rows */
-    size_t n_nodes, n_first;          /* n_first: of --against */
+    size_t n_nodes, n_first;          /* n_first: the nodes of --against */
     uint32_t *node_start, *node_rows; /* rows of each node */
     struct near_pairs pairs;          /* of nodes, up to the larger distance */
     uint32_t *adjacent_start;         /* pairs within opt->distance as neighbour lists */
@@ -156,23 +156,25 @@ struct dedup_columns {
     int path, label, bytes, hash, width, height, group;
 };
 struct dedup_columns dedup_columns_of(const struct manifest_schema *s);
-/* Adds a row, not compared yet. err: EX_DATAERR (more than 4 billion), EX_OSERR. */
+/* Adds a row that is not compared yet. Returns 0, or -1 with err set: EX_DATAERR for more than 4 billion
+ * rows, EX_OSERR without memory. */
 int dedup_add_row(struct dedup *s, const struct dedup_columns *c, const char *const *fields, bool against,
                   struct error *err);
-/* Rejects the newest row: it cannot be compared. slug is static. */
+/* Rejects the row that was added last, because it cannot be compared. slug is a static string. */
 int dedup_add_failure(struct dedup *s, const char *slug, const char *detail, struct error *err);
-/* Records that a row matched the block list. A row of the older manifest is only counted, any other is
- * rejected. algorithm is static. */
+/* Records that a row matched the block list. A row of the older manifest is only counted; any other row is
+ * rejected. algorithm is a static string. */
 int dedup_block_row(struct dedup *s, uint32_t row, uint32_t distance, const char *algorithm,
                     const char *digest, struct error *err);
 void dedup_sort_blocked(struct dedup *s);
 /* Reads the paths of rows with ROW_PATH that have none yet. */
 int dedup_read_missing_paths(struct dedup *s, struct manifest_source *in, struct manifest_source *against,
                              struct error *err);
-/* Reads, from the headers of their files, the pixels and bytes of rows with a near neighbour (ROW_PATH)
- * whose manifest row has no size. A file that cannot be read counts as 0. */
+/* For rows with a near neighbour (ROW_PATH) whose size is not in the manifest: reads the number of pixels and
+ * bytes from the header of the file. Both are 0 for a file that cannot be read. */
 int dedup_read_sizes(struct dedup *s, struct error *err);
-/* failure: the newest at or before this row, or NULL. detail is scratch. */
+/* Writes the reject of a row. failure: the newest failure at or before this row, or NULL. detail is scratch
+ * memory. */
 int dedup_write_reject(struct dedup *s, uint32_t row, const struct dedup_failure *failure,
                        const char *const *fields, struct manifest_writer *rejects, struct text *detail,
                        struct error *err);
@@ -218,7 +220,7 @@ int dedup_write_rows(struct dedup *s, struct dedup_files *f, dedup_added *added,
 
 /* Lists the rows of each node. rows[].node, n_nodes and n_first must be set. */
 int dedup_index_nodes(struct dedup *s, struct error *err);
-/* Makes neighbour lists from the pairs, and sets ROW_PATH. */
+/* Makes neighbour lists from the pairs, and sets ROW_PATH for rows that have a neighbour. */
 int dedup_make_lists(struct dedup *s, struct error *err);
 
 /* dedup_keepers.c: rejects rows and sets the keeper of each. Rows with ROW_PATH must have their path. */
@@ -238,12 +240,12 @@ int dedup_write_sheet(struct dedup *s, const char *path, struct error *err);
 int dedup_check_leak(struct dedup *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
                      struct error *err);
 
-/* dedup_protect.c: --protect. */
+/* dedup_protect.c: reads the manifest that --protect names. */
 int dedup_read_protected(struct dedup *s, struct manifest_source *in, struct error *err);
 
-/* dedup_remove.c: --delete-blocked. Open before the work begins (EX_TEMPFAIL: the store is in use), and
- * remove after the manifests are on disk. A file that could not be removed gets a message and counts in
- * n_left. */
+/* dedup_remove.c: --delete-blocked. dedup_removal_open is called before the work begins; it fails with
+ * EX_TEMPFAIL when the store is in use. Files are removed after the manifests are on disk. For a file that
+ * cannot be removed, a message is printed and n_left grows by 1. */
 int dedup_removal_open(struct dedup *s, struct error *err);
 int dedup_remove_blocked(struct dedup *s, struct manifest_source *in, struct error *err);
 

@@ -8,9 +8,9 @@
 #define PLACE_BYTES 240
 #define MAX_PENDING 64
 
-struct place {                 /* where a rank runs; gathered once */
+struct place {                 /* the machine and the process of a rank; sent to all ranks once */
     char host[PLACE_BYTES];    /* for people */
-    char machine[PLACE_BYTES]; /* when equal, the same process number means the same process */
+    char machine[PLACE_BYTES]; /* two ranks with equal `machine` share the process numbers of one machine */
     int64_t pid;
 };
 
@@ -22,14 +22,14 @@ struct dist {
     double timeout_s;
     bool lost, agreed;
     int gone;              /* rank, -1 */
-    double told_to_end_at; /* when the launcher's signal was first seen by a wait */
+    double told_to_end_at; /* when a wait first noticed the launcher's signal */
     struct dist_request *pending[MAX_PENDING];
     size_t n_pending;
 };
 
-/* Waits until r is done. -1: a rank is lost (d->lost). */
+/* Waits until r is done. Returns 0, or -1 when a rank is lost (d->lost). */
 int dist_wait(struct dist *d, struct dist_request *r, struct error *err);
-/* Finds out on which machine this process runs. */
+/* Sets *p to the machine on which this process runs. */
 void dist_place(struct place *p);
 
 #endif

@@ -24,9 +24,9 @@ struct near_pairs {
 void near_pairs_release(struct near_pairs *p);
 
 /*
- * Which pairs to find, when the hashes consist of two parts: the first n_first, and the rest. To compare a
- * set with itself, use all three kinds. To compare new pictures with old ones (the first part), leave out
- * FIRST_FIRST. When the rest are turned copies of the first part, leave out REST_REST.
+ * Which pairs to find, when the hashes consist of two parts: the first n_first hashes, and the rest. To
+ * compare a set with itself, use all three kinds. When the first part are old pictures that were compared
+ * before, leave out FIRST_FIRST. When the rest are rotated copies of the first part, leave out REST_REST.
  */
 enum near_wanted { NEAR_FIRST_FIRST = 1, NEAR_FIRST_REST = 2, NEAR_REST_REST = 4, NEAR_ALL = 7 };
 
@@ -37,9 +37,9 @@ struct near_progress {
 
 #define NEAR_EXACT (-1)
 
-/* The limit on pairs. 16,000 variants of one picture make 128 million pairs, which take 1.6 GB. More pairs
- * are an error, so that the machine does not run out of memory. 10 million pictures of a usual set make a
- * few million pairs. */
+/* The largest number of pairs. 16,000 variants of one picture make 128 million pairs, which take 1.6 GB. More
+ * pairs are an error, so that the machine does not run out of memory. 10 million pictures of a usual set make
+ * a few million pairs. */
 #define NEAR_MAX_PAIRS (128u << 20)
 
 /*
@@ -53,15 +53,15 @@ struct near_progress {
  *
  * Equal hashes make pairs, too: n copies make n*n/2 pairs. Callers should therefore pass each hash once. n
  * must be below 2^32. Memory: 22 bytes a hash in addition to the hashes, 4 more for each thread, and 12 a
- * pair. The threads share each step. progress may be NULL. 0, or -1 with err set (EX_OSERR) and *out
+ * pair. The threads share each step. progress may be NULL. Returns 0, or -1 with err set (EX_OSERR) and *out
  * unchanged or longer; more than NEAR_MAX_PAIRS pairs are EX_DATAERR.
  */
 int near_join(const struct pdq_hash *hashes, size_t n, size_t n_first, unsigned wanted, int max_distance,
               int radius, unsigned n_threads, const struct near_progress *progress, struct near_pairs *out,
               struct error *err);
 
-/* For tests: uses "avx512", "avx2" or "plain" instead of the best that the processor has; NULL: the best.
- * 0, or -1 when this processor cannot run it. */
+/* For tests: makes near_join use the kernel "avx512", "avx2" or "plain", or the best one of the processor
+ * (NULL). Returns 0, or -1 when this processor cannot run it. */
 int near_join_use(const char *kernel);
 
 #endif

@@ -14,15 +14,16 @@ struct near_kept {
 };
 #define NEAR_KEPT_EMPTY ((struct near_kept){0})
 
-/* More pairs than this are not kept: the file would take longer to read than the join to run. */
+/* If there are more pairs than this, no file is kept: to read it would take longer than to run the join. */
 #define NEAR_KEPT_MOST_PAIRS (8u << 20)
 
 /*
- * Reads the file of an earlier run. *k stays empty when there is none, or when it was made with another
- * distance or radius. EX_DATAERR: the file is damaged or of another kind, and *k is empty.
+ * Reads the file of an earlier run. *k stays empty when there is no file, or when it was made with another
+ * distance or radius. Returns 0, or -1 with err set: EX_DATAERR when the file is damaged or of another kind;
+ * *k is then empty.
  */
 int near_kept_read(struct near_kept *k, const char *path, int max_distance, int radius, struct error *err);
-/* The same for the bytes of a file, called name in messages. */
+/* Does the same with the bytes of a file, which messages call name. */
 int near_kept_read_memory(struct near_kept *k, const char *bytes, size_t n_bytes, const char *name,
                           int max_distance, int radius, struct error *err);
 /* Writes the file for n distinct hashes and all of their pairs within max_distance. */

@@ -11,9 +11,8 @@ struct near_range {
 
 /*
  * Writes to hits the positions i in the ranges where popcount(x[i] ^ qx) + popcount(y[i] ^ qy) <= limit, and
- * returns their number. hits has space for every position in the ranges and 8 more. Ranges are often only
- * one or two positions long, so that all ranges of a hash go into one call. It may read up to 7 elements
- * past a range.
+ * returns their number. hits has space for every position in the ranges and 8 more. Ranges are often only one
+ * or two positions long, so one call scans all ranges of a hash. It may read up to 7 elements past a range.
  */
 typedef size_t near_scan(const uint64_t *x, const uint64_t *y, const struct near_range *ranges,
                          size_t n_ranges, uint64_t qx, uint64_t qy, int limit, uint32_t *hits);
@@ -23,8 +22,8 @@ struct near_kernel {
     near_scan *scan;
 };
 
-/* The kernel with this name, or the best for this processor (NULL). NULL when this processor cannot
- * run it, or when it was not built. */
+/* Returns the kernel with this name, or for NULL the best one for this processor. Returns NULL when this
+ * processor cannot run the kernel, or when it was not built. */
 const struct near_kernel *near_kernel_find(const char *name);
 
 #endif

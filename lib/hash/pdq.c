@@ -102,7 +102,7 @@ static float *column_pass_slot(struct column_pass *c)
     return c->ring + c->n_in % (c->window + 1) * c->n_columns;
 }
 
-/* Takes the row in the slot. True when `out` received the next row of output. */
+/* Takes the row in the slot. Returns true when `out` received the next row of output. */
 static bool column_pass_push(const struct pdq_kernels *k, struct column_pass *c, float *out)
 {
     size_t x = c->n_in++;
@@ -115,7 +115,7 @@ static bool column_pass_push(const struct pdq_kernels *k, struct column_pass *c,
     return speaks;
 }
 
-/* After the last row: gives the next of the remaining output rows. False when there is none left. */
+/* After the last row: gives the next of the remaining output rows. Returns false when there is none left. */
 static bool column_pass_drain(const struct pdq_kernels *k, struct column_pass *c, float *out)
 {
     if (c->n_out >= c->n_rows) return false;

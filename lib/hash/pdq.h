@@ -25,10 +25,12 @@
 #define PDQ_BITS 256
 #define PDQ_HEX_BYTES 65        /* 64 digits and NUL */
 #define PDQ_DEFAULT_DISTANCE 31 /* the authors' advice for "the same picture" */
-/* the authors' advice for comparing at all: in pictures with little detail the bits are noise */
+/* the authors advise against comparing hashes of lower quality: in pictures with little detail the bits are
+ * noise */
 #define PDQ_MIN_QUALITY 50
-#define PDQ_MIN_SIDE 5          /* smaller pictures get the hash 0 and the quality 0 */
-#define PDQ_MAX_SIDE (1u << 20) /* the window arithmetic stays far from overflow; decoders stop earlier */
+#define PDQ_MIN_SIDE 5 /* smaller pictures get the hash 0 and the quality 0 */
+/* the arithmetic on windows cannot overflow up to this side; decoders accept only smaller pictures */
+#define PDQ_MAX_SIDE (1u << 20)
 
 enum pdq_family { PDQ_FULL, PDQ_NN512, PDQ_FAST };
 const char *pdq_family_name(enum pdq_family family);
@@ -56,16 +58,17 @@ struct pdq; /* working memory and the state of the picture in progress */
 int pdq_open(struct pdq **out, struct error *err);
 void pdq_close(struct pdq *p);
 
-/* Begins a picture of width x height with 8-bit rows of 3 channels (R, G, B) or 1 (grey), and drops an
- * unfinished one. EX_OSERR: no memory. EX_DATAERR: a side is 0 or larger than PDQ_MAX_SIDE. */
+/* Begins a picture of width x height with 8-bit rows of 3 channels (R, G, B) or 1 (grey). An unfinished
+ * picture is dropped. Returns 0, or -1 with err set: EX_OSERR without memory, EX_DATAERR when a side is 0 or
+ * larger than PDQ_MAX_SIDE. */
 int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t height, unsigned channels,
               struct error *err);
-/* Takes the next row, width * channels bytes, from the top. */
+/* Adds the next row, width * channels bytes. Rows come from top to bottom. */
 void pdq_row(struct pdq *p, const uint8_t *row);
 /*
  * After `height` rows: sets hashes[0] to the hash of the picture. With n_hashes == PDQ_DIHEDRALS the other
- * orientations follow. They are computed from the same transform, and are within some 20 bits of the hash of
- * the picture that was really turned.
+ * orientations follow. They are computed from the same transform. Each differs in some 20 bits at most from
+ * the hash of the picture when it is really turned.
  */
 void pdq_end(struct pdq *p, struct pdq_hash *hashes, unsigned n_hashes, int *quality);
 
@@ -74,8 +77,8 @@ int pdq_of_pixels(struct pdq *p, enum pdq_family family, const uint8_t *pixels, 
                   uint32_t height, unsigned channels, size_t stride_bytes, struct pdq_hash *hashes,
                   unsigned n_hashes, int *quality, struct error *err);
 
-/* Writes 64 lower-case digits in the order of the published programs (bit 255 first), and reads them: 0,
- * or -1 when hex is anything else. */
+/* pdq_to_hex writes 64 lower-case digits in the order of the published programs (bit 255 first). pdq_from_hex
+ * reads them, and returns 0, or -1 when hex is anything else. */
 void pdq_to_hex(char out[PDQ_HEX_BYTES], const struct pdq_hash *h);
 int pdq_from_hex(struct pdq_hash *out, const char *hex);
 

@@ -38,7 +38,8 @@ image_frames_decoder gif_frames, png_frames, webp_frames, avif_frames, jxl_frame
 /* One PNG without a background: 4 channels, R, G, B, A. */
 enum image_reason png_decode_rgba(const uint8_t *bytes, size_t n_bytes, struct image *out,
                                   struct image_failure *f);
-/* True when the picture outside of the animation is not its first frame: browsers show the first frame. */
+/* Returns true when the picture outside of the animation is not its first frame: browsers show the first
+ * frame. */
 bool png_default_hidden(const uint8_t *bytes, size_t n_bytes);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * image.h: pictures in memory: what kind of file it is, decoding to 8-bit RGB or grey within limits,
- * orientation, resizing, encoding. The other public headers of lib/image are decode_pool.h (decoding in
- * sandboxed workers: use that for strangers' files), image_loader.h (files to squares of one size) and
- * augment.h. docs/preprocessing.md has the rules. Nothing here keeps state between calls; every function may
- * run in several threads at once on different objects.
+ * image.h: pictures in memory. It recognises the kind of a file, decodes to 8-bit RGB or grey within limits,
+ * applies the orientation, resizes and encodes. The other public headers of lib/image are decode_pool.h
+ * (decoding in sandboxed workers: use that for strangers' files), image_loader.h (files to squares of one
+ * size) and augment.h. docs/preprocessing.md has the rules. No function keeps state between calls, and each
+ * may run in several threads at once on different objects.
  */
 #ifndef WINNOW_IMAGE_IMAGE_H
 #define WINNOW_IMAGE_IMAGE_H
@@ -24,13 +24,14 @@
 struct image {
     int width, height, channels;
     uint8_t *pixels;
-    /* Bytes allocated: at least width * height * channels + IMAGE_SLACK_BYTES once the image is set. */
+    /* Size of the allocated block: at least width * height * channels + IMAGE_SLACK_BYTES when the image has
+     * pixels. */
     size_t capacity_bytes;
 };
 #define IMAGE_EMPTY ((struct image){0})
 #define IMAGE_SLACK_BYTES 64 /* readable past the last sample, so that vector loads may overrun */
 
-/* Makes room for an image of this size. Its contents are undefined. */
+/* Sets the size of m and allocates its pixels, which are undefined. */
 int image_reserve(struct image *m, int width, int height, int channels, struct error *err);
 static inline size_t image_bytes(const struct image *m)
 {
@@ -59,7 +60,7 @@ enum image_reason {
     IMAGE_DECODE_CRASHED,   /* "decode-crashed": the worker died */
     IMAGE_REASONS
 };
-const char *image_reason_slug(enum image_reason r); /* NULL for IMAGE_OK */
+const char *image_reason_slug(enum image_reason r); /* returns NULL for IMAGE_OK */
 
 struct image_failure {
     enum image_reason reason;
@@ -69,15 +70,18 @@ struct image_failure {
 #define IMAGE_MODE_BYTES 24
 struct image_info {
     enum image_kind format;
-    int width, height; /* as stored; as shown when orientation >= 5 swaps them: image_info_shown */
-    int orientation;   /* EXIF 1..8, 1 when absent or wrong */
-    int frames;        /* 1 unless animated */
-    int bits;          /* a sample, as stored */
-    bool icc; /* carries a colour profile, or a gAMA, cICP or nclx that is not sRGB's (all are ignored) */
+    /* as stored in the file; orientation >= 5 swaps them when the picture is shown (image_info_shown) */
+    int width, height;
+    int orientation; /* EXIF 1..8, 1 when absent or wrong */
+    int frames;      /* 1 unless animated */
+    int bits;        /* a sample, as stored */
+    bool icc; /* the file has a colour profile, or a gAMA, cICP or nclx other than sRGB's (all are ignored) */
     bool alpha, progressive;
-    uint32_t markers; /* set by the decode pool when asked: a set of image/markers.h */
+    uint32_t markers; /* set by the decode pool on request: a set of image/markers.h */
     char xxh128
-        [33]; /* set by the decode pool: the content hash of the file, for what is drawn from it; else "" */
+        /* set by the decode pool: the content hash of the file, from which random choices are derived; else
+         * "" */
+        [33];
     /* "rgb" "rgb-alpha" "gray" "gray-alpha" "palette" "cmyk" "ycck", followed by "16" for more than
      * 8 bits a sample. */
     char mode[IMAGE_MODE_BYTES];
@@ -86,19 +90,19 @@ void image_info_shown(const struct image_info *i, int *width, int *height);
 
 /* Those of avif, heic and jxl that this build supports, for example "avif,jxl". */
 const char *image_optional_formats(void);
-/* Parses a colour conversion: "none" (use the stored values) or "srgb"; NULL and "" mean none. -1:
- * EX_USAGE for another word, EX_UNAVAILABLE when winnow was built without lcms2. */
+/* Parses a colour conversion: "none" (use the stored values) or "srgb"; NULL and "" mean none. Returns 0, or
+ * -1 with err set: EX_USAGE for another word, EX_UNAVAILABLE when winnow was built without lcms2. */
 int image_color_parse(const char *name, bool *srgb, struct error *err);
 
 /* --- decoding --- */
 
-/* Which EXIF orientation turns a picture (docs/preprocessing.md): what Chromium and Firefox take, what Pillow
- * takes, none. */
+/* Which EXIF orientation is applied to a picture (docs/preprocessing.md): the one that Chromium and Firefox
+ * apply, the one that Pillow applies, or none. */
 enum orientation_rule { ORIENT_BROWSER, ORIENT_PILLOW, ORIENT_NONE };
 
 struct colour_note;
 struct decode_options {
-    bool allow_truncated; /* decode a truncated picture as far as possible, the rest is grey or black */
+    bool allow_truncated; /* decode a truncated picture as far as possible; the rest becomes grey or black */
     /* A grey picture without alpha is decoded to one channel. Otherwise the result is RGB. */
     bool keep_gray;
     /*
@@ -112,14 +116,16 @@ struct decode_options {
     bool drop_alpha;
     bool srgb; /* convert pictures in other colour spaces to sRGB */
     enum orientation_rule orientation;
-    int frame;           /* of an animation, from 1; 0 is 1; the last one where there are fewer */
+    /* the frame of an animation, from 1; 0 means 1; a number beyond the last frame means the last */
+    int frame;
     uint64_t max_pixels; /* 0: IMAGE_MAX_PIXELS */
     /* internal to lib/image: NULL, or receives the colour description in the header */
     struct colour_note *colour;
 };
 /*
- * Parses a background: white, black or #RRGGBB; NULL and "" mean white. rgb gets the colour, and text the
- * form that sets and models record: "#rrggbb", or "" for white. -1: EX_USAGE.
+ * Parses a background: white, black or #RRGGBB; NULL and "" mean white. Sets rgb to the colour, and text to
+ * the form that shard sets and models record: "#rrggbb", or "" for white. Returns 0, or -1 with err set
+ * (EX_USAGE).
  */
 #define BACKGROUND_TEXT_BYTES 8
 int image_background_parse(const char *name, uint8_t rgb[3], char text[BACKGROUND_TEXT_BYTES],
@@ -135,11 +141,12 @@ enum image_reason image_decode(const uint8_t *bytes, size_t n_bytes, const struc
                                struct image *out, struct image_info *info, struct image_failure *failure);
 
 /*
- * Decodes frames of an animation in one pass, composed as browsers do (disposal, blending): frames 0, every,
- * 2 * every .... If there are more than most (0: no limit), that many are spread over the animation. Each
- * frame is decoded into out; sink (NULL: none) may change it, and returns IMAGE_OK or a reason to stop. A
- * file that is not animated is one frame. Every frame up to the last one that is given is decoded.
- * options->frame does not count here.
+ * Decodes the frames 0, every, 2 * every ... of an animation in one pass, and composes them as browsers do
+ * (disposal, blending). If there are more than `most` such frames (0: no limit), that many are chosen, spread
+ * over the animation. Each chosen frame is decoded into out and passed to sink (NULL: none). sink may change
+ * the frame, and returns IMAGE_OK or a reason to stop. A file that is not animated has one frame. All frames
+ * up to the last chosen one are decoded, because each may depend on those before it. options->frame is
+ * ignored.
  */
 typedef enum image_reason image_frame_sink(void *context, int given, struct image *frame,
                                            struct image_failure *failure);
@@ -154,48 +161,50 @@ int image_orient(struct image *m, int orientation, struct error *err);
 /* --- resizing --- */
 
 enum resize_method { RESIZE_BILINEAR, RESIZE_AREA, RESIZE_LANCZOS, RESIZE_TFJS, RESIZE_BICUBIC };
-/* Parses "bilinear", "area", "lanczos", "tfjs" or "bicubic". -1 with err set (EX_USAGE) for another name. */
+/* Parses "bilinear", "area", "lanczos", "tfjs" or "bicubic". Returns -1 with err set (EX_USAGE) for another
+ * name. */
 int resize_method_parse(const char *name, enum resize_method *out, struct error *err);
 const char *resize_method_name(enum resize_method m);
 
 /*
- * How a picture of any shape is made square. "bilinear" stretches it. "bilinear+256" first makes the shorter
+ * How a picture of any shape becomes square. "bilinear" stretches it. "bilinear+256" first makes the shorter
  * side 256 (and "bilinear+256x256" both sides) and then cuts out the central square, as for many published
  * networks.
  */
 struct resize_rule {
     enum resize_method method;
-    int first_px;    /* 0: stretched to the square at once */
-    bool keep_shape; /* first_px is of the shorter side */
+    int first_px;    /* 0: the picture is stretched to the final square at once */
+    bool keep_shape; /* first_px is the length of the shorter side */
 };
 #define RESIZE_RULE_BYTES 32                                                         /* its text */
 int resize_rule_parse(const char *text, struct resize_rule *out, struct error *err); /* "" is bilinear */
 /* The text; returns out. */
 const char *resize_rule_text(const struct resize_rule *rule, char out[RESIZE_RULE_BYTES]);
 
-/* Resizes in (1 or 3 channels, any size within the limits) to width x height with the same channels. An
- * equal size is copied. in and *out must be different. */
+/* Resizes `in` (1 or 3 channels, any size within the limits) to width x height with the same channels. A
+ * picture that already has this size is copied. in and out must be different objects. */
 int image_resize(struct image *out, const struct image *in, int width, int height, enum resize_method method,
                  struct error *err);
-/* Makes the input of a model from m (1 or 3 channels): side x side RGB in out. m and out must be
- * different. */
+/* Sets out to the input of a model, side_px x side_px in RGB, made from m (1 or 3 channels). m and out must
+ * be different objects. */
 int image_square(struct image *out, const struct image *m, int side_px, enum resize_method method,
                  struct error *err);
 int image_framed(struct image *out, const struct image *m, int side_px, const struct resize_rule *rule,
                  struct error *err);
-/* The side that decides how small a picture may be decoded: side_px, or what it is first resized to. */
+/* Returns the side that decides how small a picture may be decoded: the size to which the rule first resizes
+ * it, or else side_px. */
 static inline int resize_rule_side(const struct resize_rule *rule, int side_px)
 {
     return rule->first_px ? rule->first_px : side_px;
 }
-/* The shrink_to_px for a picture that will be resized with this method to side_px; 0 where decoding at a
- * smaller size would change the result. */
+/* Returns the shrink_to_px for a picture that will be resized to side_px with this method. It is 0 for a
+ * method whose result would change when the picture is decoded at a smaller size. */
 int image_shrink_hint(enum resize_method method, int side_px);
 
 /* --- encoding --- */
 
-/* Each gives a malloc'ed block that the caller frees. The same pixels give the same bytes with the same
- * versions of the libraries. */
+/* The encoders. Each sets *out to a malloc'ed block, which the caller frees. The same pixels give the same
+ * bytes with the same versions of the libraries. */
 /* Quality below 90 uses 4:2:0. */
 int image_encode_jpeg(const struct image *m, int quality, uint8_t **out, size_t *n_bytes, struct error *err);
 int image_encode_png(const struct image *m, uint8_t **out, size_t *n_bytes, struct error *err);

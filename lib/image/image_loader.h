@@ -1,7 +1,7 @@
 /*
- * image_loader.h: turns files into RGB squares of one size, in sandboxed workers, several at once, in order
- * of submission. Used by pack, eval, classify and augment. Each picture is decoded once and resized once, as
- * docs/preprocessing.md says.
+ * image_loader.h: decodes files into RGB squares of one size, in several sandboxed workers at once, and
+ * returns them in the order of submission. pack, eval, classify and augment use it. Each picture is decoded
+ * once and resized once, as docs/preprocessing.md says.
  */
 #ifndef WINNOW_IMAGE_IMAGE_LOADER_H
 #define WINNOW_IMAGE_IMAGE_LOADER_H
@@ -19,13 +19,13 @@ struct image_loader_options {
     unsigned threads; /* 0 = all processors */
     bool no_sandbox;  /* decode in this process: for tests and measuring the sandbox's cost */
     bool allow_truncated;
-    /* Not 0: also later frames of animations, as the decode pool's options of these names say. */
+    /* Which frames of animations to decode: as in struct decode_pool_options. */
     int frames_every, frames_most;
     struct picture_rules rules;
 };
 
 struct loaded_image {
-    void *token;           /* what was given to image_loader_submit */
+    void *token;           /* the token passed to image_loader_submit */
     const uint8_t *pixels; /* side*side*3, borrowed until the next take; NULL when it failed */
     int n_frames;          /* number of squares, which are stored one after another */
     char xxh128[33];       /* XXH3-128 of the file's bytes, when they could be read */
@@ -39,10 +39,10 @@ int image_loader_open(struct image_loader **out, const struct image_loader_optio
 bool image_loader_full(const struct image_loader *l); /* take one before the next submit */
 /* Submits a file. path is copied. */
 int image_loader_submit(struct image_loader *l, const char *path, void *token, struct error *err);
-/* 1: *out is the oldest picture submitted. 0: none is left. -1: no worker could be started, or the disk
- * failed; only the token of *out is valid. */
+/* Sets *out to the oldest picture submitted, and returns 1. Returns 0 when none is left. Returns -1 when no
+ * worker could be started or the disk failed; only the token of *out is then valid. */
 int image_loader_take(struct image_loader *l, struct loaded_image *out, struct error *err);
-/* Takes and discards everything that was submitted; release gets each token. l may be NULL. */
+/* Discards all pictures that were submitted, and calls release with the token of each. l may be NULL. */
 void image_loader_drop(struct image_loader *l, void (*release)(void *token));
 void image_loader_close(struct image_loader *l);
 

@@ -1,5 +1,5 @@
-/* image_rows.h: sends the pictures of a manifest through a decode pool, several at once, and gives the
- * rows back one at a time in their order. Used by validate, augment and pack. */
+/* image_rows.h: decodes the pictures of a manifest in a decode pool, several at once, and returns the rows
+ * one at a time in their order. validate, augment and pack use it. */
 #ifndef WINNOW_IMAGE_IMAGE_ROWS_H
 #define WINNOW_IMAGE_IMAGE_ROWS_H
 
@@ -14,8 +14,8 @@ struct image_rows {
     const char *root;
     bool allow_outside;
     void *context;
-    /* Says whether the picture of a row is to be decoded. NULL: always. Rows are asked about in order,
-     * each one before any later row is read. */
+    /* Returns whether the picture of a row is to be decoded. NULL: always. It is called for the rows in
+     * order, before any later row is read. */
     bool (*wanted)(void *context, const char *const *fields);
     /* Receives one row: its fields (borrowed during the call) and the result for its picture. d is NULL
      * when the picture was not wanted. Returns 0, or -1 to stop. */

@@ -7,7 +7,7 @@
  * allows scans stored as PNG. */
 #define IMAGE_MAX_FILE_BYTES (64ull << 20)
 
-/* The hard limit of Pillow is 178,956,970. There are cameras with 100 megapixels; nothing larger is a
+/* Pillow refuses more than 178,956,970 pixels. There are cameras with 100 megapixels; a larger file is not a
  * training picture. A pixel takes 3 bytes. */
 #define IMAGE_MAX_PIXELS 100000000ull
 
@@ -31,8 +31,8 @@
 /* Pixels times scans limits the work: 100 scans of a small picture, or 10 of one with 100 megapixels. */
 #define IMAGE_MAX_SCAN_PIXELS (10ull * IMAGE_MAX_PIXELS)
 
-/* Frames are counted, and only the first is decoded. Counting walks over the file, so that this limits a
- * number and not the work. */
+/* Frames are counted, and only the first is decoded. The file limits the work of counting; this limits only
+ * the number. */
 #define IMAGE_MAX_FRAMES 100000
 
 /* PNG: libpng skips text, profiles and unknown chunks, which are not needed, up to this size and number. */

@@ -20,8 +20,8 @@ enum image_marker {
     MARKER_MINING_SEE, /* "DMI-PROHIBITED-SEE...": unless other terms allow it */
     MARKER_TDM_0,      /* "tdm-reservation:0@xmp" */
     MARKER_TDM_1,
-    MARKER_C2PA,             /* "c2pa": a manifest is there */
-    MARKER_C2PA_NO_TRAINING, /* its assertion about training says notAllowed */
+    MARKER_C2PA,             /* "c2pa": the file has a C2PA manifest */
+    MARKER_C2PA_NO_TRAINING, /* the manifest's assertion about training says notAllowed */
     MARKER_SOURCE_MODEL,     /* "source:trainedAlgorithmicMedia@xmp": IPTC DigitalSourceType */
     MARKER_SOURCE_PART,      /* compositeWithTrainedAlgorithmicMedia */
     MARKER_SOURCE_SYNTHETIC, /* compositeSynthetic */
@@ -32,10 +32,12 @@ enum image_marker {
 };
 #define MARKERS_TEXT_BYTES 640 /* all words with commas and NUL */
 
-/* The set of markers that the file has: 1u << marker for each, combined by or. 0 for other kinds of files. */
+/* Returns the set of markers in the file: 1u << marker for each, combined by or. Returns 0 for other kinds of
+ * files. */
 uint32_t image_markers(const uint8_t *bytes, size_t n_bytes);
 const char *image_markers_text(char out[MARKERS_TEXT_BYTES], uint32_t set); /* returns out */
-/* "yes", "partly", "no" (the file names a source that is not a model) or "unknown". */
+/* Returns whether a model made the picture: "yes", "partly", "no" (the file names a source that is not a
+ * model) or "unknown". */
 const char *image_markers_generated(uint32_t set);
 bool image_markers_prohibit(uint32_t set); /* training a classifier */
 

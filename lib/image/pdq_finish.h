@@ -1,7 +1,7 @@
 /*
- * pdq_finish.h: computes the PDQ hash of each picture inside the workers of a decode pool, so that a few
- * hundred bytes for each picture come back. `validate --with pdq` and phash-dedup both use it, and get the
- * same hash for the same picture.
+ * pdq_finish.h: computes the PDQ hash of each picture inside the workers of a decode pool, so that a worker
+ * returns only a few hundred bytes for each picture. `validate --with pdq` and phash-dedup both use it, and
+ * get the same hash for the same picture.
  */
 #ifndef WINNOW_IMAGE_PDQ_FINISH_H
 #define WINNOW_IMAGE_PDQ_FINISH_H
@@ -12,8 +12,9 @@
 
 struct pdq_wanted {
     enum pdq_family family;
-    unsigned n_hashes; /* 0: only the statistics; 1; or PDQ_DIHEDRALS: the turned ones, too */
-    bool stats;        /* picture_stats of the same pixels, too */
+    /* 0: only the statistics; 1: one hash; PDQ_DIHEDRALS: the hashes of all orientations */
+    unsigned n_hashes;
+    bool stats; /* picture_stats of the same pixels, too */
 };
 
 struct pdq_found {
@@ -30,8 +31,9 @@ struct pdq_found {
  */
 void pdq_finish_set(struct decode_pool_options *o, const struct pdq_wanted *wanted);
 
-/* Checks and copies the hash in d, which is untrusted, because a hostile picture may control the worker
- * that wrote it. False: there is no hash (d->slug is the reason, or the answer is invalid). */
+/* Checks and copies the hash in d. It is untrusted, because a hostile picture may control the worker that
+ * wrote it. Returns false when there is no valid hash; d->slug is then the reason, or NULL when the worker
+ * wrote an invalid result. */
 bool pdq_finish_take(const struct decoded *d, struct pdq_found *out);
 
 #endif

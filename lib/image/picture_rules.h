@@ -1,8 +1,8 @@
 /*
- * picture_rules.h: where winnow leaves a choice of how a file becomes pixels: background, colour,
- * orientation, frame. Each program that opens pictures embeds a struct picture_rules, has the rows of
- * options below, and turns the rules into decode options here. Sets and models record them, so that every
- * later program agrees.
+ * picture_rules.h: the rules for decoding a file that the user may choose: background, colour, orientation
+ * and frame. Each program that opens pictures embeds a struct picture_rules, has the option rows below, and
+ * converts the rules to decode options with picture_rules_apply. Shard sets and models record the rules, so
+ * that every later program uses the same.
  */
 #ifndef WINNOW_IMAGE_PICTURE_RULES_H
 #define WINNOW_IMAGE_PICTURE_RULES_H
@@ -11,27 +11,30 @@
 #include "image/image.h"
 #include "image/limits.h"
 
-/* NULL, "" and 0 mean that nobody said anything: white, none, browser, 1. */
+/* NULL, "" and 0 mean that no option was given. The defaults are white, none, browser and 1. */
 struct picture_rules {
     const char *background, *color, *orientation;
     int64_t frame;  /* from 1 */
     bool no_orient; /* --no-orient, the older way to say --orientation none */
 };
 
-/* Sets what the rules say in *d and leaves the rest. EX_USAGE names the option. */
+/* Sets the fields of *d that the rules concern, and leaves the others. Returns 0, or -1 with err set
+ * (EX_USAGE; the message names the option). */
 int picture_rules_apply(const struct picture_rules *r, struct decode_options *d, struct error *err);
-/* The rules as a set or a model recorded them, where own says nothing else. Borrows the texts of both. */
+/* Returns the rules that a set or a model recorded, with those of `own` in place of any that `own` gives.
+ * Borrows the strings of both. */
 struct picture_rules picture_rules_over(const struct picture_rules *own,
                                         const struct picture_rules *recorded);
-/* The rules as one text, "background #000000 frame 3", "" for what is usual: for lists of what an answer
- * depends on. Rules that mean the same have the same text. */
+/* Writes the rules as one text, such as "background #000000 frame 3", or "" for the defaults. Rules with the
+ * same meaning have the same text. The text belongs to the list of settings that a remembered result depends
+ * on. */
 #define PICTURE_RULES_BYTES 96
 const char *picture_rules_text(const struct picture_rules *r, char out[PICTURE_RULES_BYTES]);
 
-/* The size of a picture as these rules show it: that as stored where nothing turns it. */
+/* Sets *width and *height to the size of the picture after these rules have applied the orientation. */
 void picture_rules_shown(const struct picture_rules *r, const struct image_info *i, int *width, int *height);
 
-/* "browser", "pillow" or "none". -1 with err set (EX_USAGE) for another word. */
+/* Parses "browser", "pillow" or "none". Returns 0, or -1 with err set (EX_USAGE) for another word. */
 int orientation_rule_parse(const char *word, enum orientation_rule *out, struct error *err);
 const char *orientation_rule_name(enum orientation_rule rule);
 

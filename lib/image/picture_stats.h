@@ -21,17 +21,18 @@ enum brightness_percentile {
 };
 
 struct picture_stats {
-    /* of sqrt(0.241 r^2 + 0.691 g^2 + 0.068 b^2) / 255 over the pixels, 0..1 */
+    /* percentiles of sqrt(0.241 r^2 + 0.691 g^2 + 0.068 b^2) / 255 over the pixels, 0..1 */
     double brightness[N_BRIGHTNESS];
     double brightness_mean; /* the same formula on the means of the three colours */
     double entropy;    /* in bits, of all samples of all colours in one distribution: 0..8, RGB 1.58..9.58 */
     double blurriness; /* standard deviation of the edges of the picture at 64 px; small means blurred */
-    double gray_counts_std; /* deviation of the 256 counts of its gray histogram there */
-    double edge_width;      /* see edge_width.h; 0: too few edges. Not in CleanVision */
+    /* standard deviation of the 256 counts of the gray histogram of the picture at 64 px */
+    double gray_counts_std;
+    double edge_width; /* see edge_width.h; 0: too few edges. Not in CleanVision */
 };
 
-/* m: 1 or 3 channels. Memory: 16 rows of the picture, the picture at 64 px in one direction, and 0.2 MB.
- * EX_OSERR: no memory. */
+/* Computes all statistics. m: 1 or 3 channels. Memory: 16 rows of the picture, the picture at 64 px in one
+ * direction, and 0.2 MB. Returns 0, or -1 with err set (EX_OSERR) without memory. */
 int picture_stats(const struct image *m, struct picture_stats *out, struct error *err);
 
 #endif

@@ -9,19 +9,21 @@
 
 struct reducer {
     struct image *out;
-    int width, factor, n_rows, y; /* of the rows that arrive; rows in the sums; the row of out they become */
-    uint32_t *sums;               /* out->width * channels */
+    /* width: of an incoming row; n_rows: rows in the sums; y: the row of out that they will become */
+    int width, factor, n_rows, y;
+    uint32_t *sums; /* out->width * channels */
 };
 
 /*
  * Checks the size against the limit for decoding row by row. *factor becomes 1 for a picture that is held in
- * memory, and more for one that must be reduced.
+ * memory at full size, and more for one that must be reduced.
  */
 enum image_reason image_check_rows(uint64_t width, uint64_t height, uint64_t max_pixels, int *factor,
                                    struct image_failure *f);
 int reduce_factor(uint64_t width, uint64_t height);
 
-/* Reserves out. r must be zeros before; release it afterwards, also after an error. */
+/* Allocates the pixels of out. All bytes of r must be 0 before the call. Release r afterwards, also after an
+ * error. */
 int reducer_open(struct reducer *r, struct image *out, int width, int height, int channels, int factor,
                  struct error *err);
 /* Adds the next row of width * channels samples. last: it is the last row. */

@@ -1,5 +1,4 @@
-/* resize_kernels.h: the inner loops of resize.c. Which one runs is chosen at run time; all give the same
- * bits. */
+/* resize_kernels.h: the inner loops of resize.c. One is chosen at run time; all give the same bits. */
 #ifndef WINNOW_IMAGE_RESIZE_KERNELS_H
 #define WINNOW_IMAGE_RESIZE_KERNELS_H
 

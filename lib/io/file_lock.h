@@ -1,12 +1,12 @@
-/* file_lock.h: lets one process at a time do something. The lock is held by an open descriptor, so that
- * the kernel releases it when the process ends. */
+/* file_lock.h: a lock that one process at a time can hold. An open descriptor holds it, so the kernel
+ * releases the lock when the process ends. */
 #ifndef WINNOW_IO_FILE_LOCK_H
 #define WINNOW_IO_FILE_LOCK_H
 
 #include "base/error.h"
 
-/* Locks path by flock, makes it if it does not exist, and writes the pid into it. When another process
- * holds the lock: EX_TEMPFAIL, "held by pid N". */
+/* Locks path with flock, creates the file if it does not exist, and writes the pid into it. Fails with
+ * EX_TEMPFAIL and "held by pid N" when another process holds the lock. */
 struct file_lock {
     int fd;
 };

@@ -2,19 +2,21 @@
 #ifndef WINNOW_IO_SIGNALS_H
 #define WINNOW_IO_SIGNALS_H
 
-/* Files to unlink when a signal ends the process. signals_remember returns a
- * slot, or -1 when the table is full. */
+/* Remember and forget files to unlink when a signal ends the process. cleanup_remember returns a slot, or -1
+ * when the table is full. */
 int cleanup_remember(const char *path);
 void cleanup_forget(int slot);
 
-/* INT, TERM, HUP and PIPE unlink the remembered files and end the process by the same signal. */
+/* Installs handlers for short programs: INT, TERM, HUP and PIPE unlink the remembered files and end the
+ * process by the same signal. */
 void signals_short_stage(void);
 
-/* The first INT, TERM or HUP only asks the run to stop, and a second one ends it as above. PIPE ends it at
- * once. signals_also_stop adds a signal that asks the run to stop (mpirun passes USR1 on). */
+/* Installs handlers for long programs: the first INT, TERM or HUP only requests the run to stop, and a second
+ * one ends it as above. PIPE ends it at once. signals_also_stop adds a signal that requests the run to stop
+ * (mpirun passes USR1 on). */
 void signals_long_stage(void);
 void signals_also_stop(int signal_number);
-int signals_asked_to_stop(void); /* the number of the signal, 0: nobody asked */
+int signals_asked_to_stop(void); /* number of the signal that requested a stop, or 0 */
 int signals_sender(void);        /* the process that sent it, 0 when that is not known */
 
 /* Unlinks the remembered files, and ends the process by the default action of the signal. */

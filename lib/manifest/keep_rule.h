@@ -1,5 +1,6 @@
-/* keep_rule.h: which of several copies is kept, by the options --keep, --prefer and --prefer-label. The
- * order is total, so that the result does not depend on the order in which copies are compared. */
+/* keep_rule.h: decides which of several copies is kept, by the options --keep, --prefer and --prefer-label.
+ * Any two copies have a definite order, so the result does not depend on the order in which copies are
+ * compared. */
 #ifndef WINNOW_MANIFEST_KEEP_RULE_H
 #define WINNOW_MANIFEST_KEEP_RULE_H
 
@@ -33,12 +34,13 @@ struct keep_copy {
     const char *path, *label;               /* label "": none */
     int64_t mtime_ns;
     uint64_t pixels, bytes;
-    const void *id; /* 16 bytes that stand for the content, or NULL */
+    const void *id; /* 16 bytes that identify the content, or NULL */
     uint32_t row;
 };
 
-/* Less than 0 when a is kept rather than b. The comparisons in their order: --against, protected, not a
- * symbolic link, --prefer, --prefer-label, any label, the rule (of equal sizes the older), path, id, row. */
+/* Returns less than 0 when a is kept rather than b. It compares, in this order: whether the copy is of
+ * --against, protected, or not a symbolic link; --prefer; --prefer-label; whether it has a label; the rule of
+ * --keep (between equal sizes the older copy is kept); path; id; row. */
 int keep_compare(const struct keep_order *order, const struct keep_copy *a, const struct keep_copy *b);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * manifest.h: reads and writes the TSV manifests of all stages; docs/formats.md lists the columns. The first
  * line has the names of the columns, and each other line is the row of a picture; UTF-8, LF. The escapes are
- * \t \n \r \\; a backslash before another character makes a row malformed. Columns are found by name.
- * Unknown columns are copied in their place, and new ones are added on the right. Fields are unescaped when
+ * \t \n \r \\; a backslash before another character makes a row malformed. Columns are found by name. Unknown
+ * columns are copied and keep their position; new columns are added on the right. Fields are unescaped when
  * read and escaped when written. Every row is either kept or rejected.
  */
 #ifndef WINNOW_MANIFEST_MANIFEST_H
@@ -39,32 +39,33 @@ struct manifest_reader {
 #define MANIFEST_READER_EMPTY ((struct manifest_reader){0})
 
 /*
- * Opens path (NULL or "-": standard input) and reads the header. `required` is NULL, or a list, ended by
- * NULL, of columns that must exist. EX_NOINPUT; EX_DATAERR for an empty file, a column that occurs twice, or
- * a missing column.
+ * Opens path (NULL or "-": standard input) and reads the header. `required` is NULL, or a list of columns
+ * that must exist, ended by NULL. Returns 0, or -1 with err set: EX_NOINPUT when there is no such file;
+ * EX_DATAERR for an empty file, a column that occurs twice, or a missing column.
  */
 int manifest_reader_open(struct manifest_reader *r, const char *path, const char *const *required,
                          struct error *err);
-/* The same for a manifest in memory, borrowed until close. For tests and fuzzing. */
+/* Does the same for a manifest in memory, which is borrowed until close. For tests and fuzzing. */
 int manifest_reader_open_memory(struct manifest_reader *r, const char *bytes, size_t n_bytes,
                                 const char *name, const char *const *required, struct error *err);
 /*
- * The same for files that people edit (decisions, reports, truth, slices), as a spreadsheet saves them. A
- * byte order mark and CR LF are removed, quotes around fields are removed ("" inside is one quote), and empty
- * lines are skipped. bytes is the whole file, with path as its name; when it is NULL, path is opened.
+ * Does the same for files that people edit (decisions, reports, truth, slices) and that a spreadsheet may
+ * have saved. A byte order mark, the CR of CR LF, and quotes around fields are removed ("" inside is one
+ * quote), and empty lines are skipped. bytes is the whole file, which messages call path; when bytes is NULL,
+ * path is opened.
  */
 int manifest_reader_open_edited(struct manifest_reader *r, const char *path, const char *bytes,
                                 size_t n_bytes, const char *const *required, struct error *err);
 /*
- * 1: r->fields has a row, borrowed until the next call. 0: the end. -1: err names the file and the row
- * (EX_DATAERR: wrong number of fields, wrong escape, NUL byte, or a last line without LF, which was cut
- * off).
+ * Reads the next row. Returns 1 with the row in r->fields, borrowed until the next call, or 0 at the end.
+ * Returns -1 with err set; the message names the file and the row. It is EX_DATAERR for a wrong number of
+ * fields, a wrong escape, a NUL byte, or a last line without LF, which is a sign of a truncated file.
  */
 int manifest_reader_next(struct manifest_reader *r, struct error *err);
 void manifest_reader_close(struct manifest_reader *r);
 
 int manifest_column(const struct manifest_schema *s, const char *name); /* index or -1 */
-/* The field of a column by its index; "" for index -1. */
+/* Returns the field of the column with this index; "" for index -1. */
 static inline const char *manifest_field(const struct manifest_reader *r, int column)
 {
     return column < 0 ? "" : r->fields[column];
@@ -74,32 +75,34 @@ static inline const char *manifest_field(const struct manifest_reader *r, int co
 
 /* Counts rows by a word. */
 struct row_counts {
-    int column; /* of the schema; -1: none, nothing is counted */
+    int column; /* index in the schema of the column that is counted; -1: no rows are counted */
     struct names words;
     uint64_t *rows; /* of each word */
     size_t capacity;
 };
 
 struct manifest_writer {
-    struct manifest_schema schema; /* the input's columns, then the added ones that were not there yet */
-    size_t n_base;                 /* columns of the input */
+    /* the input's columns, then the added columns that the input does not have */
+    struct manifest_schema schema;
+    size_t n_base; /* columns of the input */
     /* The index of adds[i] in the schema. A column that exists already is overwritten in its place. */
     int *added_column;
     size_t n_added;
     struct atomic_file file;
     struct text line; /* reused */
-    bool off;         /* opened with path NULL for rejects: counts only */
+    bool off;         /* opened by manifest_rejects_open with path NULL: rows are only counted */
     uint64_t n_rows;
-    struct row_counts labels, reasons; /* rows by label (of the input), rejects also by reason */
+    /* numbers of rows by label (of the input); for rejects also by reason */
+    struct row_counts labels, reasons;
 };
 #define MANIFEST_WRITER_EMPTY ((struct manifest_writer){.file = ATOMIC_FILE_EMPTY})
 
-/* path NULL or "-" is standard output. base is NULL for a new manifest. adds is a list
- * ended by NULL. Writes the header. */
+/* Opens path (NULL or "-": standard output) and writes the header: the columns of base (NULL: none), then
+ * those of adds, a list ended by NULL. */
 int manifest_writer_open(struct manifest_writer *w, const char *path, const struct manifest_schema *base,
                          const char *const *adds, struct error *err);
-/* The same for --rejects. With path NULL, rows are only counted. Adds reject_stage,
- * reject_reason and reject_detail. */
+/* Does the same for --rejects. It adds the columns reject_stage, reject_reason and reject_detail. With path
+ * NULL, rows are only counted. */
 int manifest_rejects_open(struct manifest_writer *w, const char *path, const struct manifest_schema *base,
                           struct error *err);
 
@@ -111,14 +114,14 @@ int manifest_writer_reject(struct manifest_writer *w, const char *const *base_fi
                            const char *detail, struct error *err);
 int manifest_writer_commit(struct manifest_writer *w, struct error *err);
 /*
- * Ends a filter: commits the rejects, and then out, for which make waits. out is NULL when the stage keeps
- * its rows elsewhere; n_kept is then their number. When all rows were rejected, or all rows of a class, or
- * more than half, a line on standard error says so although the exit status is 0, because such a loss is
- * seldom intended. common->quiet suppresses the line.
+ * Commits the rejects, and then out, for which make waits. out is NULL when the stage writes its kept rows
+ * elsewhere; n_kept is then their number. When all rows were rejected, or all rows of a class, or more than
+ * half, a line on standard error says so although the exit status is 0, because such a loss is seldom
+ * intended. common->quiet suppresses the line.
  */
 int manifest_commit(struct manifest_writer *out, struct manifest_writer *rejects, uint64_t n_kept,
                     const struct common_options *common, struct error *err);
-/* Frees memory, and removes what was not committed. Call it always. */
+/* Frees memory, and removes the file if it was not committed. Call it in every case. */
 void manifest_writer_discard(struct manifest_writer *w);
 
 /* --- whole manifests in memory (for stages that must see every row) --- */

@@ -126,7 +126,8 @@ static int64_t cut_fields(struct manifest_reader *r, char *line, size_t n, const
     return data_error(r, err, what);
 }
 
-/* 0, or -1 with err naming the row. NUL bytes are refused, because they would silently shorten a field. */
+/* Returns 0, or -1 with err naming the row. NUL bytes are refused, because they would silently shorten a
+ * field. */
 static int check_line(struct manifest_reader *r, char *line, size_t n, struct error *err)
 {
     if (memchr(line, 0, n)) return data_error(r, err, "holds a NUL byte: not a manifest");

@@ -8,12 +8,13 @@
 #include "base/error.h"
 #include "base/text.h"
 
-/* Appends field to line, escaped. 0, or -1 (EX_OSERR). */
+/* Appends field to line, escaped. Returns 0, or -1 with err set (EX_OSERR). */
 int tsv_escape(struct text *line, const char *field, struct error *err);
-/* The same, but stops before the byte that would make the field longer than max_bytes. */
+/* Does the same, but stops before the byte that would make the field longer than max_bytes. */
 int tsv_escape_cut(struct text *line, const char *field, size_t max_bytes, struct error *err);
 
-/* Replaces the escapes in place. False at any other backslash; s is then undefined. */
+/* Replaces the escapes in s by the bytes that they mean. Returns false at any other backslash; s is then
+ * undefined. */
 bool tsv_unescape(char *s);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * label_errors.h: confident learning (Northcutt, Jiang and Chuang, JAIR 2021): which given labels are
- * probably wrong, from out-of-sample probabilities alone. Thresholds, joint, filters and scores are those of
- * cleanlab 2.9, and are compared with its output in tests/fixtures/label-errors; but where its sort is
- * unstable, ties are in the order of ids. Index g is the given class, and t the estimated true class.
+ * label_errors.h: finds given labels that are probably wrong, from out-of-sample probabilities alone, by
+ * confident learning (Northcutt, Jiang and Chuang, JAIR 2021). Thresholds, joint distribution, filters and
+ * scores are those of cleanlab 2.9; tests compare them with its output in tests/fixtures/label-errors. Where
+ * cleanlab's sort is unstable, ties here are in the order of ids. Index g is the given class, and t the
+ * estimated true class.
  */
 #ifndef WINNOW_METRIC_LABEL_ERRORS_H
 #define WINNOW_METRIC_LABEL_ERRORS_H
@@ -26,7 +27,7 @@ struct label_errors {
     int n_classes;
     size_t n_rows;
     int64_t *given_counts; /* [K] */
-    /* [K]: the mean self-confidence of the class. 2 for a class that no row was given. */
+    /* [K]: the mean self-confidence of the class; 2 for a class without rows. */
     double *threshold;
     int64_t *confident_uncalibrated; /* [g][t], diagonal at least 1 */
     int64_t *confident;              /* [g][t] calibrated: rows sum to given_counts */
@@ -35,8 +36,9 @@ struct label_errors {
     double *inverse_noise;           /* [t][g] = P(true|given), columns sum to 1 */
     double *prior;                   /* [K]: estimated prior of the true classes */
     double *quality;                 /* [K]: P(true = k | given = k) on the joint */
-    uint8_t *off_diagonal;           /* [n_rows]: counted off the diagonal of the confident joint */
-    size_t n_issues;                 /* flagged by confident_learning */
+    /* [n_rows]: whether the row is counted off the diagonal of the confident joint */
+    uint8_t *off_diagonal;
+    size_t n_issues; /* number of rows that the filter confident_learning flags */
     int64_t n_off_diagonal_calibrated;
     double health; /* 1 - n_issues / n_rows */
 };
@@ -61,8 +63,8 @@ enum label_filter {
 extern const char *const label_filter_names[FILTER_COUNT];
 
 struct label_filter_options {
-    double frac_noise; /* share of the estimated errors that the prune filters take: 1 */
-    /* The prune filters leave at least so many rows of a class, and skip smaller classes. */
+    double frac_noise; /* share of the estimated errors that the prune filters flag; default 1 */
+    /* The prune filters leave at least this many rows of a class unflagged, and skip smaller classes. */
     int64_t min_examples_per_class;
 };
 #define LABEL_FILTER_DEFAULTS ((struct label_filter_options){1.0, 1})
@@ -81,13 +83,14 @@ enum label_rank {
 #define LABEL_RANK_NAMES "self_confidence|normalized_margin|confidence_weighted_entropy"
 extern const char *const label_rank_names[RANK_COUNT];
 
-/* score [n_rows]: the lower, the worse. adjust: the probabilities are first shifted by the thresholds of
- * their classes, as cleanlab's adjust_pred_probs does. It needs e, which may be NULL otherwise. */
+/* Sets score [n_rows]; a lower score means that the label is more probably wrong. adjust: the probabilities
+ * are first shifted by the thresholds of their classes, as by cleanlab's adjust_pred_probs. This needs e,
+ * which may be NULL otherwise. */
 int label_errors_score(const struct label_errors *e, const struct label_errors_input *in,
                        enum label_rank rank, bool adjust, double *score, struct error *err);
 
-/* The rows with flagged != 0 (NULL: all), the worst first, ties by id. *order has *n
- * entries and is released by the caller with spill_free. */
+/* Sets *order to the rows with flagged != 0 (NULL: all rows), those with the lowest score first, and ties by
+ * id. *order has *n entries; the caller frees it with spill_free. */
 int label_errors_rank(const struct label_errors_input *in, const double *score, const uint8_t *flagged,
                       uint32_t **order, size_t *n, struct error *err);
 

@@ -1,7 +1,8 @@
 /*
- * lanes.h: eight doubles at a time, with exponential and logarithm, in GCC's portable vectors. Each lane is
- * computed by the same operations on every processor (no fused multiply-add), so that results have the same
- * bits whichever instruction set the including function is compiled for. Everything is inlined into it.
+ * lanes.h: arithmetic on eight doubles at a time, with exponential and logarithm, in GCC's portable vectors.
+ * Every function is inlined into its caller. Each lane is computed by the same operations on every processor
+ * (no fused multiply-add). The results therefore have the same bits for whichever instruction set the caller
+ * is compiled.
  */
 #ifndef WINNOW_METRIC_LANES_H
 #define WINNOW_METRIC_LANES_H
@@ -22,7 +23,7 @@ LANES_INLINE void lanes_max(lanes *a, const lanes *b)
     *a = (lanes)(((lanes_bits)*b & larger) | ((lanes_bits)*a & ~larger));
 }
 
-/* In a fixed order, by halves. */
+/* Returns the sum, which is added in a fixed order, by halves. */
 LANES_INLINE double lanes_sum(const lanes *a)
 {
     return (((*a)[0] + (*a)[4]) + ((*a)[2] + (*a)[6])) + (((*a)[1] + (*a)[5]) + ((*a)[3] + (*a)[7]));

@@ -54,7 +54,7 @@ struct program {
     bool sums_to_one;
 };
 
-/* Sets s to the solution on the support alone. False when it is not unique. */
+/* Sets s to the solution on the support alone. Returns false when it is not unique. */
 static bool solve_support(struct program *p)
 {
     int m = p->n_support, size = m + p->sums_to_one;

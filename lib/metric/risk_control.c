@@ -93,7 +93,7 @@ static int compare_positives(const void *x, const void *y)
 }
 
 /* The lowest score of the positives in each group, ascending: *n of them, to be
- * freed. NULL when there is no memory. */
+ * freed. Returns NULL when there is no memory. */
 static double *lowest_scores(size_t *n, const double *score, const uint8_t *positive, const uint32_t *group,
                              size_t n_rows, struct error *err)
 {

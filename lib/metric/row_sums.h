@@ -21,8 +21,8 @@ struct packed_rows {
 };
 #define PACKED_ROWS_EMPTY ((struct packed_rows){0})
 
-/* x [n_rows][K]; count [n_rows]: the weights, NULL: 1. The memory of an earlier call is used again. 0, or -1
- * when memory is short. */
+/* x [n_rows][K]; count [n_rows]: the weights, NULL: 1. The memory of an earlier call is used again. Returns
+ * 0, or -1 when memory is short. */
 int packed_rows_fill(struct packed_rows *out, const double *x, const uint32_t *count, size_t n_rows,
                      int n_classes, struct error *err);
 void packed_rows_release(struct packed_rows *r);

@@ -18,7 +18,7 @@
  *
  * in: p and given are used. aum [n_rows]: NaN where unknown; may be NULL. score [n_rows]: the lower, the
  * worse; 0 where the row agrees with its label, or where nothing distinguishes it from the others. flagged
- * [n_rows]: 0 or 1. -1 when there is no memory.
+ * [n_rows]: 0 or 1. Returns -1 when there is no memory.
  */
 int label_errors_separate(const struct label_errors_input *in, const double *aum, double *score,
                           uint8_t *flagged, struct error *err);

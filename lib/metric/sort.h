@@ -14,8 +14,8 @@
 
 /*
  * order[0..n) becomes the rows 0..n-1 by ascending values (descending with sort_rows_descending), equal ones
- * by row number. values [n] have no NaN; n < 2^32. It needs 24 bytes a row while it runs. 0, or -1 when
- * there is no memory.
+ * by row number. values [n] have no NaN; n < 2^32. It needs 24 bytes a row while it runs. Returns 0, or -1
+ * when there is no memory.
  */
 int sort_rows_ascending(const double *values, size_t n, uint32_t *order, struct error *err);
 int sort_rows_descending(const double *values, size_t n, uint32_t *order, struct error *err);

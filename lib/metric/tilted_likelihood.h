@@ -20,8 +20,8 @@ struct tilt {
 /*
  * *t becomes the maximum of the likelihood near its initial value. labelled_z, unlabelled_z [n_rows][K]:
  * logits (recalibration_logits); p of both is not looked at. Each class has a labelled row of weight above 0.
- * added [K] or NULL: weight of unlabelled rows that are certainly of each class. 0, or -1 when memory is
- * short.
+ * added [K] or NULL: weight of unlabelled rows that are certainly of each class. Returns 0, or -1 when memory
+ * is short.
  */
 int tilted_likelihood(struct tilt *t, const struct scored_rows *labelled, const double *labelled_z,
                       const struct scored_rows *unlabelled, const double *unlabelled_z, const double *added,

@@ -342,8 +342,8 @@ int net_end_at(struct net *n, const char *layer, struct error *err);
 int net_unlock_from(struct net *n, const char *from, struct error *err);
 /*
  * Returns the name of the layer that `from` means: a layer, a block ("block5a": the first layer whose name
- * begins with block5a_), or a share ("0.3": see net_unlock_share). NULL when the net has no such layer. The
- * string belongs to the net.
+ * begins with block5a_), or a share ("0.3": see net_unlock_share). Returns NULL when the net has no such
+ * layer. The string belongs to the net.
  */
 const char *net_unlock_place(const struct net *n, const char *from);
 /* The layer called so, or the last one of a block (as net_unlock_place names blocks); -1: there is none. */

@@ -49,7 +49,7 @@ bool layer_name_ok(const char *name);
  * stands for (0.2 of "leaky_relu"). -1, no err: not known.
  */
 int net_activation_parse(const char *name, bool keras3, enum activation_kind *kind, float *alpha);
-/* The reverse. NULL when no name means this kind with this alpha. */
+/* The reverse. Returns NULL when no name means this kind with this alpha. */
 const char *net_activation_name(enum activation_kind kind, float alpha, bool keras3);
 
 /* Adds a layer to the growing array, zeroed except for usable defaults. Names are copied. The pointer is
@@ -76,7 +76,7 @@ int net_alloc_weights(struct net *n, int first_layer, struct error *err);
 #define NET_SHAPE_TEXT_BYTES 64 /* four numbers of 11 characters and their marks */
 const char *net_shape_text(char *out, const struct net_shape *s);
 bool net_shape_equal(const struct net_shape *a, const struct net_shape *b);
-/* The product of the dimensions. False on overflow, or when one is negative. */
+/* The product of the dimensions. Returns false on overflow, or when one is negative. */
 bool net_shape_count(const struct net_shape *s, size_t *out);
 
 /* Sets the output shape of one layer from those of its inputs, and checks its
@@ -101,7 +101,7 @@ int net_json_parse(const char *bytes, size_t n_bytes, cJSON **out, struct error 
  * filled. net_json_keep then puts the whole back into *text and releases it. */
 int net_json_reopen(const char *text, const char *key, cJSON **all, cJSON **value, struct error *err);
 int net_json_keep(char **text, cJSON *all, struct error *err);
-const cJSON *net_json_get(const cJSON *object, const char *key); /* NULL when absent or null */
+const cJSON *net_json_get(const cJSON *object, const char *key); /* returns NULL when absent or null */
 int net_json_int(const cJSON *v, long min, long max, int *out);  /* 0 or -1, no err */
 
 struct net_sources; /* net_sources.h */

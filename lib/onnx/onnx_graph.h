@@ -40,7 +40,7 @@ void graph_float(struct graph *g, Onnx__NodeProto *n, const char *key, double va
 void graph_text(struct graph *g, Onnx__NodeProto *n, const char *key, const char *value);
 void graph_ints(struct graph *g, Onnx__NodeProto *n, const char *key, const int64_t *values, size_t count);
 
-/* Adds an initializer whose bytes the caller fills. NULL after a failure. */
+/* Adds an initializer whose bytes the caller fills. Returns NULL after a failure. */
 void *graph_tensor(struct graph *g, const char *tensor_name, int data_type, size_t each, const int64_t *dims,
                    size_t rank);
 /* These return tensor_name. */

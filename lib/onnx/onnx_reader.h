@@ -141,7 +141,7 @@ bool fold_knows(const Onnx__NodeProto *n);
 
 /* --- onnx_layers.c, onnx_arithmetic.c, onnx_views.c --- */
 
-/* -1 with err set for an unknown operator. */
+/* Returns -1 with err set for an unknown operator. */
 int check_operator(struct reader *r);
 /* Turns the node into layers, or into another view of an existing value. */
 int read_node(struct reader *r);
@@ -174,7 +174,7 @@ float *layer_weight(struct reader *r, int layer, enum weight_role role, const ch
 /* Defines the output of the node as that of a layer, with this rank and channel axis. */
 int layer_output(struct reader *r, int layer, int rank, int c_axis);
 int layer_output_at(struct reader *r, size_t output, int layer, int rank, int c_axis);
-int layer_as_map(struct reader *r, const struct value *v);    /* -1 with err set */
+int layer_as_map(struct reader *r, const struct value *v);    /* returns -1 with err set */
 int layer_as_vector(struct reader *r, const struct value *v); /* of a chw value: in NHWC's order */
 
 /* --- onnx_names.c --- */

@@ -4,7 +4,7 @@
 
 #include "onnx/onnx_graph.h"
 
-/* Renames the parts of the graph, whose last node names the output. -1 with err set. */
+/* Renames the parts of the graph, whose last node names the output. Returns -1 with err set. */
 int graph_rename(struct graph *g);
 /* The name of the input in the file, or `missing`. */
 const char *graph_input_name(struct graph *g, const char *missing);

@@ -57,7 +57,7 @@ int object_store_remove(struct object_store *s, const struct xxh128 *hash, const
                         bool *was_there, struct error *err);
 
 /* Visits every object: its name within the store, and its hash. The visitor returns 0 to continue.
- * -1 when a folder cannot be read. */
+ * Returns -1 when a folder cannot be read. */
 typedef int object_visit(void *context, const char *path, const struct xxh128 *hash, const char *extension,
                          struct error *err);
 int object_store_walk(struct object_store *s, object_visit *visit, void *context, struct error *err);

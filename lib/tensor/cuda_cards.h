@@ -8,7 +8,7 @@
 
 #define CUDA_CARD_BYTES 1200 /* room for a description */
 
-/* The name of the i-th known card ("h200"). NULL after the last. */
+/* The name of the i-th known card ("h200"). Returns NULL after the last. */
 const char *cuda_card_name(int i);
 /* Writes its properties as JSON text. EX_USAGE for an unknown name, with a list of the known ones. */
 int cuda_card_describe(const char *name, char *json, size_t bytes, struct error *err);

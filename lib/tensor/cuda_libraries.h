@@ -22,10 +22,10 @@ struct cuda_library {
  * Opens the libraries that plugin (a path) is linked to: libcudart, libcublas, libcudnn, and libnccl if there
  * is one. Each is searched in the system (the loader's folders, CUDA_HOME, CUDA_PATH, the usual prefix of the
  * toolkit), then in the `nvidia` folders of a Python environment (VIRTUAL_ENV, CONDA_PREFIX, python3 on
- * PATH), then in build/cuda of the checkout that contains plugin. -1 with EX_NODEVICE names the library, or
- * the part of it, that is missing, or says that there is no driver (asked only where the loader does not know
- * all libraries, before folders are searched). A file that is linked to none of them is left to the loader:
- * 0. They stay open for the process' life.
+ * PATH), then in build/cuda of the checkout that contains plugin. Returns -1 with EX_NODEVICE names the
+ * library, or the part of it, that is missing, or says that there is no driver (asked only where the loader
+ * does not know all libraries, before folders are searched). A file that is linked to none of them is left to
+ * the loader: 0. They stay open for the process' life.
  */
 int cuda_libraries_open(const char *plugin, struct error *err);
 /* The same on a machine without a driver, too. */

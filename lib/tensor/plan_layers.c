@@ -162,7 +162,7 @@ static bool curve_of(const struct net_layer *l, struct op_desc *d)
     return false;
 }
 
-/* The activation that d can have fused for this layer. False for softmax, and
+/* The activation that d can have fused for this layer. Returns false for softmax, and
  * when the layer is something else. */
 static bool activation_of(const struct net_layer *l, struct op_desc *d)
 {

@@ -27,13 +27,13 @@ struct vector_join {
 /*
  * Appends the wanted pairs to *out, each once, in the order of (a, b). Equally distant neighbours are ordered
  * by their numbers, so that the result depends only on the vectors. n below 2^32 - 1. Memory beside the
- * vectors: two bytes a value, 8 a neighbour, 12 a pair. 0, or -1 with err set (EX_OSERR; EX_DATAERR over
- * NEAR_MAX_PAIRS).
+ * vectors: two bytes a value, 8 a neighbour, 12 a pair. Returns 0, or -1 with err set (EX_OSERR; EX_DATAERR
+ * over NEAR_MAX_PAIRS).
  */
 int vector_join_run(const struct vector_join *j, struct near_pairs *out, struct error *err);
 
-/* For tests: "avx512", "avx2" or "plain" instead of what the processor has; NULL: choose. 0, or -1 when it
- * cannot run here. */
+/* For tests: "avx512", "avx2" or "plain" instead of what the processor has; NULL: choose. Returns 0, or -1
+ * when it cannot run here. */
 int vector_join_use(const char *kernel);
 
 #endif

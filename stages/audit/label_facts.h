@@ -37,7 +37,7 @@ struct fact_found {
 
 /*
  * value [n]: of each row, below n_values. text [n_values] breaks ties between values, or NULL: their number
- * does. The result does not depend on the order of the rows. 0, or -1 when there is no memory.
+ * does. The result does not depend on the order of the rows. Returns 0, or -1 when there is no memory.
  */
 int fact_measure(struct fact_found *out, const struct fact_rows *rows, const uint32_t *value,
                  uint32_t n_values, const char *const *text, double least_gain, struct error *err);

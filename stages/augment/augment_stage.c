@@ -154,7 +154,7 @@ out:
 }
 
 /* Finds the blocks in a result, in the order in which they were made: thumb 0; file 1, thumb 1; and so on.
- * -1 when the sizes are inconsistent, which happens only if a hostile picture controls the worker. */
+ * Returns -1 when the sizes are inconsistent, which happens only if a hostile picture controls the worker. */
 static int split_result(const struct augment_options *o, const struct decoded *d, const uint8_t **files,
                         uint32_t *n_files, const uint8_t **thumbs, uint32_t *n_thumbs)
 {

@@ -17,7 +17,7 @@ static bool plain_field(const char *s)
     return n <= REPORT_MAX_FIELD && text_is_utf8(s, n);
 }
 
-/* The report about this picture, model and claim, which is added when it is new. NULL on failure. */
+/* The report about this picture, model and claim, which is added when it is new. Returns NULL on failure. */
 static struct report *find(struct reports *r, const struct report *like, struct error *err)
 {
     for (size_t i = 0; i < r->n; i++) {

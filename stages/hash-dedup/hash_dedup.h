@@ -119,7 +119,7 @@ int dedup_read_paths(struct dedup *d, struct manifest_source *in, bool against, 
 int dedup_find_peers(struct dedup *d, size_t *n, struct error *err);
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r); /* stat: sizes, kinds, reasons */
 void dedup_look_at_all(struct dedup *d);
-/* -1 when a file could not be read because of the machine, for example for lack of descriptors. */
+/* Returns -1 when a file could not be read because of the machine, for example for lack of descriptors. */
 int dedup_check_machine(const struct dedup *d, struct error *err);
 
 /* file_hash.c: afterwards every row that may equal another one has its hash, or a reason to be rejected. */

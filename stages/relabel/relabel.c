@@ -46,7 +46,7 @@ static int unknown_class(const struct class_names *c, const struct decision *d, 
                      text_names_for_people(known, sizeof known, c->names, c->n));
 }
 
-/* The decision that counts for a picture: the last one. NULL when there is none, or when reviewers
+/* The decision that counts for a picture: the last one. Returns NULL when there is none, or when reviewers
  * disagree and --require-agreement is given. */
 static const struct decision *verdict(const struct decisions *d, const char *id,
                                       const struct relabel_options *o, struct relabel_counts *n)

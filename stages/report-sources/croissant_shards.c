@@ -49,7 +49,8 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* The folder as paths in the description spell it: from the folder of the manifest on. NULL when outside. */
+/* The folder as paths in the description spell it: from the folder of the manifest on. Returns NULL when
+ * outside. */
 static const char *below(const char *folder, const char *manifest)
 {
     const char *slash = strrchr(manifest, '/');

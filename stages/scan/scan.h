@@ -26,8 +26,8 @@ struct scan_options {
 /*
  * Whether folder (relative to opt->common.root) contains nothing but the folders train, val and test (or
  * valid, validation, training, testing), with the classes inside them. The rows of such a folder get the
- * label from the second level and given_split from the first. False when it cannot be read: scan_run then
- * says why.
+ * label from the second level and given_split from the first. Returns false when it cannot be read: scan_run
+ * then says why.
  */
 bool scan_has_splits(const struct scan_options *opt, const char *folder);
 

@@ -88,7 +88,8 @@ static int split_fold(uint64_t seed, const char *group, int64_t folds)
     return (int)random_below(&r, (uint64_t)folds);
 }
 
-/* The number of the group with that name, which is added when it is new. -1 when there is no memory. */
+/* The number of the group with that name, which is added when it is new. Returns -1 when there is no
+ * memory. */
 static int64_t find_group(struct split *s, const char *name, struct error *err)
 {
     uint64_t key = random_key(name, strlen(name));

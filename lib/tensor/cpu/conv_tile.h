@@ -58,7 +58,7 @@ struct tile_kernels {
      * pointers that can be read. */
     void (*pass)(struct tile_pass *p, const float *const *x, float *const *y, size_t n);
 };
-const struct tile_kernels *tiles_avx512(void); /* NULL where the processor or the build has none */
+const struct tile_kernels *tiles_avx512(void); /* returns NULL where the processor or the build has none */
 const struct tile_kernels *tiles_avx2(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* int8_kernels.h: the inner loops on bytes, compiled once for each instruction set; all give the same bits.
- * */
+/* int8_kernels.h: the inner loops on bytes, compiled once for each instruction set; all give the same
+ * bits. */
 #ifndef WINNOW_TENSOR_CPU_INT8_KERNELS_H
 #define WINNOW_TENSOR_CPU_INT8_KERNELS_H
 
@@ -70,7 +70,7 @@ const struct int8_kernels *int8_kernels_at(int i);
  * ONEDNN_MAX_CPU_ISA is set. */
 const struct int8_kernels *int8_kernels_best(enum simd level);
 const struct int8_kernels *int8_kernels_base(void);
-const struct int8_kernels *int8_kernels_avx2(void); /* NULL on other processors */
+const struct int8_kernels *int8_kernels_avx2(void); /* returns NULL on other processors */
 const struct int8_kernels *int8_kernels_avxvnni(void);
 const struct int8_kernels *int8_kernels_avx512(void);
 const struct int8_kernels *int8_kernels_vnni(void);

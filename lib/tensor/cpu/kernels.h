@@ -66,7 +66,7 @@ struct kernels {
 };
 
 const struct kernels *kernels_base(void);
-const struct kernels *kernels_avx2(void); /* NULL on other processors */
+const struct kernels *kernels_avx2(void); /* returns NULL on other processors */
 const struct kernels *kernels_avx512(void);
 
 #endif

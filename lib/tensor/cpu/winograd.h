@@ -75,7 +75,8 @@ struct winograd_kernels {
      * next b. */
     void (*product)(const float *a, size_t n, const float *b, int n_k, int width, float *c);
 };
-const struct winograd_kernels *winograd_avx512(void); /* NULL where the processor or the build has none */
+/* Returns NULL where the processor or the build has none */
+const struct winograd_kernels *winograd_avx512(void);
 const struct winograd_kernels *winograd_avx2(void);
 
 /* Whether this operation can run in this way on this device. If so, none of the functions below fails. */

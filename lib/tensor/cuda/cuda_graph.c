@@ -282,8 +282,8 @@ static bool suits(cudnnBackendDescriptor_t config, const struct graph_wish *wish
     return ok;
 }
 
-/* Makes the plan of a configuration. False when this engine does not accept the graph after all, or needs
- * more memory than is available. This is not an error: the next engine is tried. */
+/* Makes the plan of a configuration. Returns false when this engine does not accept the graph after all, or
+ * needs more memory than is available. This is not an error: the next engine is tried. */
 static bool plan_of(cudnnBackendDescriptor_t config, const struct graph_device *d,
                     const struct graph_wish *wish, struct graph_plan *p)
 {

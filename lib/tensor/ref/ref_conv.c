@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "tensor/ref/ref.h"
 
-/* Which row (or column) of the input tap k of output o reads. False when it is in the padding. */
+/* Which row (or column) of the input tap k of output o reads. Returns false when it is in the padding. */
 static bool tap(int o, int stride, int k, int dilation, int pad, int size, int *in)
 {
     *in = o * stride + k * dilation - pad;
