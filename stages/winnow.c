@@ -1,7 +1,7 @@
 /*
  * winnow.c: the dispatcher. `winnow NAME ...` runs the program NAME from libexec, or from the folder that
- * contains this program, as git does. It does not search PATH, so that no other program can take the place
- * of a stage.
+ * contains this program, as git does. It does not search PATH, so no other program can run in place of a
+ * stage.
  */
 #include <dirent.h>
 #include <errno.h>

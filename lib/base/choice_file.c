@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-#define MAX_FILE_BYTES (8 << 20) /* about fifty thousand lines; a larger file is not one of ours */
+#define MAX_FILE_BYTES (8 << 20) /* about fifty thousand lines; winnow never writes a larger file */
 #define MAX_LINE_BYTES 1200
 
 int choice_file_path(const char *chosen, const char *name, char **out, struct error *err)

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Tries every class with which text begins, the longest first, and continues after it. *furthest
- * becomes the place that no name fits. */
+/* Tries every class with which text begins, the longest first, and continues after it. *furthest becomes the
+ * furthest position at which no class name begins. */
 static int read_from(const char *text, char *const *classes, int n, uint8_t *in, const char **furthest)
 {
     if (text > *furthest) *furthest = text;

@@ -1,5 +1,5 @@
 /* fault.c: makes the nth call of one kind fail, for tests that let every call fail once. mem.h describes
- * WINNOW_FAULT and WINNOW_FAULT_COUNT. When it is off, it costs one load and one branch. */
+ * WINNOW_FAULT and WINNOW_FAULT_COUNT. Without these variables, a call costs one load and one branch. */
 #include "base/mem.h"
 #include "base/number.h"
 

@@ -68,7 +68,8 @@ static bool holds(const uint8_t *b, size_t n, const char *what)
     return memmem(b, n, what, strlen(what)) != NULL;
 }
 
-/* The kind of a zip by the name of its first entry, which the programs that write these files put first. */
+/* Returns the kind of a zip by the name of its first entry. Each program that writes such files begins them
+ * with the same entry. */
 static const struct file_kind *zip_kind(const uint8_t *b, size_t n)
 {
     size_t length;
@@ -87,7 +88,7 @@ static const struct file_kind *zip_kind(const uint8_t *b, size_t n)
     return &zip;
 }
 
-/* The kind of a text, after blanks and a byte order mark. */
+/* Returns the kind of a text, from its first bytes after blanks and a byte order mark. */
 static const struct file_kind *text_kind(const uint8_t *b, size_t n)
 {
     static const char *const html_starts[] = {"<!doctype html", "<html", "<head", "<body", "<!--", "<script"};
@@ -113,7 +114,8 @@ static const struct file_kind *text_kind(const uint8_t *b, size_t n)
     return NULL;
 }
 
-/* Looks like protocol buffers: field 1 is a small version, and field 2 has a length. */
+/* Returns the kind of a file that looks like protocol buffers: field 1 is a small version, and field 2 has a
+ * length. */
 static const struct file_kind *protobuf_kind(const uint8_t *b, size_t n)
 {
     if (n < 8 || b[0] != 0x08 || b[1] == 0 || b[1] > 30) return NULL;

@@ -1,4 +1,5 @@
-/* half.c: IEEE half precision to and from float32: F16C where the processor has it, the same bits without. */
+/* half.c: converts IEEE half precision to and from float32, with F16C if the processor has it. The bits are
+ * the same without. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -27,7 +28,8 @@ static uint16_t half_of(float value)
     unsigned drop = exponent >= 113 ? 13 : 126 - exponent; /* a subnormal result drops more bits */
     uint32_t kept = mantissa >> drop, rest = mantissa & ((1u << drop) - 1), middle = 1u << (drop - 1);
     kept += rest > middle || (rest == middle && (kept & 1));
-    /* a normal's hidden bit (0x400) is one exponent step, so adding it in carries correctly on round-up */
+    /* the hidden bit of a normal number (0x400) is one step of the exponent, so an addition that rounds up
+     * carries into the exponent correctly */
     return (uint16_t)(sign | (exponent >= 113 ? ((exponent - 113) << 10) + kept : kept));
 }
 
@@ -50,8 +52,7 @@ static float float_of(uint16_t half)
 }
 
 #ifdef HAVE_F16C_PATH
-/* Every processor with AVX2 has F16C; asked this way because clang 14 does
- * not know the feature's own name. */
+/* Every processor with AVX2 has F16C. AVX2 is tested because clang 14 does not know the name "f16c". */
 static bool has_f16c(void) { return __builtin_cpu_supports("avx2"); }
 
 __attribute__((target("f16c,avx"))) static size_t narrow_wide(uint16_t *out, const float *in, size_t n)

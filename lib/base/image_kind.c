@@ -86,7 +86,7 @@ static enum image_kind markup_kind(const char *s, size_t n)
     head[i] = 0;
     if (strncmp(head, "<svg", 4) == 0) return IMAGE_SVG;
     if (strstr(head, "html") || strstr(head, "<head")) return IMAGE_HTML;
-    /* An SVG comes after a prolog or a comment. Elsewhere it is a drawing inside a page. */
+    /* In an SVG file, "<svg" comes after a prolog or a comment. Elsewhere it is a drawing inside a page. */
     return (head[1] == '?' || head[1] == '!') && strstr(head, "<svg") ? IMAGE_SVG : IMAGE_XML;
 }
 
@@ -159,7 +159,7 @@ bool image_kind_complete(enum image_kind k, const uint8_t *b, size_t n)
         uint64_t riff = (uint64_t)b[4] | (uint64_t)b[5] << 8 | (uint64_t)b[6] << 16 | (uint64_t)b[7] << 24;
         return riff + 8 <= n;
     }
-    /* What follows IEND does not matter, nor does its CRC: tools for screenshots append data. */
+    /* IEND's CRC and the bytes after it are ignored, because tools for screenshots append data. */
     if (k == IMAGE_PNG) return n >= 20 && memmem(b + 8, n - 8, "\0\0\0\0IEND", 8) != NULL;
     while (n > 0 && (b[n - 1] == 0 || b[n - 1] == '\n' || b[n - 1] == '\r' || b[n - 1] == ' ')) {
         if (k == IMAGE_GIF && n >= 2 && b[n - 1] == 0 && b[n - 2] == ';') break;

@@ -65,8 +65,8 @@ int mem_grow(void *array_pointer, size_t *n_capacity, size_t n_wanted, size_t ea
     return 0;
 }
 
-/* Blocks double in size up to 1 MiB: few allocations for a large manifest,
- * and little waste for a small one. */
+/* Blocks double in size up to 1 MiB, so a large manifest needs few allocations, and a small one wastes little
+ * memory. */
 #define ARENA_FIRST_BYTES 4096u
 #define ARENA_LARGEST_BYTES (1u << 20)
 

@@ -46,9 +46,9 @@ static const char *number_at(const char *s, double *out)
         exponent += down ? -e : e;
     }
     /*
-     * The mantissa is below 2^53 and the power of ten is a double, so that one correctly rounded operation
-     * is exact (Clinger 1990). A text that begins with 0x has the mantissa 0 and ends here, so that strtod
-     * sees decimal numbers only.
+     * The mantissa is below 2^53 and the power of ten is a double, so one operation gives the correctly
+     * rounded result (Clinger 1990). A text that begins with 0x has the mantissa 0 and ends here, so that
+     * strtod sees decimal numbers only.
      */
     if (digits <= 19 && mantissa < UINT64_C(1) << 53 && exponent >= -22 && exponent <= 22) {
         double value = (double)mantissa;

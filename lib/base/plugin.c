@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0: opened. Returns -1 with err unchanged: the folder has no such file. Returns -1 with another
- * message: the file cannot be loaded. */
+/* Returns 0 when the file was opened. Returns -1 with err unchanged when the folder has no such file, and -1
+ * with a new message when the file cannot be loaded. */
 static int try_folder(const char *folder, const struct plugin *p, void **symbol, char *path,
                       struct error *err)
 {

@@ -67,8 +67,8 @@ void hex_encode(char *out, const void *bytes, size_t n_bytes)
     *out = 0;
 }
 
-/* The value of a hexadecimal digit plus 1, and 0 for any other byte. This is a table because the digits of
- * hashes are random, and branches on them would take most of the time. */
+/* The value of a hexadecimal digit plus 1, and 0 for any other byte. It is a table because the digits of
+ * hashes are random: mispredicted branches would take most of the time. */
 static const uint8_t hex_value[256] = {
     ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
@@ -87,8 +87,8 @@ int hex_decode(void *out, size_t n_bytes, const char *hex)
     return hex[2 * n_bytes] ? -1 : 0;
 }
 
-/* The length of the UTF-8 sequence at p (at most n bytes), or 0 when it is not valid.
- * Table 3-7 of the Unicode standard. */
+/* Returns the length of the UTF-8 sequence at p (at most n bytes), or 0 when it is not valid by table 3-7 of
+ * the Unicode standard. */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
     unsigned char low = 0x80, high = 0xBF;

@@ -1,4 +1,5 @@
-/* options.c: one table is used for getopt_long, --help and --help-table, so that they always agree. */
+/* options.c: parses options with getopt_long, and prints --help and --help-table. All three use one table, so
+ * they always agree. */
 #include "base/number.h"
 #include "cli/options.h"
 
@@ -21,7 +22,7 @@ static bool takes_argument(enum option_type type)
     return type != OPTION_FLAG && type != OPTION_COUNT && type != OPTION_HEADING;
 }
 
-/* The index of `value` in a list separated by '|', or -1. */
+/* Returns the index of `value` in a list separated by '|', or -1. */
 static int choice_index(const char *choices, const char *value)
 {
     size_t n = strlen(value);
@@ -43,7 +44,8 @@ static void choice_name(const char *choices, int index, char *out, size_t bytes)
     snprintf(out, bytes, "%.*s", choices ? (int)strcspn(choices, "|") : 0, choices ? choices : "");
 }
 
-/* The default for --help, from the initial value of the field. "" when there is nothing to show. */
+/* Writes the default that --help shows, which is the initial value of the field; "" when there is no
+ * default. */
 static void default_text(const struct option_row *row, const void *fields, char *out, size_t bytes)
 {
     const char *at = (const char *)fields + row->offset;
@@ -89,7 +91,7 @@ static void default_text(const struct option_row *row, const void *fields, char 
 #define HELP_COLUMN 28
 #define HELP_WIDTH 80
 
-/* The width of the terminal on standard output, to which --help goes, within limits. */
+/* Returns the width, within limits, of the terminal on standard output, where --help is printed. */
 static int help_width(void)
 {
     struct winsize w;
@@ -201,7 +203,7 @@ static int mistake(const struct option_table *t, const char *text)
     return EX_USAGE;
 }
 
-/* When memory runs out, the user did nothing wrong. */
+/* Reports a failure. When memory ran out, it does not refer to --help, because the user made no mistake. */
 static int failed(const struct option_table *t, const struct error *err)
 {
     if (err->code != EX_OSERR) return mistake(t, err->text);
@@ -252,7 +254,7 @@ static int set_field(const struct option_row *row, void *fields, const char *val
     }
 }
 
-/* Whether --help stands before the first mistake. */
+/* Whether --help comes before the first mistake in the arguments. */
 static bool asks_for_help(int argc, char **argv, const char *letters, const struct option *longs)
 {
     optind = 0;
@@ -293,8 +295,9 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
     longs[n] = (struct option){"help-table", no_argument, NULL, TABLE_VALUE};
 
     opterr = 0;
-    /* --help shows the defaults, so its text is made before any option changes the fields. It is printed when
-     * its turn comes: a wrong value before it is still a mistake, which pipelines/settings relies on. */
+    /* --help shows the defaults, so its text is made before any option changes the fields. It is printed only
+     * when the parser reaches --help: a wrong value before it must still be an error, because
+     * pipelines/settings relies on this. */
     if (asks_for_help(argc, argv, letters, longs)) {
         FILE *f = open_memstream(&help, &help_bytes);
         if (f) print_help(f, table, fields);

@@ -25,9 +25,9 @@ void stage_begin(const char *stage)
     name = stage;
     /*
      * The next open() would get the number of a descriptor 0..2 that is closed, and data or messages would be
-     * written into that file. Such a descriptor is therefore opened for the wrong direction. Reading standard
-     * input, or writing data, then fails with a message, instead of reading an empty table or losing the
-     * output.
+     * written into that file. Such a descriptor is therefore opened for the wrong direction. A read of
+     * standard input, or a write of data, then fails with a message; otherwise an empty table would be read,
+     * or the output lost.
      */
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) _exit(EX_OSERR);
@@ -73,7 +73,8 @@ void stage_note(const struct common_options *common, const char *format, ...)
     say("", text);
 }
 
-/* 1 when the limit is exceeded, 0 when not, and -1 with a message when the text is not a limit. */
+/* Returns 1 when the limit is exceeded, 0 when it is not, and -1 with a message when the text is not a
+ * limit. */
 static int over_limit(const char *limit, const struct stage_counts *n)
 {
     struct error err = {0};
@@ -86,7 +87,7 @@ static int over_limit(const char *limit, const struct stage_counts *n)
         say("", err.text);
         return -1;
     }
-    /* The factor keeps a limit such as 0.1% of 3000 rows from being exceeded by rounding. */
+    /* The factor prevents that rounding exceeds a limit such as 0.1% of 3000 rows. */
     return (double)n->n_rejected > (share ? value * (double)n->n_read / 100 : value) * (1 + 1e-12);
 }
 

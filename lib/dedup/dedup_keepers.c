@@ -2,10 +2,10 @@
  * dedup_keepers.c: finds conflicts between labels, and chooses which of several near duplicates is kept.
  *
  * A row within --distance of a row with another label is in conflict, whatever other rows are near it. The
- * other rows are taken in the order of --keep, the best first. A row that no better row has claimed is kept,
- * and claims every free row within --distance of itself. Three things follow. A row is rejected only because
- * of a kept row within --distance of it. Any two kept rows are further apart than --distance. A second run
- * over the output changes nothing.
+ * rows without a conflict are processed in the order of --keep, the best first. A row that no better row has
+ * claimed is kept, and claims every unclaimed row within --distance of itself. Three things follow. A row is
+ * rejected only because of a kept row within --distance of it. Any two kept rows are further apart than
+ * --distance. A second run over the output changes nothing.
  */
 #include "dedup/near_dedup.h"
 
@@ -41,7 +41,7 @@ static int compare_rank(const void *a, const void *b, void *context)
 
 /* --- conflicts -------------------------------------------------------------------------------- */
 
-/* The first two different labels among the rows of a node and of its neighbours; 0 means none. */
+/* The first two different labels among the rows of a node and of its neighbours; 0 means no label. */
 struct label_pair {
     uint32_t one, two;
 };
@@ -65,8 +65,8 @@ static struct label_pair labels_around(const struct dedup *s, const struct label
     return p;
 }
 
-/* Finds the best row with another label within the distance. rank: the place of each
- * row in the order of compare_rank. */
+/* Finds the best row with another label within the distance. rank: the position of each row in the order of
+ * compare_rank. */
 static void find_opponent(struct dedup *s, uint32_t row, const uint32_t *rank)
 {
     struct dedup_row *r = &s->rows[row];

@@ -1,5 +1,5 @@
 /*
- * dedup_leak.c: finds near copies on both sides of a split. For every picture that has a copy within
+ * dedup_leak.c: finds pictures with near copies in another split. For every picture that has a copy within
  * --distance in another split it writes one line, with the nearest copy. The output therefore stays small
  * when a thousand copies of a picture are spread over the splits.
  */

@@ -15,8 +15,8 @@ int dedup_index_nodes(struct dedup *s, struct error *err)
     s->node_start = mem_zalloc(s->n_nodes + 2, sizeof *s->node_start, err);
     s->node_rows = mem_alloc((n + 1) * sizeof *s->node_rows, err);
     if (!s->node_start || !s->node_rows) return -1;
-    /* A counting sort: the counts are stored two places ahead, so that the second
-     * loop leaves the starts in place. */
+    /* A counting sort. The counts are stored two places ahead, so that after the second loop each entry is
+     * the start of its node. */
     for (size_t i = 0; i < s->n_rows; i++)
         if (s->rows[i].node != DEDUP_NONE)
             s->node_start[s->rows[i].node + 2 <= s->n_nodes ? s->rows[i].node + 2 : s->n_nodes + 1]++;

@@ -1,13 +1,13 @@
 /*
- * dedup_remove.c: --delete-blocked STORE: deletes the files that the block list named, in three steps as
- * fetch does. The content hash goes to STORE/takedown.tsv, so that fetch never stores the file again and
- * purge finds what was made from it. A line in STORE/audit.tsv says when it happened, which kind of hash
- * matched, and where the picture came from. Then the file is deleted. No file is deleted before its line
- * is written.
+ * dedup_remove.c: --delete-blocked STORE: deletes the files of pictures on the block list, in three steps as
+ * fetch does. The content hash is added to STORE/takedown.tsv, so that fetch never stores the file again and
+ * purge finds the data derived from it. A line in STORE/audit.tsv says when it happened, which kind of hash
+ * matched, and where the picture came from. Then the file is deleted. No file is deleted before its line is
+ * written.
  *
- * Unlike the actions of hash-dedup, this also deletes the last copy of a picture. But a file is not
- * deleted through a link, nor when its bytes differ from those that were hashed. A file that stays gets a
- * message and is counted.
+ * Unlike the actions of hash-dedup, this also deletes the last copy of a picture. But a file is not deleted
+ * through a link, nor when its bytes differ from those that were hashed. For each file that is not deleted, a
+ * message is printed; these files are counted.
  */
 #include "dedup/near_dedup.h"
 
@@ -33,8 +33,8 @@ int dedup_removal_open(struct dedup *s, struct error *err)
     return rc;
 }
 
-/* Opens the row's file and verifies that its content is what was hashed; *id becomes its hash. -1: the
- * file must not be deleted, and *why is the reason. */
+/* Opens the row's file and verifies that its content is what was hashed; *id becomes its hash. Returns the
+ * descriptor, or -1 when the file must not be deleted; *why is then the reason. */
 static int open_proven(const char *path, const struct dedup_row *r, struct xxh128 *id, struct stat *st,
                        const char **why)
 {
@@ -59,8 +59,8 @@ static int open_proven(const char *path, const struct dedup_row *r, struct xxh12
     return -1;
 }
 
-/* 1: deleted. 0: the file was not deleted, and *why is the reason. -1: the store cannot be written, which
- * ends the run. */
+/* Deletes one file. Returns 1, or 0 when the file was not deleted; *why is then the reason. Returns -1 with
+ * err set when the store cannot be written, which ends the run. */
 static int remove_one(struct dedup *s, const struct dedup_blocked *b, const char *path, const char *url,
                       const char **why, struct error *err)
 {
@@ -116,8 +116,8 @@ int dedup_remove_blocked(struct dedup *s, struct manifest_source *in, struct err
             continue;
         }
         struct stat st;
-        if (lstat(path.data, &st) && errno == ENOENT) /* a row twice, or an earlier run that was killed */
-            continue;
+        /* the manifest has the row twice, or an earlier run was killed */
+        if (lstat(path.data, &st) && errno == ENOENT) continue;
         int done = remove_one(s, b, path.data, manifest_field(&r, url), &why, err);
         if (done < 0) goto out;
         if (done == 0) stage_warn("listed picture '%s': %s", path.data, why);

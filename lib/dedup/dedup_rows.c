@@ -1,6 +1,6 @@
 /*
- * dedup_rows.c: stores the rows, and reads what is needed only of rows with a near neighbour: paths from the
- * manifest, and sizes from the headers of the files. It also writes rejected rows.
+ * dedup_rows.c: stores the rows. For rows with a near neighbour it also reads paths from the manifest and
+ * sizes from the headers of the files. It writes rejected rows.
  */
 #include "dedup/near_dedup.h"
 

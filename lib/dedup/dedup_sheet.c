@@ -1,8 +1,8 @@
 /*
- * dedup_sheet.c: one HTML file, without scripts, that shows the rejected and the grouped pictures: first
- * label conflicts, then near duplicates beside the picture that is kept, then groups. Pictures are
- * blurred and grey until the checkbox is ticked or the picture has the keyboard focus. File names come
- * from strangers: they are escaped, and the page's policy allows only local pictures and its own style.
+ * dedup_sheet.c: writes one HTML file, without scripts, that shows the rejected and the grouped pictures:
+ * first label conflicts, then near duplicates beside the picture that is kept, then groups. Pictures are
+ * blurred and grey until the checkbox is ticked or the picture has the keyboard focus. File names come from
+ * strangers: they are escaped, and the page's policy allows only local pictures and its own style.
  */
 #include "dedup/near_dedup.h"
 
@@ -13,7 +13,7 @@
 #include "base/union_find.h"
 #include "page/page.h"
 
-#define MOST_CLUSTERS 2000 /* what a person can look at, and a browser hold */
+#define MOST_CLUSTERS 2000 /* no person can look at more, and no browser can show more */
 #define MOST_IMAGES 60     /* of one cluster */
 
 struct sheet {

@@ -11,7 +11,7 @@
 #include "base/plugin.h"
 #include "dist/dist_internal.h"
 
-#define PIECE_BYTES (UINT64_C(1) << 28) /* the largest call: transports count in int */
+#define PIECE_BYTES (UINT64_C(1) << 28) /* size of the largest call: transports count bytes in an int */
 
 /* --- joining --- */
 
@@ -22,7 +22,8 @@ static bool more_than_one(const char *name)
     return value && parse_digits(value, strlen(value), &n) && n > 1;
 }
 
-/* OpenMPI's mpirun tells its processes their number; srun --mpi=pmix tells them their rank. */
+/* Whether a launcher started this process as one of several. OpenMPI's mpirun sets a variable with the number
+ * of processes; srun --mpi=pmix sets one with the rank. */
 static bool launched(void)
 {
     return more_than_one("OMPI_COMM_WORLD_SIZE") || (getenv("PMIX_RANK") && more_than_one("SLURM_NTASKS"));
@@ -119,8 +120,8 @@ static int start(struct dist *d, enum dist_kind kind, void *data, size_t n, int 
     return d->table->start(d->group, kind, data, n, peer, out, err);
 }
 
-/* Makes the call in pieces and waits for each. GATHER is one piece, since its memory
- * cannot be divided in this way. */
+/* Makes the call in pieces and waits for each. GATHER is one piece, because its memory cannot be divided in
+ * this way. */
 static int in_pieces(struct dist *d, enum dist_kind kind, void *data, size_t n, size_t size, int peer,
                      struct error *err)
 {

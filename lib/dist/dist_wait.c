@@ -1,8 +1,8 @@
 /*
- * dist_wait.c: waits for the other ranks, and does not wait for ever when one of them is gone. When a rank
- * dies, its launcher ends the whole job: OpenMPI's mpirun sends TERM, a second later KILL, and says on its
- * own standard error which rank it was. This file notices the loss within that second, from three signs: a
- * process on this machine that no longer runs, a stop signal sent by our launcher, and silence.
+ * dist_wait.c: waits for the other ranks, and stops waiting when one of them is lost. When a rank dies, its
+ * launcher ends the whole job: OpenMPI's mpirun sends TERM, a second later KILL, and prints which rank it
+ * was. This file notices the loss within that second, from three signs: a process on this machine that no
+ * longer runs, a stop signal sent by our launcher, and silence.
  */
 #include <errno.h>
 #include <sched.h>
@@ -53,8 +53,8 @@ static bool is_gone(int64_t pid)
     return state && (state[2] == 'Z' || state[2] == 'X');
 }
 
-/* How long the others may take to stop together once the launcher is ending the
- * job: half of the time before KILL. */
+/* Returns how long the other ranks may take to stop together when the launcher is ending the job: half of the
+ * time before KILL. */
 static double grace_s(void)
 {
     const char *ours = getenv("OMPI_MCA_odls_base_sigkill_timeout");

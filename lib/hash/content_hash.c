@@ -22,8 +22,8 @@
 #include "base/text.h"
 #include "io/io.h"
 
-/* Fits into the second-level cache, so that the bytes that the kernel has just copied are still there when
- * they are hashed. */
+/* It fits into the second-level cache, so that the bytes that the kernel has just copied are still in the
+ * cache when they are hashed. */
 #define READ_BYTES (256u << 10)
 
 struct xxh128_stream {

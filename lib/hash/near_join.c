@@ -5,9 +5,9 @@
  * words differs in at most r = d / 16 bits (pigeonhole). So for each word the hashes are sorted by the value
  * of that word, by counting. Each bucket of equal values is then compared with itself and with the buckets
  * whose value differs in at most r bits: 17 of 65536 for d = 31. A candidate pair is first compared in 128
- * other bits, which lie side by side in the sorted order; hardly any pair that passes this test is not a near
- * pair. A pair is reported only by the first word that finds it, and therefore once. Real hashes fill the
- * buckets unevenly, so that the work is divided by positions and not by buckets.
+ * other bits, which are adjacent in memory in the sorted order. Nearly every pair that passes this test is a
+ * near pair. Only the first word that finds a pair reports it, so each pair is reported once. Real hashes
+ * fill the buckets unevenly, so the work is divided by positions and not by buckets.
  */
 #include "hash/near_join.h"
 
@@ -41,7 +41,7 @@ struct join {
     size_t n, n_first;
     unsigned wanted, n_threads;
     int distance, radius;
-    int filter; /* most differing bits among the 128 that are looked at first */
+    int filter; /* largest number of differing bits among the 128 that are compared first */
     const struct near_kernel *kernel;
     int (*report)(struct join *, struct worker_pairs *, uint32_t, uint32_t);
     uint16_t *masks; /* non-zero differences of at most `radius` bits */
@@ -79,9 +79,9 @@ static inline unsigned word_of(const struct pdq_hash *h, int word)
 }
 
 /*
- * Sorts by the word of this step. The sort is stable, so that within each bucket the first part stays before
- * the rest. Each worker looks at every hash and sorts those of its own range of values, so that no two
- * workers write to the same bucket.
+ * Sorts by the word of this step. The sort is stable, so within each bucket the first part stays before the
+ * rest. Each worker reads every hash and sorts those in its own range of values, so no two workers write to
+ * the same bucket.
  */
 static void sort_work(void *context, unsigned worker)
 {
@@ -136,8 +136,8 @@ static void sort_step(struct join *j)
     j->start[VALUES] = (uint32_t)j->n;
 }
 
-/* Whether the step of that word finds the pair. It is inlined, as pdq_distance is, into one function that
- * may use the popcnt instruction and one that may not: most of the time in dense clusters is spent here. */
+/* Whether the step of that word finds the pair. Like pdq_distance, it is inlined into two functions, of which
+ * one may use the popcnt instruction. In dense clusters most of the time is spent here. */
 static inline __attribute__((always_inline)) bool found_at(const struct join *j, const struct pdq_hash *a,
                                                            const struct pdq_hash *b, int word)
 {
@@ -251,7 +251,7 @@ static int make_masks(struct join *j, struct error *err)
     return 0;
 }
 
-/* For few hashes: compares each with each, without sixteen sorts. */
+/* For a small number of hashes: compares each with each, without sixteen sorts. */
 static int join_few(struct join *j, struct near_pairs *out, struct error *err)
 {
     for (size_t b = j->wanted & NEAR_FIRST_FIRST ? 1 : j->n_first; b < j->n; b++)
@@ -260,7 +260,8 @@ static int join_few(struct join *j, struct near_pairs *out, struct error *err)
                             : a < j->n_first ? NEAR_FIRST_REST
                                              : NEAR_REST_REST;
             int d = j->wanted & kind ? pdq_distance(&j->hashes[a], &j->hashes[b]) : PDQ_BITS + 1;
-            bool found = false; /* the answer for two hashes must not depend on how many others there are */
+            /* whether two hashes are found must not depend on how many others there are */
+            bool found = false;
             for (int word = 0; word < WORDS && d <= j->distance && !found; word++)
                 found = found_at(j, &j->hashes[a], &j->hashes[b], word);
             if (!found) continue;

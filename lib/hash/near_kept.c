@@ -23,7 +23,8 @@
 #define MAGIC "winnow near pairs 1\n"
 #define MOST_BYTES ((uint64_t)8 << 30) /* of a file: 200 million hashes */
 
-/* Little-endian, as all binary files of winnow; then n hashes, n_pairs pairs, XXH3-64 of all before it. */
+/* The head of the file. All numbers are little-endian, as in all binary files of winnow. n hashes, n_pairs
+ * pairs, and the XXH3-64 of all bytes before it follow. */
 struct head {
     char magic[24];
     uint32_t distance, radius;

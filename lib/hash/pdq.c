@@ -1,8 +1,8 @@
 /*
  * pdq.c: computes PDQ while the rows of a picture arrive one by one.
  *
- * PDQ blurs the picture by a box filter over rows, one over columns, and both once more. Then it looks at
- * 64x64 samples of the result. The second filter over rows therefore computes only 64 columns, and the second
+ * PDQ blurs the picture by a box filter over rows and one over columns, and repeats both. It then uses 64x64
+ * samples of the result. The second filter over rows therefore computes only 64 columns, and the second
  * filter over columns runs over these 64 only. All four filters work on a band of a few rows, so that no
  * buffer of the picture's size is needed. Speed: see docs/measured.md.
  */
@@ -96,13 +96,13 @@ static float *column_pass_start(struct column_pass *c, float *memory, size_t n_c
     return memory + column_pass_floats(n_columns, window);
 }
 
-/* Where the caller has to write the next row before it calls column_pass_push. */
+/* Returns where the caller must write the next row before it calls column_pass_push. */
 static float *column_pass_slot(struct column_pass *c)
 {
     return c->ring + c->n_in % (c->window + 1) * c->n_columns;
 }
 
-/* Takes the row in the slot. Returns true when `out` received the next row of output. */
+/* Processes the row in the slot. Returns true when `out` received the next row of output. */
 static bool column_pass_push(const struct pdq_kernels *k, struct column_pass *c, float *out)
 {
     size_t x = c->n_in++;
@@ -183,7 +183,7 @@ int pdq_begin(struct pdq *p, enum pdq_family family, uint32_t width, uint32_t he
     return 0;
 }
 
-/* Takes row y of the final output. It is kept when it is one of the 64 rows that PDQ samples. */
+/* Keeps row y of the final output if it is one of the 64 rows that PDQ samples. */
 static void sample_row(struct pdq *p, size_t y, const float *row)
 {
     for (; p->next_y < SIDE && p->pick_y[p->next_y] == y; p->next_y++)
@@ -237,7 +237,7 @@ void pdq_row(struct pdq *p, const uint8_t *row)
     }
 }
 
-/* The k-th smallest, counted from 0, of n values. It reorders them. */
+/* Returns the k-th smallest, counted from 0, of n values, which it reorders. */
 static float select_float(float *v, int n, int k)
 {
     int low = 0, high = n - 1;
@@ -276,8 +276,8 @@ static void threshold(struct pdq_hash *out, float b[FREQUENCIES][FREQUENCIES])
             out->word[i / 4] |= (uint64_t)(b[i][j] > median) << (i % 4 * 16 + j);
 }
 
-/* The transform of a turned or mirrored picture is the transform of the picture,
- * transposed or with other signs. */
+/* Computes the transform of a rotated or mirrored picture: it is the transform of the picture, transposed or
+ * with other signs. */
 static void turn(float out[FREQUENCIES][FREQUENCIES], float b[FREQUENCIES][FREQUENCIES], enum pdq_dihedral d)
 {
     for (int i = 0; i < FREQUENCIES; i++)

@@ -1,5 +1,5 @@
-/* pdq_kernels.c: one source that is compiled twice, for any processor and for AVX2, by inlining the same
- * function bodies into two sets of functions. */
+/* pdq_kernels.c: the loops of pdq_kernels.h. The same function bodies are inlined into two sets of functions,
+ * one for any processor and one for AVX2. */
 #include "hash/pdq_kernels.h"
 
 #include <stdbool.h>
@@ -70,10 +70,10 @@ INLINE void transpose_out_body(float *rows, size_t stride, const float *block, s
 }
 
 /*
- * When the box filter adds, subtracts and gives output; all passes use this. With h = (w + 2) / 2: input x
- * is added. From x = w on, input x - w is then subtracted. From x = h - 1 on there is an output at x - (h -
- * 1): the sum divided by the number of samples in the window. After the last input h - 1 outputs follow,
- * each after one more subtraction. There are n outputs for n inputs (w <= n).
+ * Describes when the box filter adds, subtracts and outputs, for all passes. With h = (w + 2) / 2: input x is
+ * added. From x = w on, input x - w is then subtracted. From x = h - 1 on there is an output at x - (h - 1):
+ * the sum divided by the number of samples in the window. After the last input h - 1 outputs follow, each
+ * after one more subtraction. There are n outputs for n inputs (w <= n).
  *
  * A division by a power of two is done as a multiplication by its reciprocal, which gives the same bits. It
  * is worth a branch, because pictures of 512 and 1024 pixels have windows of 4 and 8.

@@ -45,7 +45,7 @@ static bool ipv6_is_public(const uint8_t a[16])
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
     if (memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0) return ipv4_is_public(be32(a + 12));
-    if (a[0] >> 5 != 1) /* 2000::/3 is all that is given out */
+    if (a[0] >> 5 != 1) /* no address outside 2000::/3 is assigned */
         return false;
     if (a[0] == 0x20 && a[1] == 0x01 && a[2] < 2) /* 2001::/23: Teredo, ORCHID, benchmarking */
         return false;

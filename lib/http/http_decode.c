@@ -9,7 +9,7 @@
 
 #define INITIAL_CAPACITY (64u << 10)
 #define ANY_WRAPPER (15 + 32) /* zlib finds out from the first bytes whether it is gzip or zlib */
-#define NO_WRAPPER (-15)      /* what some servers send as deflate */
+#define NO_WRAPPER (-15)      /* raw deflate data, which some servers send as "deflate" */
 
 static bool is_gzip(const uint8_t *b, size_t n)
 {

@@ -1,8 +1,8 @@
 /*
- * http_engine.c: drives libcurl's multi interface by epoll. There are thousands of sockets, of which few
- * have events at a time: the cost of epoll grows with the events, and that of poll with the sockets.
- * libcurl's handles and the body buffers are pooled, so that a picture of 40 KB needs no allocation once the
- * pool is filled.
+ * http_engine.c: drives libcurl's multi interface with epoll. There are thousands of sockets, and only few
+ * have events at a time. The cost of epoll depends on the number of events, and that of poll on the number of
+ * sockets. libcurl's handles and the body buffers are pooled, so a picture of 40 KB needs no allocation when
+ * the pool is full.
  */
 #include <errno.h>
 #include <math.h>
@@ -112,7 +112,8 @@ static void finish(struct http_engine *e, struct http_transfer_state *s, CURLcod
     http_forget(e, t);
 }
 
-/* Memory was released: paused transfers continue, the oldest first, as long as the budget lasts. */
+/* Called after memory was released. Resumes paused transfers, the oldest first, while there is memory
+ * left. */
 static void resume_paused(struct http_engine *e)
 {
     struct http_transfer_state *next;
@@ -134,7 +135,7 @@ static void collect(struct http_engine *e)
     while ((m = curl_multi_info_read(e->multi, &left))) {
         struct http_transfer_state *s = NULL;
         if (m->msg != CURLMSG_DONE) continue;
-        CURLcode rc = m->data.result; /* m dies with the handle's removal */
+        CURLcode rc = m->data.result; /* m becomes invalid when the handle is removed */
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &s);
         finish(e, s, rc);
     }

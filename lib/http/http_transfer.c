@@ -68,7 +68,7 @@ static int easy_prepare(struct http_transfer_state *s, struct error *err)
     SET(CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
     SET(CURLOPT_OPENSOCKETDATA, s);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    /* the path is canonical already, and robots.txt was checked for it in this form */
+    /* the path is already canonical, and robots.txt was checked for this form */
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L); /* every hop comes back to the caller, who checks it */
     SET(CURLOPT_USERAGENT, o->user_agent);

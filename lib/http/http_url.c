@@ -33,8 +33,8 @@ static int add_escaped(struct text *out, const char *s, size_t n, struct error *
     return text_add(out, s + from, n - from, err);
 }
 
-/* The number of dots, 1 or 2, when the segment consists of dots, each
- * possibly written as %2e. 0 otherwise. */
+/* Returns the number of dots, 1 or 2, when the segment consists only of dots, which may be written as %2e,
+ * and otherwise 0. */
 static int dots_of(const char *s, size_t n)
 {
     int dots = 0;
@@ -46,8 +46,8 @@ static int dots_of(const char *s, size_t n)
     return dots < 3 ? dots : 0;
 }
 
-/* RFC 3986 5.2.4, for a path that begins with '/': robots.txt must be checked for the path that is
- * requested. */
+/* Resolves dot segments as RFC 3986 5.2.4 says, in a path that begins with '/', because robots.txt must be
+ * checked for the path that is requested. Returns the new length. */
 static size_t resolve_dots(char *path, size_t n)
 {
     size_t kept = 0;
@@ -167,7 +167,7 @@ static uint32_t next_character(const char **s)
     return c;
 }
 
-/* RFC 3492 for one label that is not ASCII. Its letters are not changed otherwise. */
+/* Appends one label that is not ASCII as punycode (RFC 3492). Its letters are not changed otherwise. */
 static int add_punycode(struct text *out, const char *label, size_t n_label, struct error *err)
 {
     const char *end = label + n_label;

@@ -9,8 +9,8 @@ static int hex_value(char c)
                                   : -1;
 }
 
-/* One byte of a path, with the %XX of a plain byte replaced, so that "%7Ea" and "~a" compare
- * equal. %2F stays different from '/'. */
+/* Returns the next byte of a path, and moves *s past it. The %XX of a plain byte is replaced, so that "%7Ea"
+ * and "~a" are equal; %2F stays different from '/'. */
 static int next_byte(const char **s)
 {
     unsigned char c = (unsigned char)*(*s)++;
@@ -22,8 +22,8 @@ static int next_byte(const char **s)
     return v == '/' ? 256 + '/' : v == 0 ? 256 : v;
 }
 
-/* Matches a pattern with wildcards against the start of path. Remembering the last '*' is enough for
- * backtracking, because a later '*' can match whatever an earlier one did. At worst O(pattern * path). */
+/* Matches a pattern with wildcards against the start of path. Only the last '*' is remembered for
+ * backtracking: a later '*' can match all that an earlier one could. At worst O(pattern * path). */
 bool path_pattern_matches(const char *pattern, const char *path)
 {
     const char *star = NULL, *resume = NULL;

@@ -257,8 +257,8 @@ unsigned rights_content_signal(const char *value, size_t n)
     return said;
 }
 
-/* Reads a date of RFC 822, RFC 850 or ISO 8601, with or without a time. Returns false for others,
- * such as one in the year 10000. */
+/* Reads a date of RFC 822, RFC 850 or ISO 8601, with or without a time. Returns false for any other text,
+ * such as a date in the year 10000. */
 static bool parse_date(const char *s, size_t n, int64_t *out)
 {
     char text[64];

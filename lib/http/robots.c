@@ -26,7 +26,8 @@ static bool equals(const char *s, size_t n, const char *word)
     return strlen(word) == n && strncasecmp(s, word, n) == 0;
 }
 
-/* For "disallow /x" without a colon: the position of the blank, if there are exactly two words; else NULL. */
+/* For lines such as "disallow /x" without a colon: returns the position of the blank if there are exactly two
+ * words, and otherwise NULL. */
 static const char *between_two_words(const char *s, size_t n)
 {
     trim(&s, &n);
@@ -41,7 +42,7 @@ static const char *between_two_words(const char *s, size_t n)
     return first < n && n_rest == 0 ? s + first : NULL;
 }
 
-/* Finds the next "key: value" line from *at on. False at the end. CR, LF and CRLF all end a line. */
+/* Finds the next "key: value" line from *at on. Returns false at the end. CR, LF and CRLF all end a line. */
 static bool next_line(const char *bytes, size_t n, size_t *at, struct line *out)
 {
     while (*at < n) {
@@ -70,7 +71,8 @@ static bool is_token_byte(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
-/* "User-agent: winnow/1.0" names winnow, since only the token counts (RFC 9309 2.2.1). */
+/* Whether the line names our token. "User-agent: winnow/1.0" names winnow, because only the token counts (RFC
+ * 9309 2.2.1). */
 static bool names(const struct line *l, const char *token)
 {
     size_t n = 0;
@@ -79,14 +81,14 @@ static bool names(const struct line *l, const char *token)
     return n > 0 && equals(l->value, n, token);
 }
 
-/* "*", even when words follow it. */
+/* Whether the line is for all user agents: "*", even when words follow it. */
 static bool is_for_all(const struct line *l)
 {
     return l->n_value >= 1 && l->value[0] == '*' &&
            (l->n_value == 1 || l->value[1] == ' ' || l->value[1] == '\t');
 }
 
-/* Accepts the misspelt keys that other crawlers accept, too. */
+/* Whether the line has this key, in one of the spellings that other crawlers accept, too. */
 static bool is_key(const struct line *l, const char *const *spellings)
 {
     for (; *spellings; spellings++)
@@ -98,7 +100,7 @@ static const char *const user_agent[] = {"user-agent", "useragent", "user agent"
 static const char *const disallow[] = {"disallow", "dissallow", "dissalow", "disalow",
                                        "diasllow", "disallaw",  NULL};
 
-/* Takes "/path WORDS", or "WORDS", which are for the whole site. Returns 0, or -1 with err set. */
+/* Adds a usage preference, "/path WORDS", or "WORDS" for the whole site. Returns 0, or -1 with err set. */
 static int add_wish(struct robots *r, const struct line *l, bool usage, struct error *err)
 {
     const char *value = l->value, *path = "/";
@@ -143,8 +145,8 @@ static int add_rule(struct robots *r, const char *value, size_t n, bool allow, s
     return 0;
 }
 
-/* "Allow: /x/index.html" also allows "/x/", the address of the same page. Not in the RFC; the reference
- * parser does it. */
+/* Adds a rule for "/x/" after "Allow: /x/index.html", the address of the same page. The RFC does not have
+ * this rule; the reference parser does. */
 static int add_index_rule(struct robots *r, const char *value, size_t n, struct error *err)
 {
     static const char index[] = "/index.html";
@@ -183,7 +185,7 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
             in_agents = false;
             if (ours && add_wish(r, &l, l.n_key == strlen("content-usage"), err)) return -1;
         } else if (equals(l.key, l.n_key, "crawl-delay")) {
-            /* It is not in the RFC, so that it does not end a list of user agents either. */
+            /* Crawl-delay is not in the RFC, so it does not end a list of user agents. */
             char number[32];
             double delay;
             if (!ours || l.n_value >= sizeof number) continue;
@@ -198,8 +200,8 @@ static int take_group(struct robots *r, const char *bytes, size_t n, const char 
     return 0;
 }
 
-/* 0: not UTF-16. Otherwise 1 or 2: the position of the low byte in a pair. It is recognised by a byte
- * order mark, or by a zero byte beside the first letter. */
+/* Returns 0 when the file is not UTF-16, and otherwise 1 or 2, the position of the low byte in a pair. UTF-16
+ * is recognised by a byte order mark, or by a zero byte beside the first letter. */
 static size_t low_byte_of_utf16(const unsigned char *b, size_t n)
 {
     if (n < 2) return 0;
@@ -216,7 +218,7 @@ static size_t utf8_put(char *out, uint32_t c)
     return n;
 }
 
-/* The file as UTF-8, in memory of r. Half of a pair of surrogates becomes U+FFFD. */
+/* Returns the file as UTF-8, in memory of r. Half of a pair of surrogates becomes U+FFFD. */
 static const char *from_utf16(struct robots *r, const char *bytes, size_t *n, size_t low, struct error *err)
 {
     const unsigned char *b = (const unsigned char *)bytes;

@@ -1,5 +1,5 @@
-/* tdmrep.c: see tdmrep.h. A JSON reader for this one file: it checks and skips values that do not
- * matter, and keeps only the locations and their reservations. */
+/* tdmrep.c: see tdmrep.h. This JSON reader is for this one kind of file. It checks and skips values that are
+ * not needed, and keeps only the locations and their reservations. */
 #include "http/tdmrep.h"
 
 #include <stdlib.h>
@@ -43,8 +43,8 @@ static int hex4(struct cursor *c)
     return v;
 }
 
-/* Reads a string from its quote on; its bytes go to out when that is not NULL. An escaped code point
- * beyond ASCII becomes '?', since addresses have %XX for it. Returns 1, 0 for a broken string, or -1 when
+/* Reads a string from its quote on, and appends its bytes to out if that is not NULL. An escaped code point
+ * beyond ASCII becomes '?', because addresses use %XX for it. Returns 1, 0 for a broken string, or -1 when
  * there is no memory. */
 static int take_string(struct cursor *c, struct text *out, struct error *err)
 {
@@ -107,7 +107,7 @@ static bool take_number(struct cursor *c)
     return true;
 }
 
-/* Checks any value and skips it: 1, or 0 when it is not valid or nested too deep. */
+/* Checks any value and skips it. Returns 1, or 0 when it is not valid or nested too deep. */
 static int skip_value(struct cursor *c, int depth)
 {
     char closing[TDMREP_MAX_DEPTH + 1]; /* the brackets that close the open values */

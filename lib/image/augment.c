@@ -1,5 +1,5 @@
-/* augment.c: draws the random numbers of a variant and applies them. Every number is drawn even if it is
- * not used, so that switching one kind of change on or off does not change the numbers of the others. */
+/* augment.c: draws the random numbers of a variant and applies them. Every number is drawn even if it is not
+ * used. So the numbers of one kind of change do not depend on whether another kind is enabled. */
 #include "image/augment.h"
 
 #include <math.h>
@@ -20,7 +20,8 @@ static const struct augment_params identity = {.zoom_y = 1,
 
 /* --- drawing --- */
 
-/* Rounds to six decimals: the text in the manifest, which has six, then gives exactly the same number. */
+/* Rounds to six decimals, as many as the text in the manifest has. The number that is read back is then
+ * exactly the same. */
 static double six(double v)
 {
     v = rint(v * 1e6) / 1e6;

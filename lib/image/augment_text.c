@@ -1,4 +1,5 @@
-/* augment_text.c: augmentation as text: the user's SPEC, and the drawn numbers in a manifest. */
+/* augment_text.c: parses and writes augmentation as text: the user's SPEC, and the drawn numbers in a
+ * manifest. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

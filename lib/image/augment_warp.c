@@ -1,8 +1,8 @@
 /*
  * augment_warp.c: bilinear sampling along straight lines. Positions have 32 integer bits and 32 fraction
- * bits. The four weights are 14-bit integers, so that plain C and SSE compute the same bits. FILL_NEAREST
- * needs no special case for positions outside the picture: moving the position to the nearest edge gives the
- * same result as moving each of the four samples there.
+ * bits. The four weights are 14-bit integers, so plain C and SSE compute the same bits. FILL_NEAREST needs no
+ * special case for positions outside the picture: when the position is moved to the nearest edge, the result
+ * is the same as when each of the four samples is moved there.
  */
 #include "base/simd.h"
 #include "image/augment_warp.h"
@@ -64,8 +64,8 @@ static void nearest_c(uint8_t *out, int n, const struct image *in, struct line l
 __attribute__((target("sse4.1"))) static void nearest_sse(uint8_t *out, int n, const struct image *in,
                                                           struct line l, int64_t most_y, int64_t most_x)
 {
-    /* From eight bytes of a row and eight of the next one, makes the four samples of each channel as
-     * 16-bit numbers. */
+    /* Extracts the four samples of each channel, as 16-bit numbers, from eight bytes of a row and eight of
+     * the next row. */
     const __m128i red_green = _mm_setr_epi8(0, -1, 3, -1, 8, -1, 11, -1, 1, -1, 4, -1, 9, -1, 12, -1);
     const __m128i blue = _mm_setr_epi8(2, -1, 5, -1, 10, -1, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1);
     const __m128i half = _mm_set1_epi32(8192);
@@ -93,7 +93,7 @@ __attribute__((target("sse4.1"))) static void nearest_sse(uint8_t *out, int n, c
 /*
  * Eight pixels at a time: positions, offsets and weights are vectors, then each pixel takes two loads. Sides
  * are below 2^16 and the picture below 2^31 bytes, so that offsets fit into 32 bits. Returns how many pixels
- * it did. A block writes four bytes beyond its last pixel.
+ * it wrote. A block writes four bytes beyond its last pixel.
  */
 __attribute__((target("avx2"))) static int nearest_avx2(uint8_t *out, int n, const struct image *in,
                                                         const struct line *l, int64_t most_y, int64_t most_x)

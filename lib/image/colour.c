@@ -76,7 +76,7 @@ void colour_of_jpeg(struct colour_note *n, const uint8_t *b, size_t n_bytes)
     n->n_icc = total;
 }
 
-/* iCCP: a name, NUL, a method, then zlib. */
+/* Reads an iCCP chunk: a name, NUL, a method, and the profile compressed by zlib. */
 static void inflate_icc(struct colour_note *n, const uint8_t *b, size_t n_bytes)
 {
     const uint8_t *nul = memchr(b, 0, n_bytes < 80 ? n_bytes : 80);

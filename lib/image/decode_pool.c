@@ -1,8 +1,8 @@
 /*
  * decode_pool.c: each of n threads owns one worker process. The thread reads a file into memory that it
  * shares with its worker, hashes it, and tells the worker through a socket to decode it. It then copies the
- * answer out of the shared memory. The worker can reach nothing but that memory and the socket. When a
- * worker dies, its thread starts another one, and the picture that it was decoding becomes a failed result.
+ * result out of the shared memory. The worker can access only that memory and the socket. When a worker dies,
+ * its thread starts another one, and the picture that it was decoding becomes a failed result.
  */
 #include "image/decode_pool.h"
 
@@ -27,7 +27,7 @@
 /* Blocks larger than this go back to the system after the picture that needed them. */
 #define KEEP_BYTES (16u << 20)
 
-struct slot { /* belongs to one thread: its worker process, and a block for files when there is no sandbox */
+struct slot { /* the data of one thread: its worker process, and a block for files when there is no sandbox */
     struct decode_worker *worker;
     uint8_t *file; /* without a sandbox: what it reads into */
     size_t file_capacity;

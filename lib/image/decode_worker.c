@@ -1,8 +1,8 @@
 /*
- * decode_worker.c: starts a worker process that may read and write one socket and its own memory, gives it
- * pictures, and checks its answers. The parent puts the file into memory that both share, and then writes a
- * byte to the socket. Nothing that the worker writes is trusted. A worker that dies is replaced, and the
- * picture that it was decoding becomes a failed result.
+ * decode_worker.c: starts a worker process that may read and write one socket and its own memory, passes
+ * pictures to it, and checks its results. The parent puts the file into memory that both share, and then
+ * writes a byte to the socket. Nothing that the worker writes is trusted. A worker that dies is replaced, and
+ * the picture that it was decoding becomes a failed result.
  */
 #include "image/decode_worker.h"
 
@@ -31,7 +31,7 @@
 /* Blocks larger than this go back to the system after the picture that needed them. */
 #define KEEP_BYTES (16u << 20)
 
-/* The first page of the shared memory. The worker writes its answer here; the parent checks every value. */
+/* The first page of the shared memory. The worker writes its result here; the parent checks every value. */
 struct mail {
     uint64_t n_bytes; /* of the file, in the input area: from us */
     char xxh128[33];  /* of the same: from us */
@@ -42,7 +42,7 @@ struct mail {
 };
 #define MAIL_BYTES 4096
 
-/* --- work on one picture, in whichever process --- */
+/* --- decoding of one picture, in the worker or, without a sandbox, in this process --- */
 
 /* Calls finish for each frame. */
 struct frame_results {
@@ -150,7 +150,7 @@ static void worker_reap(struct decode_worker *w, int *status)
     w->pid = 0;
 }
 
-/* 1: the worker answered; 0: it died; -1: it exceeded the time limit */
+/* Returns 1 when the worker has written its result, 0 when it died, or -1 when it exceeded the time limit. */
 static int worker_wait(struct decode_worker *w)
 {
     struct pollfd poll_fd = {.fd = w->fd, .events = POLLIN};
@@ -220,7 +220,7 @@ static void adopt_info(struct image_info *to, const struct image_info *from)
     if (to->orientation < 1 || to->orientation > 8) to->orientation = 1;
     if (to->frames < 1 || to->frames > IMAGE_MAX_FRAMES) to->frames = 1;
     if (to->bits < 0 || to->bits > 16) to->bits = 0;
-    /* Read as bytes, because the behaviour of a bool that holds 7 is undefined. */
+    /* The bools are read as bytes, because a bool with the value 7 is undefined behaviour. */
     const uint8_t *flags = (const uint8_t *)&from->icc;
     to->icc = flags[0] == 1;
     to->alpha = *(const uint8_t *)&from->alpha == 1;

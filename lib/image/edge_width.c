@@ -1,5 +1,5 @@
-/* edge_width.c: takes grey lines from a picture, averaged over blocks if the picture is large, and
- * measures their rises and falls. */
+/* edge_width.c: reads grey lines of a picture, averaged over blocks if the picture is large, and measures
+ * their rises and falls. */
 #include "image/edge_width.h"
 
 #include <stdlib.h>
@@ -27,9 +27,10 @@ struct edges {
 };
 
 /*
- * Where v reaches this level, at or after *from: the position between samples. *from becomes the sample after
- * it. Some sample reaches it, and SPARE more may be read. Most rises take a few samples, but a varying number
- * of them: without a branch for each, nothing is guessed wrong.
+ * Returns the position, between samples, at which v reaches this level at or after *from. *from becomes the
+ * sample after it. Some sample must reach the level, and SPARE more may be read. Most rises take a few
+ * samples, but their number varies. There is no branch for each sample, because branches would often be
+ * mispredicted.
  */
 static inline double crossing(const float *v, int *from, float level, bool up)
 {
@@ -88,7 +89,7 @@ static void take_line(struct edges *e, const float *v, int n)
     }
 }
 
-/* One line of the copy: row `at`, or column `at`, in blocks of side f. */
+/* Reads one line of the copy: row `at`, or column `at`, averaged over blocks of side f. */
 static void read_line(const struct image *m, float *v, int n, int at, bool column, int f)
 {
     size_t ch = (size_t)m->channels, row = (size_t)m->width * ch;

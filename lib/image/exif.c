@@ -1,6 +1,7 @@
 /*
  * exif.c: reads the orientation from EXIF data (TIFF tag 0x0112 in the first directory), and nothing else.
- * Chromium and Firefox take one value of type SHORT, as the standard demands; Pillow any type of number.
+ * Chromium and Firefox accept one value of type SHORT, as the standard demands; Pillow accepts any type of
+ * number.
  */
 #include "image/codec.h"
 
@@ -28,8 +29,8 @@ static uint64_t u64(const struct tiff *t, size_t at)
     return t->little ? second << 32 | first : first << 32 | second;
 }
 
-/* The first value of the entry at `at`, of any type that has numbers; 0 for another type, or where the value
- * lies beyond the data. BYTE is not one: Pillow keeps it as text. */
+/* Returns the first value of the entry at `at`, of any numeric type. Returns 0 for another type, or when the
+ * value is beyond the data. BYTE counts as another type, because Pillow keeps it as text. */
 static double number_of(const struct tiff *t, size_t at)
 {
     enum { SHORT = 3, LONG, RATIONAL, SBYTE, SSHORT = 8, SLONG, SRATIONAL, FLOAT, DOUBLE, IFD, LONG8 = 16 };

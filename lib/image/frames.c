@@ -1,5 +1,5 @@
 /*
- * frames.c: more than the first frame of an animation, in one pass over the file.
+ * frames.c: decodes several frames of an animation in one pass over the file.
  */
 #include "image/colour.h"
 #include "image/frames.h"
@@ -31,7 +31,7 @@ static image_frames_decoder *decoder_of(const struct image_info *info)
     return info->frames > 1 ? decoders[info->format] : NULL;
 }
 
-/* The header, and whether the canvas, which is held whole, may have that size. */
+/* Reads the header, and checks the size of the canvas, which is kept in memory as a whole. */
 static enum image_reason read_header(const uint8_t *bytes, size_t n_bytes,
                                      const struct decode_options *options, struct image_info *info,
                                      struct image_failure *f)
@@ -58,7 +58,7 @@ enum image_reason image_decode_frames(const uint8_t *bytes, size_t n_bytes,
                            .context = context};
     enum image_reason reason = read_header(bytes, n_bytes, &own, info, failure);
     if (reason != IMAGE_OK) goto out;
-    /* More than are wanted: spread over the whole animation. */
+    /* There are more frames than wanted: choose them spread over the whole animation. */
     int spread = (info->frames + w.most - 1) / w.most;
     if (w.every < spread) w.every = spread;
     w.orientation = info->orientation;
@@ -77,8 +77,8 @@ out:
 }
 
 /*
- * A header may promise more frames than there are, which shows only when they have been walked through: then
- * the last one is fetched in a second walk.
+ * A header may announce more frames than there are, which is known only after a pass over all of them. The
+ * last frame is then decoded in a second pass.
  */
 enum image_reason image_decode_nth(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                    struct image *out, struct image_info *info, struct image_failure *failure)

@@ -36,7 +36,7 @@ static int on_read(GifFileType *gif, GifByteType *out, int n)
     return (int)want;
 }
 
-/* The position after the sub-blocks that begin at at; n when the file ends before. */
+/* Returns the position after the sub-blocks that begin at `at`, or n when the file ends before. */
 static size_t skip_blocks(const uint8_t *b, size_t n, size_t at)
 {
     while (at < n && b[at])
@@ -112,7 +112,7 @@ static enum image_reason paint(GifFileType *gif, const struct gif_source *s, str
 }
 
 struct control {
-    bool found; /* a frame follows, and its descriptor was read; else the file has ended */
+    bool found; /* whether a frame follows (its descriptor was then read), or the file has ended */
     int transparent, disposal;
 };
 

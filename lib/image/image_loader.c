@@ -1,4 +1,4 @@
-/* image_loader.c: a decode pool whose workers also resize to a square. Grey pictures are resized as one
+/* image_loader.c: uses a decode pool whose workers also resize to a square. Grey pictures are resized as one
  * channel. */
 #include "image/image_loader.h"
 

@@ -1,5 +1,5 @@
 /*
- * jpeg_decode.c: JPEG, decoded by libjpeg-turbo. The picture is refused when a warning means lost picture
+ * jpeg_decode.c: decodes JPEG with libjpeg-turbo. The picture is refused when a warning means lost picture
  * data. Other warnings are ignored: stray bytes between markers, an odd JFIF version, a missing end marker
  * after complete data. CMYK and YCCK become RGB by the plain formula, because colour profiles are ignored
  * everywhere.
@@ -30,7 +30,7 @@ struct jpeg_state {
     char message[JMSG_LENGTH_MAX];
     JSAMPLE *line;            /* one row of CMYK */
     struct colour_inks *inks; /* NULL: by formula */
-    struct reducer reducer;   /* a picture that is not held whole */
+    struct reducer reducer;   /* for a picture that is not kept in memory at full size */
     struct image row;         /* one row of it */
 };
 
@@ -166,7 +166,7 @@ static void choose_scale(struct jpeg_decompress_struct *c, int shrink_to_px)
 /*
  * Whether the file has every scan that the pixels need, and none of them ran out of data: then only the end
  * marker is missing. An arithmetic decoder reads zeros past the end and does not say whether the encoder
- * meant them, so that in this case the marker must be present.
+ * meant them, so in this case the marker must be present.
  */
 static bool all_scans(const struct jpeg_decompress_struct *c)
 {
@@ -227,7 +227,7 @@ enum image_reason jpeg_decode(const uint8_t *bytes, size_t n_bytes, const struct
     s.c.out_color_space = gray ? JCS_GRAYSCALE : four ? JCS_CMYK : JCS_RGB;
     if (options->shrink_to_px > 0) choose_scale(&s.c, options->shrink_to_px);
     jpeg_start_decompress(&s.c);
-    /* What the inverse DCT has shrunk may be small enough. */
+    /* The picture may be small enough after the inverse DCT has reduced it. */
     if (factor > 1) factor = reduce_factor(s.c.output_width, s.c.output_height);
     int width = (int)s.c.output_width, height = (int)s.c.output_height, channels = gray ? 1 : 3;
     if ((factor > 1 ? reducer_open(&s.reducer, out, width, height, channels, factor, &err) ||

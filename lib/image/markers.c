@@ -81,7 +81,7 @@ static const char *const namespaces[] = {
 static const char *const names[] = {"DataMining", "DigitalSourceType", "reservation"};
 #define PROPERTIES 3
 
-/* The last part of "http://.../name" or "scheme:name", without the blanks around it. */
+/* Returns the last part of "http://.../name" or "scheme:name", without surrounding blanks. */
 static struct span term(struct span v)
 {
     while (v.n > 0 && is_blank(v.s[0]))
@@ -136,7 +136,8 @@ static bool next_attribute(struct span *a, struct span *name, struct span *value
     return true;
 }
 
-/* Which property the name is, or -1. prefixes has the prefix declared last for each property, or is empty. */
+/* Returns the property with this name, or -1. prefixes has, for each property, the namespace prefix that was
+ * declared last, or is empty. */
 static int property_of(struct span name, const struct span prefixes[PROPERTIES])
 {
     const char *colon = memchr(name.s, ':', name.n);
@@ -149,7 +150,7 @@ static int property_of(struct span name, const struct span prefixes[PROPERTIES])
     return -1;
 }
 
-/* The number of bytes before a '>' that is not in quotes; n when there is none. */
+/* Returns the number of bytes before a '>' that is not in quotes, or n when there is none. */
 static size_t tag_bytes(struct span a)
 {
     char quote = 0;
@@ -322,8 +323,8 @@ static uint32_t scan_webp(const uint8_t *b, size_t n)
     return set;
 }
 
-/* A GIF holds XMP unchanged, so that its bytes are also read as lengths of blocks. The end of the packet
- * ends it. */
+/* Finds XMP in a GIF, which contains the packet unchanged, without block lengths. The end of the packet is
+ * its own end mark. */
 static uint32_t scan_gif(const uint8_t *b, size_t n)
 {
     static const char xmp[] = "\x21\xff\x0bXMP DataXMP",
@@ -338,8 +339,8 @@ static uint32_t scan_gif(const uint8_t *b, size_t n)
     return set | scan_xmp(at, stop ? (size_t)(stop - at) : n - (size_t)(at - b));
 }
 
-/* BMFF stores XMP as an item in mdat or idat, or in a uuid box. In both cases the bytes are unchanged, so
- * packets are found by their first bytes. The usual namespace prefixes are assumed. */
+/* BMFF stores XMP as an item in mdat or idat, or in a uuid box. In both cases the packet is unchanged, so it
+ * is found by its first bytes. The usual namespace prefixes are assumed. */
 static uint32_t scan_packets(const uint8_t *b, size_t n)
 {
     static const char wrapper[] = "<x:xmpmeta", start[] = "<rdf:RDF", end[] = "</rdf:RDF";

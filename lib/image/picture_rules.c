@@ -1,4 +1,4 @@
-/* picture_rules.c: the rules as options, as decode options and as text. */
+/* picture_rules.c: converts the rules from program options to decode options and to text. */
 #include "image/picture_rules.h"
 
 #include <stdio.h>
@@ -50,7 +50,8 @@ const char *picture_rules_text(const struct picture_rules *r, char out[PICTURE_R
     struct decode_options d = DECODE_DEFAULTS;
     struct error ignored = {0};
     char background[BACKGROUND_TEXT_BYTES] = "", frame[24] = "";
-    (void)picture_rules_apply(r, &d, &ignored); /* what cannot be used was told before */
+    /* an error was already reported when the rules were first applied */
+    (void)picture_rules_apply(r, &d, &ignored);
     (void)image_background_parse(r->background, d.background, background, &ignored);
     if (d.frame > 1) snprintf(frame, sizeof frame, " frame %d", d.frame);
     snprintf(out, PICTURE_RULES_BYTES, "%s%s%s%s%s%s", background[0] ? " background " : "", background,

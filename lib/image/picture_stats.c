@@ -19,8 +19,8 @@ static inline uint32_t light(const uint8_t *p)
     return 241u * p[0] * p[0] + 691u * p[1] * p[1] + 68u * p[2] * p[2];
 }
 
-/* Values that share their upper bits are counted together first, then by their middle and their low bits.
- * Small tables stay in the first cache and take little time to clear and to sum up. */
+/* Values are counted by their upper bits first, and later by their middle and their low bits. The tables are
+ * therefore small: they stay in the first-level cache, and take little time to clear and to sum. */
 #define LOW_BITS 7
 #define MIDDLE_BITS 8
 #define N_LOW (1u << LOW_BITS)
@@ -62,7 +62,7 @@ static void gray_brightness(const uint64_t counts[256], size_t n, double *out)
     }
 }
 
-/* The brightness of n pixels of three samples, n at most PIECE. */
+/* Computes the brightness of n pixels of three samples. n is at most PIECE. */
 #define PIECE 1024
 static void lights_plain(uint32_t *to, const uint8_t *p, size_t n)
 {
@@ -72,9 +72,10 @@ static void lights_plain(uint32_t *to, const uint8_t *p, size_t n)
 
 #if defined(__x86_64__)
 /*
- * The same for eight pixels at a time: their 24 bytes are expanded to red and green, and to blue and 0, in
- * the halves of each 32 bits. A square fills 16 bits without a sign, and the products are of signed numbers:
- * so 32768 is taken from each square, the missing 0 included, whose weight gives the sum back.
+ * Does the same for eight pixels at a time. Their 24 bytes are expanded to pairs of 16-bit numbers: red and
+ * green, and blue and 0. A square fills 16 unsigned bits, but the instruction multiplies signed numbers. So
+ * 32768 is subtracted from each square, also from the 0, and the weight of the 0 adds the difference back to
+ * the sum.
  */
 __attribute__((target("avx2"))) static void lights_avx2(uint32_t *to, const uint8_t *p, size_t n)
 {
@@ -147,8 +148,8 @@ out:
     return rc;
 }
 
-/* Adds to *skipped, the number of values before counts[at], the ones before the counter of the value of this
- * rank: returns the index of this counter. */
+/* Returns the index of the counter that contains the value of this rank. *skipped is the number of values
+ * before counts[at]; the values between this counter and that index are added to it. */
 static uint32_t find_rank(const uint32_t *counts, uint32_t at, size_t rank, size_t *skipped)
 {
     while (*skipped + counts[at] <= rank)
@@ -175,8 +176,9 @@ struct selection {
 };
 
 #if defined(__x86_64__)
-/* Writes the n values, n a multiple of 8, that are not between these two: returns how many. `to` has room for
- * n. Most of the values of a picture are between the lowest and the highest percentiles. */
+/* Copies those of the n values (n is a multiple of 8) that are not between `below` and `above`, and returns
+ * their number. `to` has room for n. Most values of a picture are between the lowest and the highest
+ * percentiles, and are left out. */
 __attribute__((target("avx2"))) static size_t keep_outer_avx2(const struct selection *s, uint32_t *to,
                                                               const uint32_t *values, size_t n)
 {
@@ -194,7 +196,7 @@ __attribute__((target("avx2"))) static size_t keep_outer_avx2(const struct selec
 }
 #endif
 
-/* Of n values, at most PIECE, the ones whose upper bits are wanted: returns how many. */
+/* Copies those of the n values (at most PIECE) whose upper bits are wanted, and returns their number. */
 static size_t keep_wanted(const struct selection *s, uint32_t *to, const uint32_t *values, size_t n)
 {
     size_t k = 0;
@@ -207,15 +209,15 @@ static size_t keep_wanted(const struct selection *s, uint32_t *to, const uint32_
         values = outer;
     }
 #endif
-    for (size_t i = 0; i < n; i++) { /* no branch: a processor cannot guess it */
+    for (size_t i = 0; i < n; i++) { /* without a branch, which would often be mispredicted */
         to[k] = values[i];
         k += s->coarse[values[i] >> COARSE_SHIFT] != 0;
     }
     return k;
 }
 
-/* Sets above and below to the ends of the widest range of values below a wanted one in which none is wanted,
- * and the places of the kept ones of eight values for each set of those. */
+/* Sets `above` and `below` to the ends of the widest range, below some wanted value, in which no value is
+ * wanted. Also sets, for each subset of eight values, the positions of its members. */
 static void prepare_outer(struct selection *s)
 {
     uint32_t last = 0, widest = 0;
@@ -234,7 +236,7 @@ static void prepare_outer(struct selection *s)
             if (set >> i & 1) s->order[set][s->order_length[set]++] = i;
 }
 
-/* Equal values in sequence, of which drawings have many: returns how many runs there are. */
+/* Finds runs of equal values, of which drawings have many, and returns their number. */
 static size_t find_runs(struct run *to, const uint32_t *values, size_t n)
 {
     size_t k = 0;
@@ -246,7 +248,7 @@ static size_t find_runs(struct run *to, const uint32_t *values, size_t n)
     return k;
 }
 
-/* The runs of wanted values among the k pixels at p, k at most PIECE. */
+/* Finds the runs of wanted values among the k pixels at p (at most PIECE), and returns their number. */
 static size_t wanted_runs(const struct selection *s, struct run *to, const uint8_t *p, size_t k)
 {
     uint32_t piece[PIECE], wanted[PIECE];
@@ -465,7 +467,7 @@ __attribute__((target("avx2"))) static void sums_avx2(uint8_t *out, const uint8_
 #define pair_weights(weights, n) ((void)(weights), (void)(n))
 #endif
 
-/* columns: [row][LANES] of n rows of pixels. */
+/* Writes n rows of pixels side by side: columns is [row][LANES]. */
 static void put_side_by_side(uint8_t (*columns)[LANES], const uint8_t *from, size_t row, int n)
 {
     size_t i = 0;
@@ -478,7 +480,7 @@ static void put_side_by_side(uint8_t (*columns)[LANES], const uint8_t *from, siz
             columns[i][k] = from[(size_t)k * row + i];
 }
 
-/* rows[k] = the k-th samples of n_columns vectors, at most SMALL_PX * 3, for n rows. */
+/* Writes, for n rows, rows[k] = the k-th samples of n_columns vectors. n_columns is at most SMALL_PX * 3. */
 static void put_in_rows(uint8_t *rows, const uint8_t (*columns)[LANES], size_t n_columns, int n)
 {
     size_t i = 0;
@@ -513,7 +515,7 @@ static int across_rows(struct image *out, const struct image *in, const struct t
     return 0;
 }
 
-/* LANES columns at once, of a picture whose rows have so many samples. */
+/* The vertical pass, for LANES columns at once, of a picture whose rows have at least so many samples. */
 static void down_columns(struct image *out, const struct image *in, const struct taps *t, sums_function *sums)
 {
     size_t row = (size_t)in->width * (size_t)in->channels;
@@ -528,7 +530,8 @@ static void down_columns(struct image *out, const struct image *in, const struct
     }
 }
 
-/* A picture of a row of less than LANES samples: the same in a copy of LANES samples a row. */
+/* Does the same for a picture whose rows have fewer than LANES samples, in a copy with LANES samples a
+ * row. */
 static int down_narrow(struct image *out, const struct image *in, const struct taps *t, sums_function *sums,
                        struct error *err)
 {
@@ -545,7 +548,7 @@ static int down_narrow(struct image *out, const struct image *in, const struct t
     return 0;
 }
 
-/* One pass: changes the width or the height to n_out, at most SMALL_PX. */
+/* Runs one pass, which changes the width or the height to n_out, at most SMALL_PX. */
 static int resample(struct image *out, const struct image *in, bool across, int n_out, struct error *err)
 {
     struct taps t;

@@ -1,7 +1,7 @@
 /*
- * png_decode.c: PNG, decoded by libpng. All bit depths become 8 bits, palettes and low grey depths are
- * expanded, alpha is flattened onto the background, and interlacing is undone. Of an animated PNG the
- * default picture is read. Gamma and colour profiles are ignored.
+ * png_decode.c: decodes PNG with libpng. All bit depths become 8 bits, palettes and low grey depths are
+ * expanded, alpha is flattened onto the background, and interlacing is undone. Of an animated PNG the default
+ * picture is read. Gamma and colour profiles are ignored.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -67,7 +67,7 @@ static void on_read(png_structp png, png_bytep out, size_t n)
     s->at += n;
 }
 
-/* Is called for every row of every pass. libpng calls it before it reads on and may fail. */
+/* libpng calls it for every row of every pass, before it reads on, which may fail. */
 static void on_row(png_structp png, png_row_infop row, png_bytep data)
 {
     struct png_state *s = png_get_user_transform_ptr(png);
@@ -279,8 +279,7 @@ static enum image_reason decode_one(const uint8_t *bytes, size_t n_bytes,
         bool done = out && pixels_done(&s) && (!s.line.pixels || s.reducer.y == out->height);
         if (done && s.rows && s.wide)
             flatten(&s, out, 0, (size_t)out->height, options);
-        else if (done && s.wide &&
-                 !s.line.pixels) /* the jump came between the last row's arrival and its turn, or later */
+        else if (done && s.wide && !s.line.pixels) /* the jump came after the last row was read */
             flatten(&s, out, (size_t)out->height - 1, 1, options);
         if (done || (out && reason == IMAGE_DECODE_TRUNCATED && options->allow_truncated && !s.rows &&
                      s.n_rows_done > 0)) {
@@ -314,7 +313,7 @@ enum image_reason png_decode(const uint8_t *bytes, size_t n_bytes, const struct 
         return decode_one(bytes, n_bytes, options, false, out, info, f);
     enum image_reason reason = decode_one(bytes, n_bytes, options, false, NULL, info, f);
     struct decode_options stored = *options;
-    stored.orientation = ORIENT_NONE; /* the caller turns and converts what it gets */
+    stored.orientation = ORIENT_NONE; /* the caller applies the orientation and converts the colours */
     stored.colour = NULL;
     struct frame_walk w = {.options = &stored, .every = 1, .most = 1, .out = out, .orientation = 1};
     if (reason == IMAGE_OK) /* the canvas is held whole */

@@ -2,7 +2,7 @@
  * resize.c: separable resampling of 8-bit samples. Each output column and row has a list of inputs with
  * weights (its taps). The rows are resampled first, then the columns, with rounding to 8 bits in between, as
  * in Pillow, so that results agree with Pillow's to one level. The weights are 16-bit integers whose sum is
- * exactly a power of two, and sums have 32 bits, so that plain C, SSE and AVX2 compute the same bits.
+ * exactly a power of two, and sums have 32 bits. Plain C, SSE and AVX2 therefore compute the same bits.
  * RESIZE_TFJS is different: interpolation between four points with aligned corners, as TensorFlow.js'
  * resizeBilinear.
  */
@@ -26,7 +26,7 @@ static double sinc(double x) { return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x); }
 
 static double lanczos3(double x) { return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0; }
 
-/* Keys' cubic with a = -1/2, as in Pillow. OpenCV and PyTorch's tensors take -3/4. */
+/* Keys' cubic with a = -1/2, as in Pillow. OpenCV and PyTorch's tensor functions use -3/4. */
 static double cubic(double x)
 {
     x = fabs(x);

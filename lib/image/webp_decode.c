@@ -1,5 +1,5 @@
-/* webp_decode.c: WebP, decoded by libwebp. Of an animation the first frame is placed on the canvas. Alpha
- * is flattened onto the background. */
+/* webp_decode.c: decodes WebP with libwebp. Of an animation, the first frame is drawn on the canvas. Alpha is
+ * flattened onto the background. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +162,7 @@ out:
     return reason;
 }
 
-/* The canvas starts transparent, whatever background colour the file names: as in browsers. */
+/* As in browsers, the canvas is transparent at first, whatever background colour the file names. */
 enum image_reason webp_frames(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
                               struct image_info *info, struct image_failure *f)
 {

@@ -1,11 +1,11 @@
 /*
- * atomic_file.c: writes a file so that its path always has the old file or the whole new one, and nothing is
- * left over. The temporary file is made in the folder of the destination, because a rename cannot cross file
- * systems, with O_TMPFILE: it has no name, so that nothing is left when the process is killed. At commit it
- * gets the name .NAME.00000000.tmp beside the destination and is renamed over it. A kill between these two
- * steps leaves that name, which the next writer of the destination removes. Where O_TMPFILE or /proc is
- * missing, the temporary file has the name .NAME.XXXXXXXX.tmp from the start. A kill leaves it, and signal
- * handlers remove it (signals.h).
+ * atomic_file.c: writes a file so that its path is always the old file or the whole new one, and no temporary
+ * file remains. The temporary file is created in the folder of the destination, because a rename cannot cross
+ * file systems. It is opened with O_TMPFILE and has no name, so nothing remains when the process is killed.
+ * At commit it gets the name .NAME.00000000.tmp beside the destination, and is renamed to the destination. A
+ * kill between these two steps leaves that name, which the next writer of the destination removes. Where
+ * O_TMPFILE or /proc is missing, the temporary file has the name .NAME.XXXXXXXX.tmp from the start. A kill
+ * leaves it, and signal handlers remove it (signals.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,8 @@
 #include "io/io.h"
 #include "io/signals.h"
 
-/* The path to write: the target of a symbolic link, which need not exist yet, or the path itself.
- * malloc'ed. */
+/* Returns the path to write, malloc'ed: the target of a symbolic link, which need not exist yet, or the path
+ * itself. */
 static char *final_path(const char *path, struct error *err)
 {
     struct stat st;
@@ -137,13 +137,13 @@ static bool remove_left_over(const char *name)
     return removed;
 }
 
-/* Gives the unnamed temporary file a name beside the destination: the common name, or
- * another one when that is in use. */
+/* Links the unnamed temporary file to a name beside the destination: the common name, or another one when
+ * that is in use. */
 static int name_temporary(struct atomic_file *f, struct error *err)
 {
     char from[64], shown[256];
     snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(f->stream));
-    /* This file system has no locks, so that no name is ever treated as left over. */
+    /* A failure is ignored: on a file system without locks, no name is ever treated as left over. */
     flock(fileno(f->stream), LOCK_EX | LOCK_NB);
     if (common_name(f, err)) return -1;
     for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
@@ -210,7 +210,7 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
         error_errno(err, EX_IOERR, "cannot write '%s'", name);
         goto fail;
     }
-    if (!f->path) { /* standard output stays open: it is not ours to close */
+    if (!f->path) { /* standard output stays open, because other code may still use it */
         f->stream = NULL;
         return 0;
     }
@@ -230,7 +230,7 @@ int atomic_file_commit(struct atomic_file *f, struct error *err)
         f->temporary = NULL;
         if (io_fsync_dir_of(f->path, err)) goto fail;
     }
-    failed = fclose(f->stream); /* after the rename: closing gives up the lock on the name */
+    failed = fclose(f->stream); /* after the rename, because closing releases the lock on the name */
     f->stream = NULL;
     if (failed) {
         error_errno(err, EX_IOERR, "cannot close '%s'", name);

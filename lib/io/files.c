@@ -1,5 +1,5 @@
-/* files.c: reads and writes whole files, and makes folders. EINTR is handled, calls can be made to fail by
- * the fault hook, and messages name the file. */
+/* files.c: reads and writes whole files, and creates folders. Calls are repeated after EINTR, the fault hook
+ * can make them fail, and messages name the file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -167,7 +167,8 @@ int io_fsync_dir_of(const char *file_path, struct error *err)
     char shown[256], *folder = path_folder(file_path, err);
     if (!folder) return -1;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-    /* Some file systems refuse to sync a folder (EINVAL). Nothing better can be done there. */
+    /* Some file systems refuse to sync a folder (EINVAL). This is not an error, because they offer no other
+     * way. */
     if (fd < 0 || fault_here(FAULT_FSYNC) || (fsync(fd) && errno != EINVAL && errno != ENOTSUP))
         rc = error_errno(err, EX_IOERR, "cannot sync folder '%s'",
                          text_for_people(shown, sizeof shown, folder));

@@ -1,5 +1,5 @@
-/* folders.c: reads folders completely or not at all, and replaces folders by
- * ones that were made beside them. */
+/* folders.c: reads the names in folders, removes folders, and replaces a folder by a new one that was written
+ * beside it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +85,8 @@ void io_sweep_leftovers(const char *place)
                  : opendir(t.data);
     for (struct dirent *e; d && (e = readdir(d));) {
         const char *name = e->d_name;
-        while (*name == '.' && base[0] != '.') /* ..PLACE.new-1.new-1: begun inside what was begun */
+        /* a name such as ..PLACE.new-1.new-1, of a folder that was begun inside an unfinished one */
+        while (*name == '.' && base[0] != '.')
             name++;
         if (!text_starts(name, base) || !text_starts(name + strlen(base), ".new-") ||
             !io_is_leftover(e->d_name))
@@ -108,7 +109,7 @@ int io_take_place(const char *made, const char *place, char **old, struct error 
         return error_errno(err, EX_CANTCREAT, "cannot move '%s' into place", made);
     if (!(*old = mem_strdup(made, err))) return -1;
     if (renameat2(AT_FDCWD, made, AT_FDCWD, place, RENAME_EXCHANGE) == 0) return 0;
-    /* This file system (NFS) cannot exchange folders: for a moment there is none. */
+    /* This file system (such as NFS) cannot exchange folders: for a moment there is no folder at `place`. */
     free(*old);
     *old = NULL;
     if (text_printf(&aside, err, "%s.old", made)) return -1;

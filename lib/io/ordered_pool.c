@@ -1,7 +1,7 @@
 /*
- * ordered_pool.c: a ring of jobs. Workers claim them in order, finish them in any order, and the caller
- * takes them in order. A single mutex is enough: a job is a picture to decode or a file to hash, which takes
- * thousands of times as long as the lock.
+ * ordered_pool.c: keeps jobs in a ring. Workers claim them in order and complete them in any order, and the
+ * caller takes them in order. A single mutex is enough: a job, such as a picture to decode or a file to hash,
+ * takes thousands of times as long as the lock.
  */
 #include "io/ordered_pool.h"
 

@@ -1,7 +1,7 @@
 /*
- * spill.c: a table of mapped files, under one lock. The thread that unmaps pages holds the lock, so that no
- * array is released meanwhile. It does not change the contents, and therefore need not wait for threads that
- * use the arrays.
+ * spill.c: keeps a table of mapped files, under one lock. The thread that unmaps pages holds the lock, so
+ * that no array is freed meanwhile. It does not change the contents, so it need not wait for threads that use
+ * the arrays.
  */
 #include "io/spill.h"
 
@@ -83,7 +83,8 @@ static void *watch(void *argument)
     return NULL;
 }
 
-/* The lock is held. Without the thread, the arrays are only mapped files that stay resident. */
+/* Starts the thread. The caller holds the lock. If the thread cannot be started, the arrays are mapped files
+ * that stay resident. */
 static void watch_begin(void)
 {
     sigset_t every, before;
@@ -114,7 +115,7 @@ static bool whole_pages(size_t bytes, size_t *out)
     return true;
 }
 
-/* NULL: no such file could be made, and the caller uses memory instead. */
+/* Returns a new mapped file, or NULL when none can be made; the caller then uses memory. */
 static void *map_new(size_t bytes)
 {
     struct error ignored = {0};
@@ -153,7 +154,8 @@ void *spill_zalloc(size_t n, size_t each_bytes, struct error *err)
     return p ? p : mem_zalloc(n, each_bytes, err);
 }
 
-/* Changes the size of a mapped array. NULL: this failed, and nothing has changed. */
+/* Changes the size of a mapped array. Returns its address, or NULL when this failed; the array is then
+ * unchanged. */
 static void *remap(struct spilled *s, size_t bytes)
 {
     size_t mapped;

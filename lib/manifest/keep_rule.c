@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The place in the list of the first prefix of path, or the length of the list. */
+/* Returns the index in the list of the first prefix of path, or the length of the list. */
 static size_t path_preference(const struct option_strings *list, const char *path)
 {
     size_t i = 0;

@@ -26,7 +26,7 @@ static int put_reasons(struct text *t, const struct row_counts *c, struct error 
     return n > MOST_NAMED ? text_puts(t, ", ...", err) : 0;
 }
 
-/* Writes ", every one of class 'cat'": the classes of which no row was kept. */
+/* Writes the classes of which no row was kept: ", every one of class 'cat'". */
 static int put_lost_classes(struct text *t, const struct manifest_writer *out,
                             struct manifest_writer *rejects, size_t *n_lost, struct error *err)
 {

@@ -32,7 +32,8 @@ static int data_error(const struct manifest_reader *r, struct error *err, const 
                      (unsigned long long)r->row, what);
 }
 
-/* The next line without its LF. 1: in *line and *n, NUL-terminated. 0: the end. -1: error. */
+/* Reads the next line, and sets *line (NUL-terminated, without LF) and *n. Returns 1, 0 at the end, or -1
+ * with err set. */
 static int next_line(struct manifest_reader *r, char **line, size_t *n, struct error *err)
 {
     struct manifest_input *in = r->input;
@@ -83,8 +84,8 @@ static size_t split(char *line, size_t n, const char **fields, size_t max)
     }
 }
 
-/* The same for lines from a spreadsheet. 0 with *bad set when a field begins with a
- * quote and does not end with one. */
+/* Does the same for lines from a spreadsheet. Returns 0 with *bad set when a field begins with a quote and
+ * does not end with one. */
 static size_t split_quoted(char *line, size_t n, const char **fields, size_t max, size_t *bad)
 {
     size_t count = 0;

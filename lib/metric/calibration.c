@@ -42,7 +42,7 @@ void calibration_equal_width(const double *confidence, const uint8_t *right, siz
     }
 }
 
-/* Any confidences, by an order of the rows. */
+/* For any confidences: sorts the rows. */
 static int equal_mass_by_rows(const double *confidence, const uint8_t *right, size_t n_rows, int n_bins,
                               struct calibration_bin *bins, struct error *err)
 {
@@ -133,7 +133,7 @@ double calibration_mce(const struct calibration_bin *bins, int n_bins)
     return worst;
 }
 
-/* A row of logits, minus its maximum. */
+/* Computes a row of logits, minus its maximum. */
 static void logits_of(const double *z, const double *p, size_t row, size_t k, double *out)
 {
     double top = -INFINITY;
@@ -148,7 +148,7 @@ static void logits_of(const double *z, const double *p, size_t row, size_t k, do
 #define NLL_ROWS ((size_t)2048) /* whose terms are computed together */
 #define NLL_BLOCKS 64           /* at most so many of them before their sums */
 
-/* What a row adds to the negative log-likelihood and to its derivatives. */
+/* The terms of one row in the negative log-likelihood and its derivatives. */
 struct nll_term {
     double loss, slope, curvature;
 };
@@ -186,8 +186,8 @@ static void compute_terms(void *context, unsigned worker)
         }
 }
 
-/* The negative log-likelihood at inverse temperature b, and its first two derivatives in b. Terms are made by
- * all threads, and summed in the order of the rows. */
+/* The negative log-likelihood at inverse temperature b, and its first two derivatives in b. All threads
+ * compute terms, which are summed in the order of the rows. */
 static double nll_at(struct nll *l, double b, double *slope, double *curvature)
 {
     double total = 0, d1 = 0, d2 = 0;

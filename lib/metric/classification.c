@@ -30,8 +30,8 @@ double kappa_of_counts(const uint64_t *counts, int n)
     return expected == total ? NAN : (agree - expected) / (total - expected);
 }
 
-/* The Matthews correlation for several classes (Gorodkin 2004). 0 when a side has only
- * one class, as in scikit-learn. */
+/* Returns the Matthews correlation for several classes (Gorodkin 2004). As in scikit-learn, it is 0 when the
+ * labels or the predictions are all one class. */
 static double mcc_of_counts(const uint64_t *counts, int n, double total)
 {
     double right = 0, cross = 0, true_squares = 0, predicted_squares = 0;
@@ -82,8 +82,8 @@ static void rates(struct classification *c)
     c->mcc = mcc_of_counts(c->confusion, k, (double)c->n_rows);
 }
 
-/* The mean +- its standard deviation. squares is the sum of the squares of the rows.
- * Not below 0, since no loss is. */
+/* Returns the mean +- 1.96 times its standard deviation, and not below 0, because no loss is. squares is the
+ * sum of the squares over the rows. */
 static struct interval mean_interval(double mean, double squares, size_t n_rows)
 {
     double n = (double)n_rows, variance = (squares / n - mean * mean) / (n - 1);

@@ -1,4 +1,5 @@
-/* curve.c: the ROC curve and the precision-recall curve from one sort of the scores, in whole counts. */
+/* curve.c: computes the ROC curve and the precision-recall curve from one sort of the scores. All counts are
+ * integers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static void add_point(struct curve *out, double threshold)
     out->fp[out->n_points++] = out->n_negative;
 }
 
-/* Any scores, by an order of the rows. */
+/* For any scores: sorts the rows. */
 static int make_by_rows(struct curve *out, const double *score, const uint8_t *positive, size_t n_rows,
                         struct error *err)
 {
@@ -44,7 +45,7 @@ static int make_by_rows(struct curve *out, const double *score, const uint8_t *p
     return 0;
 }
 
-/* Scores in [0, 2): keys that hold the flag need no rows. keys are sorted here. */
+/* For scores in [0, 2): sorts keys that contain the flag, so no rows are needed. */
 static int make_by_keys(struct curve *out, uint64_t *keys, size_t n_rows, struct error *err)
 {
     size_t n_points = 0;
@@ -97,7 +98,8 @@ void curve_release(struct curve *c)
     *c = CURVE_EMPTY;
 }
 
-/* A greedy line: the last point that it took, and whether it takes the next one. */
+/* State of a greedy selection of points for a line: the last selected point, and whether the next one is
+ * selected. */
 struct line {
     double x, y;
 };
@@ -163,7 +165,7 @@ double curve_average_precision(const struct curve *c)
     return sum / (double)c->n_positive;
 }
 
-/* value +- z standard deviations, on the logit scale. */
+/* Returns value +- z standard deviations, computed on the logit scale. */
 static struct interval logit_interval(double value, double variance, double z)
 {
     if (!(value > 0 && value < 1 && variance > 0)) return (struct interval){NAN, NAN};
@@ -172,9 +174,9 @@ static struct interval logit_interval(double value, double variance, double z)
 }
 
 /*
- * The area is a mean over positive rows of the share of negatives below, where ties count half, and equally
- * a mean over negative rows of the share of positives above. Its variance is that of these two means. Rows
- * with one score have the same share, so that the counts of the curve contain everything that is needed.
+ * The area is a mean over positive rows of the share of negatives below, where ties count half, and also a
+ * mean over negative rows of the share of positives above. Its variance is the sum of the variances of these
+ * two means. Rows with equal scores have the same share, so the counts of the curve are enough to compute it.
  */
 struct interval curve_roc_auc_interval(const struct curve *c, double z)
 {
@@ -195,8 +197,8 @@ struct interval curve_roc_auc_interval(const struct curve *c, double z)
 }
 
 /*
- * The average precision without one row of score s: all precisions at thresholds up to s change. Two running
- * sums, from the lowest threshold up, hold what these terms become without a negative and without a
+ * When one row of score s is left out, all precisions at thresholds up to s change. Two running sums, from
+ * the lowest threshold up, contain these terms of the average precision without one negative and without one
  * positive.
  */
 struct interval curve_average_precision_interval(const struct curve *c, double z)

@@ -1,8 +1,8 @@
 /*
- * jackknife.c: intervals for summaries of a confusion matrix: F1 over classes, balanced accuracy, kappa,
- * Matthews correlation. The delete-one jackknife (Efron and Stein 1981) computes the statistic without each
- * row in turn. All rows in one cell of the matrix have the same effect, and leaving one out changes only one
- * row sum and one column sum. n rows therefore need only one step for each cell.
+ * jackknife.c: computes intervals for summaries of a confusion matrix: F1 over classes, balanced accuracy,
+ * kappa, Matthews correlation. The delete-one jackknife (Efron and Stein 1981) computes the statistic without
+ * each row in turn. All rows in one cell of the matrix have the same effect. Without one of them, only one
+ * row sum and one column sum change. So n rows need only one step for each cell.
  */
 #include <math.h>
 
@@ -36,7 +36,8 @@ static void add_class(struct sums *s, double right, double n_true, double n_pred
     s->n_present += n_true > 0 ? sign : 0;
 }
 
-/* The class with one row fewer: a row that was given as it, predicted as it, or both. */
+/* Changes the sums for a class with one row fewer. This row had the class as its label, as its prediction, or
+ * as both. */
 static void change_class(struct sums *s, const struct class_scores *c, double right, double n_true,
                          double n_predicted)
 {
@@ -81,7 +82,7 @@ void classification_intervals(struct classification *c, double z)
             }
             statistics(&s, k, without);
             for (int t = 0; t < N_STATISTICS; t++) {
-                double d = without[t] - value[t]; /* small: no digits are lost to the square of the value */
+                double d = without[t] - value[t]; /* the difference is small, so its square loses no digits */
                 sum[t] += rows * d;
                 squares[t] += rows * d * d;
             }

@@ -1,8 +1,8 @@
 /*
- * label_errors.c: confident learning; see label_errors.h. One pass over the rows computes thresholds, and
- * one counts; then come matrices of K x K. The filters find the worst m rows of a class by quickselect. All
- * of it is linear in the rows (times K for the first filter). Where a half could be rounded up or down, sums
- * are taken in the order of numpy.
+ * label_errors.c: confident learning; see label_errors.h. One pass over the rows computes the thresholds, and
+ * a second one the counts. The following steps use matrices of K x K. The filters find the m rows of a class
+ * with the lowest scores by quickselect. The time is linear in the number of rows (times K for the first
+ * filter). Sums have the order of numpy where their last bit decides how a half is rounded.
  */
 #include "metric/label_errors.h"
 
@@ -45,7 +45,7 @@ static double sum_as_numpy(const double *x, size_t n)
     return s;
 }
 
-/* Rounds each value, such that the sum is the rounded sum. scratch [n]. */
+/* Rounds each value so that the sum of the rounded values is the rounded sum. scratch [n]. */
 static void round_keeping_sum(const double *values, double *rounded, size_t n)
 {
     double want = rint(sum_as_numpy(values, n)), have;
@@ -271,7 +271,7 @@ struct scored {
     uint32_t row;
 };
 
-/* A total order: score, then id. Rows have different ids, so that no two are equal. */
+/* Orders rows by score and then by id. Ids differ, so no two rows are equal. */
 static inline bool worse(const struct scored *a, const struct scored *b, const struct id_key *keys)
 {
     if (a->score != b->score) return a->score < b->score;
@@ -279,8 +279,8 @@ static inline bool worse(const struct scored *a, const struct scored *b, const s
     return order ? order < 0 : a->row < b->row;
 }
 
-/* Moves the m worst of s[n] to the front, in no particular order. The pivot is the median of three,
- * and the time linear on average. */
+/* Moves the m rows of s[n] with the lowest scores to the front, in no particular order. The pivot is the
+ * median of three. The time is linear on average. */
 static void select_worst(struct scored *s, size_t n, size_t m, const struct id_key *keys)
 {
     size_t low = 0, high = n;
@@ -314,7 +314,7 @@ static void select_worst(struct scored *s, size_t n, size_t m, const struct id_k
     }
 }
 
-/* How many rows may be pruned: M[t][g] as whole numbers. */
+/* Computes how many rows may be pruned, M[t][g], as integers. */
 static int prune_counts(const struct label_errors *e, const struct label_filter_options *o, double *m,
                         struct error *err)
 {

@@ -1,7 +1,7 @@
 /*
  * nonnegative_fit.c: the support is the set of unknowns that may be above 0. Unknowns enter it one by one,
  * that with the steepest gradient first. They leave it when the unconstrained solution on the support would
- * make them negative. Each step lowers the objective, so that no support occurs twice.
+ * make them negative. Each step lowers the objective, so no support occurs twice.
  */
 #include "metric/nonnegative_fit.h"
 
@@ -50,7 +50,7 @@ struct program {
     const double *g, *b;
     double *x, *s, *a; /* s: the solution on the support; a: scratch, (n + 1)^2 */
     int *support, n, n_support;
-    bool *out; /* this unknown may not enter any more */
+    bool *out; /* whether the unknown may not enter the support again */
     bool sums_to_one;
 };
 

@@ -38,7 +38,7 @@ static int keep_row(struct picked_rows *out, const struct manifest_reader *r, st
     return 0;
 }
 
-/* rc 0 with all rows in their place. */
+/* Reads the picked rows. Returns 0 when all rows were found. */
 static int read_picked(struct picked_rows *out, struct manifest_reader *r, const struct predictions *p,
                        const struct picked_at *at, size_t n, int id, struct error *err)
 {
@@ -89,7 +89,7 @@ out:
     return rc;
 }
 
-/* The bytes of the row at `begin` in the file: as many as are read, which hold all its fields. */
+/* Reads the row at `begin` in the file, with all its fields. */
 static int fetch_row(struct picked_rows *p, uint64_t begin, struct error *err)
 {
     for (size_t wanted = 1024, columns = 0;; wanted *= 4) {

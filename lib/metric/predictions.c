@@ -16,7 +16,8 @@
 #include "metric/slice_columns.h"
 #include "metric/sort.h"
 
-/* 0.66 + 0.33 misses 1 by slightly more than 0.01: rounding in binary is not held against the tolerance. */
+/* 1 - (0.66 + 0.33) is slightly more than 0.01 in binary. This allows for such rounding in addition to the
+ * tolerance. */
 #define ROUNDING 1e-12
 
 struct reading {
@@ -263,7 +264,7 @@ static int read_all(struct predictions *p, struct manifest_reader *r, const stru
                   text_for_people(shown, sizeof shown, r->name));
         goto out;
     }
-    if (x.group_names.n == 0) { /* a column that nobody filled */
+    if (x.group_names.n == 0) { /* the column has no values */
         spill_free(p->groups);
         p->groups = NULL;
     }

@@ -1,8 +1,8 @@
 /*
- * prevalence.c: a resample is a set of weights for the rows, not a copy of them, so that the same code
- * handles the data and its resamples. The likelihood of shares q is concave: mean log sum_k q_k p_ik / pi_k.
- * EM approaches its maximum very slowly where a class is rare (20,000 updates). Sequential quadratic
- * programs with q >= 0 take about ten steps (Kim, Carbonetto, Stephens and Anitescu 2020).
+ * prevalence.c: estimates class shares. A resample is a set of weights for the rows, not a copy of them, so
+ * the same code handles the data and the resamples. The likelihood of shares q is concave: mean log sum_k q_k
+ * p_ik / pi_k. EM approaches its maximum very slowly where a class is rare (20,000 updates). Sequential
+ * quadratic programming with q >= 0 takes about ten steps (Kim, Carbonetto, Stephens and Anitescu 2020).
  */
 #include "metric/prevalence.h"
 
@@ -24,7 +24,7 @@
 #define EM_LEAST 12 /* updates before the change counts */
 #define SMOOTHING 1e-4
 #define MOST_PROGRAMS 200
-#define SMALLEST_SHARE 1e-12 /* of a class that no score claims */
+#define SMALLEST_SHARE 1e-12 /* the share of a class for which no row has a score */
 #define PRIOR_STREAM 0x7072696F72ull
 /* smallest weight of a class from the prior: below this, Newton's method would converge slowly without a
  * benefit */
@@ -100,7 +100,8 @@ static void unadjusted(double *out, const struct scored_rows *rows, int n_classe
         out[k] /= sum;
 }
 
-/* m [j][i]: the mean of what the labelled rows of class j add to class i. For a class without rows 1 at j. */
+/* Sets m [j][i] to the mean contribution of the labelled rows of class j to class i. For a class without
+ * rows, m [j][j] is 1. */
 static void confusion(double *m, const struct scored_rows *rows, int n_classes, bool hard)
 {
     size_t k = (size_t)n_classes;
@@ -118,7 +119,7 @@ static void confusion(double *m, const struct scored_rows *rows, int n_classes, 
             m[j * k + i] = n[j] > 0 ? m[j * k + i] / n[j] : (double)(i == j);
 }
 
-/* Least squares of sum_j q_j m_j against the unadjusted shares: q on the
+/* Finds, by least squares, q for which sum_j q_j m_j is nearest to the unadjusted shares. q is on the
  * simplex, or (black box) any weights. */
 static int adjust(double *q, const struct scored_rows *labelled, const struct scored_rows *unlabelled,
                   int n_classes, bool hard, bool black_box, struct error *err)
@@ -198,8 +199,8 @@ struct likelihood {
 };
 
 /*
- * Returns -mean log sum_k q_k p_ik / pi_k + sum q, whose minimum has shares that sum to 1 without a
- * constraint, with its slope [K] and curvature [K][K].
+ * Returns -mean log sum_k q_k p_ik / pi_k + sum q, with its slope [K] and curvature [K][K]. At its minimum
+ * the shares sum to 1 without a constraint.
  */
 static double likelihood_at(double *slope, double *curvature, const struct likelihood *l, const double *q)
 {
@@ -257,7 +258,7 @@ static int likelihood_maximise(double *q, const struct likelihood *l, double *wo
         }
         if (nonnegative_fit(to, curvature, b, l->n_classes, false, err)) return -1;
         for (size_t j = 0; j < k; j++) {
-            /* Where log q counts, q must stay above 0: it is divided by at most ten in a step. */
+            /* If log q is part of the likelihood, q must stay above 0: a step divides it by at most ten. */
             to[j] = (l->added && l->added[j] > 0 ? fmax(to[j], q[j] / 10) : to[j]) - q[j];
             largest = fmax(largest, fabs(to[j]));
             descent += slope[j] * to[j];
@@ -306,7 +307,7 @@ out:
     return rc;
 }
 
-/* The maximum of the likelihood after recalibration. z: the logits of both sets, [rows][K]. */
+/* Finds the maximum of the likelihood after recalibration. z: the logits of both sets, [rows][K]. */
 static int recalibrated(double *q, const struct scored_rows *labelled, const double *labelled_z,
                         const struct scored_rows *unlabelled, const double *unlabelled_z, const double *added,
                         int n_classes, double *scratch, struct error *err)
@@ -324,7 +325,7 @@ static int recalibrated(double *q, const struct scored_rows *labelled, const dou
     return prevalence_likelihood(q, shares, &rows, added, n_classes, err);
 }
 
-/* Everything that the resamples share. */
+/* The data that all resamples share. */
 struct problem {
     struct scored_rows labelled, unlabelled;
     enum prevalence_method method;
@@ -378,7 +379,8 @@ static void problem_close(struct problem *p)
     free(p->unlabelled_z);
 }
 
-/* The estimate with these weights. scratch [unlabelled rows][K] for PREVALENCE_RECALIBRATED. */
+/* Computes the estimate with these weights. scratch [unlabelled rows][K] is used by
+ * PREVALENCE_RECALIBRATED. */
 static int problem_solve(double *q, const struct problem *p, const uint32_t *labelled_count,
                          const uint32_t *unlabelled_count, const double *added, double *scratch,
                          int *n_updates, struct error *err)
@@ -459,7 +461,7 @@ static void draw_counts(uint32_t *count, size_t n_rows, struct random *r)
         count[random_below(r, n_rows)]++;
 }
 
-/* A resample without rows of a class gets one row of it, because its density would otherwise be
+/* Adds one row of each class that a resample lacks, because the density of the class would otherwise be
  * undetermined. */
 static void keep_classes(uint32_t *count, const struct scored_rows *rows, int n_classes, size_t start)
 {

@@ -1,13 +1,13 @@
 /*
- * rate_draws.c: combines two estimates. One trusts the scores: it is the most precise when they are
- * calibrated, and biased when they are not. The other recalibrates the scores first. Choosing one of them by
- * a test would give wrong intervals in both cases. Instead the difference d between the two gets a prior
- * (Zellner and Siow 1980): normal around 0 with an unknown variance, which shrinks d towards 0 when the
- * labelled rows agree with the scores, and has no effect when they contradict them. The combined estimate is
- * the trusting one plus (1 - s) d, with s = t / (1 + t), where t is drawn from its posterior given the
- * contradiction C: chi-squared of K + 1 degrees over (K + C + C^2 / 4K). Without the square, badly calibrated
- * scores would still influence the result because d is large. tests/bench/prevalence.sh measures the
- * coverage.
+ * rate_draws.c: combines two estimates. The first trusts the scores: it is the most precise when they are
+ * calibrated, and biased when they are not. The second recalibrates the scores first. If a test chose one of
+ * them, the intervals would be wrong in both cases. Instead the difference d between the two has a prior
+ * (Zellner and Siow 1980), a normal distribution around 0 with an unknown variance. It shrinks d towards 0
+ * when the labelled rows agree with the scores, and has no effect when they contradict them. The combined
+ * estimate is the trusting one plus (1 - s) d, with s = t / (1 + t), where t is drawn from its posterior
+ * given the contradiction C: chi-squared of K + 1 degrees over (K + C + C^2 / 4K). Without the square, badly
+ * calibrated scores would still influence the result because d is large. tests/bench/prevalence.sh measures
+ * the coverage.
  */
 #include "metric/rate_draws.h"
 
@@ -21,7 +21,7 @@
 
 #define TRUST_STREAM 0x7472757374ull
 
-/* P(chi-squared of n degrees of freedom > x), by the recurrence of the incomplete gamma function. */
+/* Returns P(chi-squared of n degrees of freedom > x), by the recurrence of the incomplete gamma function. */
 static double chi_squared_above(double x, int n)
 {
     double a = n % 2 ? 0.5 : 1, half = x / 2;
@@ -96,7 +96,8 @@ int rate_draws_make(double *q, double *draws, size_t n_draws, double *calibratio
         }
         t = square / scale;
         s = t / (1 + t);
-        /* Shrinking removes variance that the posterior has; the error of another resample replaces it. */
+        /* Shrinking removes a part of the posterior's variance. The error of another resample is added in its
+         * place. */
         for (size_t j = 0; j < k; j++)
             noise[j] = sqrt(s * (1 - s)) * ((other_b[j] - other[j]) - (tilted[j] - trusting[j]));
         mix(draws + i * k, a + i * k, b + i * k, s, noise, n_classes);
@@ -108,7 +109,8 @@ out:
     return rc;
 }
 
-/* The quantile that the next draw is below with probability q; (n - 1) q would be inside. */
+/* Returns the value below which the next draw is with probability q. The usual quantile at (n - 1) q would be
+ * too far inside. */
 static double outer_quantile(const double *sorted, size_t n, double q)
 {
     double at = fmin(fmax((double)(n + 1) * q - 1, 0), (double)(n - 1));

@@ -1,5 +1,5 @@
-/* recalibration.c: the log loss is convex in sharpness and bias, so that damped
- * Newton steps reach its minimum. */
+/* recalibration.c: fits sharpness and bias. The log loss is convex in both, so damped Newton steps reach its
+ * minimum. */
 #include "metric/recalibration.h"
 
 #include <math.h>
@@ -28,8 +28,8 @@ void recalibration_logits(double *z, const double *p, size_t n_rows, int n_class
     }
 }
 
-/* Computes q [K] of one row, and returns the logarithm of the sum: log q_k =
- * z_k * sharpness + bias_k - it. */
+/* Computes q [K] of one row. Returns the logarithm l of the softmax's denominator: log q_k = z_k * sharpness
+ * + bias_k - l. */
 static double softmax_row(double *q, const struct recalibration *r, const double *z, int n_classes)
 {
     double top = -INFINITY, sum = 0;
@@ -52,8 +52,8 @@ void recalibration_apply(const struct recalibration *r, double *out, const doubl
     }
 }
 
-/* The loss, with gradient [K + 1] and hessian [K + 1][K + 1] where they are
- * asked for. Sharpness comes first. */
+/* Returns the loss, and sets gradient [K + 1] and hessian [K + 1][K + 1] if they are not NULL. Sharpness
+ * comes first. */
 static double loss_of(const struct recalibration *r, const double *z, const int32_t *label,
                       const uint32_t *count, size_t n_rows, int n_classes, bool penalty, double *gradient,
                       double *hessian)

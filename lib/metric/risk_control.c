@@ -1,7 +1,7 @@
 /*
- * risk_control.c: the bound grows with the number of misses, and the misses grow with the threshold. The
- * sequence of tests therefore ends at a number of misses that depends only on n, the target and the
- * confidence.
+ * risk_control.c: computes thresholds with guarantees. The bound grows with the number of misses, and this
+ * number with the threshold. So the sequence of tests ends at a number of misses that depends only on n, the
+ * target and the confidence.
  */
 #include "metric/risk_control.h"
 
@@ -14,7 +14,8 @@
 #include "base/number.h"
 #include "metric/sort.h"
 
-/* The logarithm of a binomial probability. In long double, because lgamma of thousands costs four digits. */
+/* Returns the logarithm of a binomial probability. It is computed in long double, because lgamma of numbers
+ * in the thousands loses four digits. */
 static long double log_term(uint64_t k, uint64_t n, double p)
 {
     return lgammal((long double)n + 1) - lgammal((long double)k + 1) - lgammal((long double)(n - k) + 1) +
@@ -92,8 +93,8 @@ static int compare_positives(const void *x, const void *y)
     return (a->score > b->score) - (a->score < b->score);
 }
 
-/* The lowest score of the positives in each group, ascending: *n of them, to be
- * freed. Returns NULL when there is no memory. */
+/* Returns the lowest score of the positives in each group, *n scores in ascending order, which the caller
+ * frees. Returns NULL when there is no memory. */
 static double *lowest_scores(size_t *n, const double *score, const uint8_t *positive, const uint32_t *group,
                              size_t n_rows, struct error *err)
 {
@@ -154,7 +155,7 @@ int risk_control_block(struct guaranteed_threshold *out, struct guarantee g, con
         negative[i] = !positive[i];
     }
     if (risk_control_threshold(out, g, mirrored, negative, group, n_rows, err)) goto out;
-    /* In the mirrored problem a row at the threshold is not blocked: what is blocked is strictly above. */
+    /* In the mirrored problem a row at the threshold is not blocked: blocked rows are strictly above it. */
     for (size_t i = 0; i < n_rows; i++)
         if (score[i] > -out->threshold) above = fmin(above, score[i]);
     out->threshold = out->found ? above : INFINITY;

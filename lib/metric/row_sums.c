@@ -1,7 +1,7 @@
 /*
- * row_sums.c: one source that is compiled for any processor, for AVX2 and for AVX-512, by inlining the same
- * function bodies; the bits of the sums are the same. Each lane adds up every eighth row, and the eight are
- * added at the end.
+ * row_sums.c: the sums of row_sums.h. The same function bodies are inlined into functions for any processor,
+ * for AVX2 and for AVX-512; the bits of the sums are the same. Each lane adds up every eighth row, and the
+ * eight are added at the end.
  */
 #include "metric/row_sums.h"
 
@@ -30,7 +30,7 @@ int packed_rows_fill(struct packed_rows *out, const double *x, const uint32_t *c
     }
     out->n_classes = n_classes;
     out->n_blocks = (n + LANES - 1) / LANES;
-    for (; n % LANES; n++) { /* the last row again, without weight */
+    for (; n % LANES; n++) { /* fill the block with the last row, without weight */
         double *to = out->x + n / LANES * line + n % LANES;
         for (size_t j = 0; j < k; j++)
             to[j * LANES] = to[j * LANES - 1];
@@ -165,7 +165,8 @@ LANES_INLINE double tilted_body(struct moments *of_m, struct moments *of_d, cons
     return lanes_sum(&logs);
 }
 
-/* A constant K of common sizes lets the compiler unroll; the order of the sums stays. */
+/* For common sizes, K is a constant, so that the compiler can unroll the loops. The order of the sums is the
+ * same. */
 #define KERNEL_SET(SUFFIX, TARGET)                                                                           \
     TARGET static double mixture_##SUFFIX(double *sum, double *uu, const double *ratio,                      \
                                           const struct packed_rows *rows, double *scratch)                   \

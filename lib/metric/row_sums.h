@@ -1,6 +1,7 @@
 /*
- * row_sums.h: the sums over rows that each step of a maximum-likelihood fit of class shares needs, eight rows
- * at a time. They take most of the time of an estimate with its resamples: 600 fits of 50,000 rows.
+ * row_sums.h: computes, eight rows at a time, the sums over rows that each step of a maximum-likelihood fit
+ * of class shares needs. They take most of the time of an estimate with its resamples: 600 fits of 50,000
+ * rows.
  */
 #ifndef WINNOW_METRIC_ROW_SUMS_H
 #define WINNOW_METRIC_ROW_SUMS_H

@@ -1,5 +1,5 @@
 /* score_sample.c: reservoir sampling: row i replaces a kept row with probability SCORE_SAMPLE_ROWS / i.
- * Which rows are kept depends on their numbers alone. */
+ * Which rows are kept depends only on their numbers. */
 #include "metric/score_sample.h"
 
 #include <math.h>

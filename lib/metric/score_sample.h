@@ -1,5 +1,6 @@
-/* score_sample.h: the scores of any number of unlabelled pictures in bounded memory: a uniform sample of
- * the rows, and the means over all rows. Ten million rows take the memory of SCORE_SAMPLE_ROWS. */
+/* score_sample.h: keeps scores of unlabelled pictures in bounded memory, however many there are: a uniform
+ * sample of the rows, and the means over all rows. Ten million rows take the memory of SCORE_SAMPLE_ROWS
+ * rows. */
 #ifndef WINNOW_METRIC_SCORE_SAMPLE_H
 #define WINNOW_METRIC_SCORE_SAMPLE_H
 
@@ -8,7 +9,8 @@
 
 #include "base/error.h"
 
-/* So many that the labelled rows limit how exact a rate can be. They take 2 MB for five classes. */
+/* With this many rows, only the number of labelled rows limits how exact a rate can be. They take 2 MB for
+ * five classes. */
 #define SCORE_SAMPLE_ROWS 50000
 
 struct score_sample {
@@ -30,7 +32,8 @@ struct score_sample {
  */
 int score_sample_read(struct score_sample *out, const char *path, char *const *classes, int n_classes,
                       double sum_tolerance, struct error *err);
-/* The classes for which a file of scores has columns, owned by the caller. EX_DATAERR: fewer than two. */
+/* Sets *classes to the classes for which a file of scores has columns; the caller frees them. Returns 0, or
+ * -1 with err set (EX_DATAERR) when there are fewer than two. */
 int score_sample_classes(const char *path, char ***classes, int *n_classes, struct error *err);
 void score_sample_release(struct score_sample *s);
 

@@ -8,8 +8,8 @@
 #include "io/spill.h"
 #include "metric/sort.h"
 
-/* Sorts n > 0 values and divides them into two clusters: returns the cut with the
- * largest variance between them. */
+/* Sorts n > 0 values and divides them into two clusters. Returns the cut with the largest variance between
+ * the clusters. */
 static double two_clusters(double *values, size_t n)
 {
     double total = 0, below = 0, best = -1, cut = values[0];
@@ -32,8 +32,8 @@ struct spread {
     double n, sum, squares;
 };
 
-/* The log-odds of the given label against the likeliest other class, and the
- * difference of their probabilities. */
+/* Computes the log-odds of the given label against the likeliest other class, and the difference of their
+ * probabilities. */
 static void contrast(const struct label_errors_input *in, size_t row, double *log_odds, double *difference)
 {
     const double *p = in->p + row * (size_t)in->n_classes;
@@ -69,7 +69,8 @@ int label_errors_separate(const struct label_errors_input *in, const double *aum
                     continue;
                 }
                 double mean = p->sum / p->n, variance = p->squares / p->n - mean * mean;
-                if (variance > 1e-12 * mean * mean) { /* else all are equal: nothing to tell apart by */
+                /* otherwise all values are equal, and the statistic distinguishes no rows */
+                if (variance > 1e-12 * mean * mean) {
                     sum += (x[s] - mean) / sqrt(variance);
                     known++;
                 }

@@ -31,7 +31,7 @@ enum { SLICE_NONE = -1 };
 /* A column that may turn out to be a slice: its distinct values so far, and the value of each row. */
 struct slice_column {
     int column;
-    bool asked; /* by name: any number of values up to PREDICTIONS_MAX_SLICES */
+    bool asked; /* an option names the column: it may have up to PREDICTIONS_MAX_SLICES values */
     bool off;   /* too many values */
     char **values;
     size_t n_values, values_capacity;
@@ -41,7 +41,7 @@ struct slice_column {
     uint32_t last;
 };
 
-/* Columns that winnow's programs write. They are not slices unless asked for. */
+/* Columns that winnow's programs write. They are not slices unless an option names them. */
 static const char *const known_columns[] = {"id",          "path",        "xxh128",    "label",
                                             "label_given", "label_true",  "pred",      "split",
                                             "fold",        "group",       "keeper",    "distance",
@@ -73,8 +73,8 @@ void slice_columns_release(struct slice_columns *c)
     *c = SLICE_COLUMNS_EMPTY;
 }
 
-/* The index of the value, which is added when it is new. SLICE_NONE with *full true: there
- * are too many values. -2: error. */
+/* Returns the index of the value, which is added when it is new. Returns SLICE_NONE with *full true when
+ * there are too many values, or -2 on an error. */
 static int64_t slice_value(struct slice_column *c, const char *value, bool *full, struct error *err)
 {
     uint32_t i;

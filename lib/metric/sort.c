@@ -1,7 +1,7 @@
 /*
- * sort.c: least-significant-digit radix sort of (64-bit key, row), with 11 bits in each pass. Passes in
- * which all keys agree are left out: scores in [0,1] agree in their top bits, so that four or five of six
- * passes are needed.
+ * sort.c: least-significant-digit radix sort of (64-bit key, row), with 11 bits in each pass. Passes in which
+ * all keys agree are left out: scores in [0,1] agree in their top bits, so only four or five of six passes
+ * are needed.
  */
 #include "metric/sort.h"
 
@@ -15,8 +15,8 @@
 #define DIGITS (1u << DIGIT_BITS)
 #define PASSES 6 /* 6 * 11 >= 64 */
 
-/* Doubles as integers in the same order: all bits of negative numbers are flipped, and the sign
- * of the others. -0 counts as 0. */
+/* Returns an integer that orders as the double does: all bits of a negative number are flipped, and the sign
+ * of any other. -0 counts as 0. */
 static uint64_t key_of(double value)
 {
     uint64_t bits;
@@ -110,9 +110,9 @@ static void insert_keys(uint64_t *keys, size_t n)
 }
 
 /*
- * Sorts from [n] and leaves the result there, or in other. The range of the keys is divided into buckets of
- * equal width. Scores that are concentrated near 0 and 1 are separated at the second level at the latest, and
- * are then in the cache.
+ * Sorts from [n], and leaves the result there or, with to_other, in `other`. The range of the keys is divided
+ * into buckets of equal width. Scores that are concentrated near 0 and 1 are separated at the second level at
+ * the latest, and are then in the cache.
  */
 static void sort_by_buckets(uint64_t *from, uint64_t *other, size_t n, bool to_other)
 {

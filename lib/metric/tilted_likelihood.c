@@ -1,10 +1,10 @@
 /*
  * tilted_likelihood.c: pooled, the row x comes from the labelled rows of class k with probability
  * N_k e_k(x) / D(x), and from the n unlabelled ones with n m(x) / D(x), where e_k = exp(a z_k + b_k),
- * m = sum_k q_k e_k and D = sum_k (N_k + n q_k) e_k. The maximum of that conditional likelihood is the one of
- * the empirical likelihood. Newton's method, with the expected information in place of the curvature where
- * that is indefinite, as a mixture's can be; the shares stay on the simplex by a quadratic program for each
- * step.
+ * m = sum_k q_k e_k and D = sum_k (N_k + n q_k) e_k. The maximum of that conditional likelihood is that of
+ * the empirical likelihood. It is found by Newton's method. Where the curvature is indefinite, as it can be
+ * for a mixture, the expected information replaces it. A quadratic program in each step keeps the shares on
+ * the simplex.
  */
 #include "metric/tilted_likelihood.h"
 
@@ -17,9 +17,10 @@
 #include "metric/row_sums.h"
 
 #define MOST_STEPS 60
-#define PENALTY 1e-6    /* as in recalibration.c: for each labelled row, on the distance to no change */
-#define SMALLEST_Q 1e-7 /* a share of 0 stays 0 where log q counts: begin above it */
-#define STEP_OF_Q 1e-8  /* steps below these are the end */
+#define PENALTY 1e-6 /* as in recalibration.c: for each labelled row, on the distance to no change */
+/* if log q is part of the likelihood, a share of 0 would stay 0, so the search begins above it */
+#define SMALLEST_Q 1e-7
+#define STEP_OF_Q 1e-8 /* the search ends when a step is smaller than this */
 #define STEP_OF_TILT 1e-5
 
 struct pool {
@@ -65,7 +66,7 @@ static void add_products(double *information, const struct moments *m, const dou
     }
 }
 
-/* Adds sign * the gradient that belongs to the same g. */
+/* Adds sign * the gradient for the same g. */
 static void add_slope(double *gradient, const struct moments *m, const double *r, double scale, double sign,
                       int k)
 {
@@ -155,7 +156,7 @@ static double evaluate(double *gradient, double *information, struct pool *pool,
     return sum;
 }
 
-/* Whether every step of positive length counts: Cholesky's factor exists. work: size^2. */
+/* Whether the matrix is positive definite, so that its Cholesky factor exists. work: size^2 numbers. */
 static bool definite(const double *information, double *work, int size)
 {
     for (int i = 0; i < size; i++)
@@ -170,8 +171,8 @@ static bool definite(const double *information, double *work, int size)
 }
 
 /*
- * The step: the tilt is eliminated, the shares come from a quadratic program on the simplex, and the tilt
- * follows. work: (2K + 1)^2 numbers. 1: there is none.
+ * Finds the step. The tilt is eliminated, a quadratic program on the simplex gives the shares, and the tilt
+ * is computed from them. work: (2K + 1)^2 numbers. Returns 0, 1 when there is no step, or -1 with err set.
  */
 static int find_step(struct point *to, const struct point *at, const double *gradient,
                      const double *information, const struct pool *pool, double *work, struct error *err)
@@ -209,7 +210,8 @@ static int find_step(struct point *to, const struct point *at, const double *gra
         for (int j = 0; j < k; j++)
             b[i] += g[i * k + j] * at->q[j];
     if (nonnegative_fit(to->q, g, b, k, true, err)) return -1;
-    for (int i = 0; i < k; i++) /* where log q counts, q stays above 0 and comes down tenfold at most */
+    /* if log q is part of the likelihood, q stays above 0, and a step divides it by at most ten */
+    for (int i = 0; i < k; i++)
         if (pool->added && pool->added[i] > 0) to->q[i] = fmax(to->q[i], at->q[i] / 10);
     for (int t = 0; t < tilt; t++) {
         double step = solved[k * tilt + t];
@@ -291,7 +293,7 @@ int tilted_likelihood(struct tilt *t, const struct scored_rows *labelled, const 
         pool.n_labelled += pool.n[j];
     for (size_t j = 0; j < k; j++) {
         at.b[j] = t->r.bias[j] - log(pool.n[j] / pool.n_labelled);
-        /* With the weight that is added: from 0 there is no way up where log q counts. */
+        /* The added weight makes the share positive, because a share of 0 would stay 0. */
         at.q[j] = t->shares[j] + (added ? added[j] / pool.n_unlabelled : 0);
         sum += at.q[j] = fmax(at.q[j], SMALLEST_Q);
     }

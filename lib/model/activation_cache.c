@@ -198,8 +198,8 @@ int activation_cache_open(struct activation_cache **out, const char *folder, con
             return 0;
         }
     }
-    /* The file is new, or was cut off or damaged in its header. Nothing in it can be used;
-     * all of it can be computed again. */
+    /* The file is new, or its header is incomplete or damaged. Its contents cannot be used and will be
+     * computed again. */
     if (flock(c->fd, LOCK_EX | LOCK_NB)) {
         error_set(err, EX_TEMPFAIL, "another process is writing '%s'", c->path);
         goto fail;
@@ -221,8 +221,8 @@ fail:
 int activation_cache_reread(struct activation_cache *c, struct error *err)
 {
     struct stat st;
-    /* Opened again, because network file systems show another machine's writes only to a file that is
-     * opened after they were synced. */
+    /* The file is opened again, because network file systems show another machine's writes only in a file
+     * that is opened after they were synced. */
     int fd = open(c->path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_NOINPUT, "cannot open '%s' again", c->path);
@@ -273,7 +273,7 @@ void activation_cache_get(const struct activation_cache *c, int64_t row, float *
         unmap_pages(c, c->rows[row].offset, c->rows[row].offset + c->row_bytes);
 }
 
-/* Takes the writer's lock, and removes what a crash left after the last complete block. */
+/* Acquires the writer's lock, and removes an incomplete block that a crash left at the end. */
 static int begin_writing(struct activation_cache *c, struct error *err)
 {
     if (!c->locked) {

@@ -63,7 +63,7 @@ int base_net_freeze(struct net *net)
 int base_net_unlock(struct net *net, const char *wanted, const char *base, const char **from,
                     struct error *err)
 {
-    /* Takes the last third, since late layers are the most specific ones. */
+    /* auto means the last third, because late layers are the most specific ones. */
     if (strcmp(wanted, "auto") != 0)
         *from = net_unlock_place(net, wanted);
     else

@@ -1,7 +1,7 @@
 /*
  * base_net.h: opens a published network as the frozen base of a classifier, chooses the device, and decides
- * which of its layers stay frozen. Both programs must decide in the same way, because they share the caches
- * of frozen activations, and a cache for another boundary would be computed again.
+ * which of its layers stay frozen. train and embed must decide in the same way, because they share the caches
+ * of frozen activations. With another boundary all activations would be computed again.
  */
 #ifndef WINNOW_MODEL_BASE_NET_H
 #define WINNOW_MODEL_BASE_NET_H
@@ -20,23 +20,24 @@
 int base_net_open(struct net *net, const char *base, const char *input, int side_px, struct error *err);
 /*
  * Applies --feature-layer: the head will be attached to this layer, or to the last layer of a block, instead
- * of the last feature map. NULL: does nothing. The shapes must be known. EX_USAGE names base and layer.
+ * of the last feature map. With layer NULL it does nothing. The shapes must be known. Returns 0, or -1 with
+ * err set (EX_USAGE; the message names base and layer).
  */
 int base_net_end_at(struct net *net, const char *layer, const char *base, struct error *err);
-/* Freezes everything but the head, which is what follows the last convolution, batch norm or scale.
- * Returns the last frozen layer. */
+/* Freezes all layers but the head. The head is all layers after the last convolution, batch norm or scale.
+ * Returns the index of the last frozen layer. */
 int base_net_freeze(struct net *net);
 /*
- * Unlocks from a layer, a block or a share of the layers on. "auto" is the boundary of the published model
- * where the net has that layer, or else the last third. *from is the layer. EX_USAGE names base when it has
- * no such layer.
+ * Unlocks all layers from `wanted` on: a layer, a block, or a share of the layers. "auto" means the boundary
+ * of the published model if the net has that layer, and otherwise the last third. *from becomes the name of
+ * the first unlocked layer. Fails with EX_USAGE when base has no such layer.
  */
 int base_net_unlock(struct net *net, const char *wanted, const char *base, const char **from,
                     struct error *err);
 /*
- * Finds out what computes: *device is the device that "auto" means; precision is one of BASE_NET_PRECISIONS,
- * of which auto means tf32 on a GPU and fp32 elsewhere. EX_NODEVICE and other errors are those of
- * backend_open.
+ * Chooses the device and the precision. *device becomes the device that "auto" means. precision is one of
+ * BASE_NET_PRECISIONS; auto means tf32 on a GPU and fp32 elsewhere. Errors are those of backend_open, such as
+ * EX_NODEVICE.
  */
 #define BASE_NET_PRECISIONS "auto|fp32|tf32|bf16|fp16"
 int base_net_device(const char *wanted, int precision, unsigned threads, int device_index,

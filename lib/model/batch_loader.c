@@ -136,7 +136,7 @@ fail:
     return -1;
 }
 
-/* The number of rows in batch number k, over all ranks. */
+/* Returns the number of rows in batch number k, over all ranks. */
 static size_t rows_of_batch(const struct batch_loader *l, size_t k)
 {
     size_t together = l->n_ranks * (size_t)l->batch, left = l->n_order - k * together;

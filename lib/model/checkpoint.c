@@ -9,7 +9,7 @@
 #include "io/io.h"
 
 #define ALIGNMENT 64u
-/* Far more than the weights, momentum and average of any network that can be planned. */
+/* It is much larger than the weights, momentum and average of any network that can be planned. */
 #define MAX_FILE_BYTES (UINT64_C(64) << 30)
 
 static const char magic[8] = "WNCKPT01";
@@ -56,7 +56,7 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
         goto out;
     memcpy(header.magic, magic, sizeof magic);
     header.file_bytes = at;
-    /* The header is written last, since the hashes are known only after the blocks were written. */
+    /* The header is written last, because the hashes are known only after the blocks were written. */
     uint64_t written = sizeof header + n_sections * sizeof *table;
     fseeko(f.stream, (off_t)written, SEEK_SET);
     for (size_t i = 0; i < n_sections; i++) {
@@ -78,7 +78,7 @@ int checkpoint_write(const char *path, const struct checkpoint_section *sections
     }
     fwrite(&header, sizeof header, 1, f.stream);
     fwrite(table, sizeof *table, n_sections, f.stream);
-    rc = atomic_file_commit(&f, err); /* sees any write that failed above */
+    rc = atomic_file_commit(&f, err); /* also reports a write that failed above */
 out:
     atomic_file_discard(&f);
     free(buffer);

@@ -22,8 +22,8 @@ void dataset_key(struct activation_key *key, const char *xxh128, uint64_t checks
                  enum shard_encoding encoding, int variant)
 {
     struct xxh128 content;
-    /* The checksum of the stored bytes stands for the pixels: the reader
-     * checks it before it gives them out. */
+    /* The checksum of the stored bytes identifies the pixels: the reader verifies it before it returns
+     * them. */
     uint32_t kind[2] = {(uint32_t)side_px, (uint32_t)encoding};
     *key = (struct activation_key){.variant = (uint32_t)variant};
     if (xxh128_from_hex(&content, xxh128)) /* a set packed without content hashes still has keys */

@@ -1,5 +1,5 @@
-/* dataset.h: a shard set as training needs it: rows by split, labels, keys for caches, and one hash of
- * everything that could change a result. Rows are record numbers of the set. */
+/* dataset.h: opens a shard set for training. It gives the rows of each split, their labels, keys for caches,
+ * and one hash of all data that could change a result. A row is the number of a record in the set. */
 #ifndef WINNOW_MODEL_DATASET_H
 #define WINNOW_MODEL_DATASET_H
 
@@ -17,10 +17,11 @@ struct dataset {
     int *labels;                 /* [n_rows] */
     int *variants;               /* [n_rows] */
     struct activation_key *keys; /* [n_rows] */
-    /* Record numbers, ascending. For validation and test, variant 0 only. */
+    /* Record numbers, ascending. For validation and test, only records with variant 0. */
     uint32_t *rows[SHARD_SPLITS];
     size_t n_split[SHARD_SPLITS];
-    /* Of the records' checksums, content hashes, labels, splits, variants, groups, folds and classes. */
+    /* Hash of the records' checksums, content hashes, labels, splits, variants, groups and folds, and of the
+     * classes. */
     char hash[33];
 };
 #define DATASET_EMPTY ((struct dataset){0})
@@ -30,8 +31,8 @@ struct dataset {
 int dataset_open(struct dataset *d, const char *folder, struct error *err);
 void dataset_release(struct dataset *d);
 
-/* The key of a picture's activations: its content hash (32 digits; any other name is hashed), the checksum
- * of the bytes in which its pixels are stored, their kind and size, and the variant. */
+/* Sets *key to the key of a picture's activations. It is made of the content hash (32 digits; any other name
+ * is hashed), the checksum of the stored bytes of its pixels, their kind and size, and the variant. */
 void dataset_key(struct activation_key *key, const char *xxh128, uint64_t checksum, int side_px,
                  enum shard_encoding encoding, int variant);
 

@@ -110,7 +110,8 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The rows that at least one cache lacks, one for each key, in the order of records. */
+/* Finds the rows that at least one cache lacks, one for each key, in the order of records. Returns their
+ * number. */
 static size_t missing_rows(const struct frozen_fill *f, uint32_t *missing)
 {
     const struct activation_key *keys = f->data->keys;
@@ -222,8 +223,8 @@ static size_t lacking_keys(const struct work *w, struct piece p, int t, const st
     return kept;
 }
 
-/* Copies the values of those rows from the last forward pass. first_output: the first of the engine's
- * outputs that belongs to the target. */
+/* Copies the values of those rows from the last forward pass. first_output: the first output of the engine
+ * that belongs to the target. */
 static int lacking_values(const struct work *w, struct piece p, int t, const struct frozen_boundary *f,
                           int first_output, struct engine *engine, struct fill_buffers *b, struct error *err)
 {
@@ -252,8 +253,8 @@ static int compute_piece(const struct frozen_fill *f, const struct work *w, stru
     return p.n ? engine_forward(engine, &in, err) : 0;
 }
 
-/* Every rank has computed its piece of the round. Rank 0 appends them all in order, so that the file is
- * the same as with one rank; the others send it theirs. */
+/* Every rank has computed its piece of the round. The other ranks send theirs to rank 0, which appends all of
+ * them in order, so that the file is the same as with one rank. */
 static int append_round(const struct frozen_fill *f, const struct work *w, size_t round_at,
                         struct engine *engine, struct fill_buffers *b, struct error *err)
 {

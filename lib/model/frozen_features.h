@@ -14,19 +14,20 @@
 
 #define FROZEN_MAX_LAYERS 16
 
-/* The boundary, as engine_boundary finds it. */
+/* The boundary, as engine_boundary returns it. */
 struct frozen_boundary {
     int layers[FROZEN_MAX_LAYERS]; /* in net order */
     int n_layers;
     size_t sizes[FROZEN_MAX_LAYERS]; /* floats per image of each */
-    size_t total;                    /* their sum: values of a cache row, layer after layer */
-    bool is_input;                   /* nothing is frozen: the boundary is the image itself */
+    /* sum of `each`: the number of values of a cache row, layer after layer */
+    size_t total;
+    bool is_input; /* nothing is frozen: the boundary is the image itself */
 };
-/* EX_DATAERR: nothing is trainable, there are more than FROZEN_MAX_LAYERS layers, or
- * the size of a layer is unknown. */
+/* Finds the boundary of a net. Returns 0, or -1 with err set: EX_DATAERR when no layer is trainable, the
+ * boundary has more than FROZEN_MAX_LAYERS layers, or the size of a layer is unknown. */
 int frozen_boundary_find(struct frozen_boundary *b, const struct net *net, struct error *err);
 
-/* 32 hexadecimal digits: a hash of everything but the picture on which the features depend: every layer up
+/* Writes 32 hexadecimal digits, a hash of all that the features depend on besides the picture: every layer up
  * to the boundary with its settings and weights, the scaling, the kind of device and the precision. */
 int frozen_boundary_identity(const struct frozen_boundary *b, const struct net *net, const char *device,
                              enum backend_precision precision, char out[33], struct error *err);
@@ -40,15 +41,15 @@ struct frozen_target {
 
 struct frozen_fill {
     /* given, borrowed */
-    const struct frozen_target *targets; /* boundaries of the one net */
+    const struct frozen_target *targets; /* one for each boundary; all boundaries are of the same net */
     int n_targets;
     const struct net *net;
     struct dataset *data;
-    const uint32_t *rows; /* of the data: what every cache shall have */
+    const uint32_t *rows; /* rows of the data that every cache must contain afterwards */
     size_t n_rows;
     const struct engine_options *options; /* device, threads, batch, precision, dist */
-    /* Called after each batch; may be NULL. A value other than 0 ends the work early,
-     * and what was computed is kept. */
+    /* Called after each batch; may be NULL. A value other than 0 ends the work early; the features computed
+     * so far are kept. */
     int (*progress)(void *context, size_t n_done, size_t n_total);
     void *context;
     /* results */
@@ -57,10 +58,10 @@ struct frozen_fill {
 };
 /*
  * Computes the features that any of the caches lacks. Each such picture goes through the net once, in the
- * order of rows, batch by batch. Every batch becomes one block of each cache, so that a run that is stopped
- * and started again computes the same batches. With ranks, each computes every size-th batch, and rank 0
- * writes them all in order: all ranks must see the folder of the caches. When progress ends the work on one
- * rank, it ends on all.
+ * order of rows, batch by batch. Every batch becomes one block of each cache, so a run that is stopped and
+ * started again computes the same batches. With n ranks, each rank computes every n-th batch, and rank 0
+ * writes all of them in order. All ranks must have access to the folder of the caches. When progress ends the
+ * work on one rank, it ends on all.
  */
 int frozen_features_fill(struct frozen_fill *f, struct error *err);
 

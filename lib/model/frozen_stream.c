@@ -64,7 +64,7 @@ static int open_engine(struct frozen_stream *s, struct error *err)
     return engine_open(&s->engine, s->net, &o, err);
 }
 
-/* Appends the values of one target's layers, side by side, for the pictures that its cache lacks. */
+/* Appends the values of one target's layers, one after another, for the pictures that its cache lacks. */
 static int append(struct frozen_stream *s, int t, int first_output, struct error *err)
 {
     const struct frozen_boundary *f = s->targets[t].boundary;

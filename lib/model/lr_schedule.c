@@ -131,7 +131,7 @@ double schedule_rate(const struct schedule *s, double epoch)
         break;
     }
     }
-    if (epoch < s->warmup_epochs) /* not 0: the first step would be computed for nothing */
+    if (epoch < s->warmup_epochs) /* not 0, because the first step would then have no effect */
         rate *= fmax(epoch / s->warmup_epochs, 0.01);
     return rate;
 }

@@ -1,6 +1,6 @@
 /*
- * lr_schedule.h: the learning rate as a function of how far training is.
- * Spelled on the command line as one word, so that a settings file, log.tsv and a checkpoint can carry it:
+ * lr_schedule.h: the learning rate as a function of the epoch. A schedule is written as one word, on the
+ * command line, in a settings file, in log.tsv and in a checkpoint:
  *   constant
  *   exp:FACTOR[:EVERY]         lr * FACTOR^(epoch/EVERY), a smooth decay; EVERY in epochs, 1 when left out
  *   step:FACTOR:E1,E2,...      lr * FACTOR^(number of the Ei reached)
@@ -26,7 +26,8 @@ struct schedule {
     enum schedule_kind kind;
     double base;         /* --lr */
     double total_epochs; /* cosine's length; also what warm-up is cut to */
-    /* During these epochs the rate rises linearly from a hundredth, and then follows the kind. */
+    /* During these epochs the rate rises linearly from a hundredth of its value; after them it follows the
+     * kind. */
     double warmup_epochs;
     double factor, every; /* exp; factor also step, and cosine's floor */
     int n_pieces;
@@ -34,12 +35,13 @@ struct schedule {
     double rate[SCHEDULE_MAX_PIECES + 1]; /* piecewise: n_pieces + 1 rates */
 };
 
-/* Parses spec. EX_USAGE names the part that is not understood. base, total_epochs and
- * warmup_epochs are not checked. */
+/* Parses spec. Returns 0, or -1 with err set (EX_USAGE); the message names the wrong part. base, total_epochs
+ * and warmup_epochs are not checked. */
 int schedule_parse(struct schedule *s, const char *spec, double base, double total_epochs,
                    double warmup_epochs, struct error *err);
 
-/* The rate at `epoch` (0 is the start; 2.5 is half-way through the third epoch). Never negative. */
+/* Returns the rate at `epoch` (0 is the start; 2.5 is half-way through the third epoch). It is never
+ * negative. */
 double schedule_rate(const struct schedule *s, double epoch);
 
 #endif

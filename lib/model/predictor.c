@@ -82,8 +82,8 @@ int predictor_n_classes(const struct predictor *p) { return p->n_classes; }
 int predictor_batch(const struct predictor *p) { return p->batch; }
 const char *predictor_device(const struct predictor *p) { return engine_device(p->engine); }
 
-/* Makes softmax(z/T) from softmax(z): p^(1/T), divided by the sum. In double, relative to the
- * largest, so that nothing overflows. */
+/* Computes softmax(z/T) from softmax(z): p^(1/T), divided by the sum. It is computed in double, relative to
+ * the largest, so that no number overflows. */
 static void apply_temperature(float *row, int n, double temperature)
 {
     double top = 0, sum = 0;

@@ -1,4 +1,5 @@
-/* predictor.h: class probabilities for pictures, by inference only. Used by eval, classify and export. */
+/* predictor.h: computes the class probabilities of pictures, by inference only. eval, classify and export use
+ * it. */
 #ifndef WINNOW_MODEL_PREDICTOR_H
 #define WINNOW_MODEL_PREDICTOR_H
 
@@ -20,16 +21,18 @@ struct predictor_options {
     const char *device; /* "auto", "cpu", "ref", "cuda" */
     unsigned threads;   /* 0 = all processors */
     int batch;          /* pictures a forward pass; 0 = 8 */
-    int precision;      /* enum predictor_precision; int8 runs on the cpu, and auto devices mean that */
+    /* enum predictor_precision; int8 runs on the cpu, so the device "auto" then means the cpu */
+    int precision;
     struct scoring_options scoring;
-    struct text *remarks; /* as scoring_model_open, or NULL */
+    struct text *remarks; /* as for scoring_model_open, or NULL */
 };
 
-/* Opens the model and makes a plan. *out is NULL and err set on failure (EX_NODEVICE
- * when the device does not exist). */
+/* Opens the model and plans its computation. Returns 0, or -1 with err set and *out NULL (EX_NODEVICE when
+ * the device does not exist). */
 int predictor_open(struct predictor **out, const char *model_path, const struct predictor_options *options,
                    struct error *err);
-const struct net *predictor_net(const struct predictor *p); /* metadata, classes, no weights; borrowed */
+/* its metadata and classes, without weights; borrowed */
+const struct net *predictor_net(const struct predictor *p);
 int predictor_side_px(const struct predictor *p);
 int predictor_n_classes(const struct predictor *p);
 int predictor_batch(const struct predictor *p);

@@ -1,7 +1,7 @@
 /*
- * quantise.c: see quantise.h. The scale of a value is chosen from a histogram. Clipping the few largest
- * values makes all steps finer; the scale with the smallest sum of both errors is chosen. Batches are small,
- * because all observed values stay in memory during a batch.
+ * quantise.c: see quantise.h. The scale of a value is chosen from a histogram. When the few largest values
+ * are clipped, all steps become finer. The scale with the smallest sum of the clipping and the rounding error
+ * is chosen. Batches are small, because all observed values stay in memory during a batch.
  */
 #include "model/quantise.h"
 
@@ -50,7 +50,7 @@ static int add_values(struct histogram *h, const float *values, size_t n, size_t
     return 0;
 }
 
-/* The scale and zero with which the bytes 0 to 255 cover low..high, which contains 0. */
+/* Computes the scale and the zero with which the bytes 0 to 255 cover low..high, which contains 0. */
 static void cover(double low, double high, double *scale, int *zero)
 {
     double range = high - low;
@@ -112,7 +112,7 @@ static int first_of(const struct calibration *c, int layer)
     return i;
 }
 
-/* The layer whose values a convolution reads, skipping paddings. */
+/* Returns the layer whose values a convolution reads. Padding layers are skipped. */
 static int read_by(const struct net *n, int layer)
 {
     int from = n->layers[layer].inputs[0];
@@ -192,7 +192,7 @@ out:
     return rc;
 }
 
-/* Whether the layer takes a considerable part of the time and stays float. */
+/* Whether the layer stays float although it takes a considerable part of the time. */
 static bool stays_float(const struct net_layer *l, bool kernel)
 {
     switch (l->kind) {

@@ -21,9 +21,10 @@ struct quantise_options {
 };
 
 /*
- * Gives n integer kernels, scales in batch norms (some of which are new layers), and the key "int8" in its
- * metadata. remarks: one line about the layers that stay float. EX_DATAERR: no convolution of the network can
- * be quantised, or the network already is. After an error n may be partly changed; release it.
+ * Changes n: kernels become integers, their scales go into batch norms (some of which are new layers), and
+ * the metadata get the key "int8". Sets remarks to one line about the layers that stay float. Returns 0, or
+ * -1 with err set: EX_DATAERR when no convolution of the network can be quantised, or the network is
+ * quantised already. After an error n may be partly changed; release it.
  */
 int quantise_net(struct net *n, const struct quantise_options *o, struct text *remarks, struct error *err);
 

@@ -1,4 +1,4 @@
-/* sampler.c: the order of an epoch, and stratified, grouped folds; see sampler.h. */
+/* sampler.c: computes the order of an epoch, and stratified, grouped folds; see sampler.h. */
 #include "model/sampler.h"
 
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "base/random.h"
 
-/* Streams separate the uses of one seed. The initialisation of the head and augmentation have
- * streams of their own elsewhere. */
+/* Streams separate the uses of one seed. The initialisation of the head and augmentation use other
+ * streams. */
 #define STREAM_ORDER 0x6f72646572ull /* "order" */
 #define STREAM_FOLD 0x666f6c64ull    /* "fold" */
 
@@ -43,9 +43,9 @@ static int largest_first(const void *a, const void *b)
 }
 
 /*
- * The cost of putting a group into a fold. For each class of the group: how full of that class the fold is,
- * weighted by the group's rows and by 1/class size, so that rare classes count as much as common ones. Where
- * costs are equal, the caller takes the smaller fold.
+ * Returns the cost of adding a group to a fold: a sum over the classes of the group of how much of the class
+ * the fold has, weighted by the group's rows and by 1/class size. Rare classes therefore count as much as
+ * common ones. When costs are equal, the caller uses the smaller fold.
  */
 static double fold_cost(const double *held, const double *class_rows, const double *group_classes,
                         int n_classes)

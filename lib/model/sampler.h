@@ -1,5 +1,5 @@
 /*
- * sampler.h: the order in which an epoch uses its rows, and the fold of each row. Both depend on seed and
+ * sampler.h: computes the order of the rows in an epoch, and the fold of each row. Both depend on seed and
  * content only: they are the same on any machine, for any number of threads, and after a resume at any step.
  */
 #ifndef WINNOW_MODEL_SAMPLER_H
@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 
-/* order [n] becomes a permutation of 0..n-1 for this epoch: Fisher-Yates, from (seed, epoch). Every row
- * occurs once in an epoch. The last batch of an epoch is the short one. */
+/* Sets order [n] to a permutation of 0..n-1, by Fisher-Yates with numbers from (seed, epoch). Every row
+ * occurs once in an epoch. If a batch of the epoch is short, it is the last. */
 void sampler_order(uint32_t *order, size_t n, uint64_t seed, uint64_t epoch);
 
 struct fold_row {
@@ -22,10 +22,11 @@ struct fold_row {
 };
 
 /*
- * fold [n] becomes 0..n_folds-1. Rows with the same group share a fold, so that near copies and variants of
- * a picture are never on both sides. Classes are spread as evenly as groups allow: the largest groups are
- * placed first (ties by a hash of seed and name, and not by the order of rows), each where its classes are
- * scarcest. EX_DATAERR when there are fewer groups than folds, EX_OSERR without memory.
+ * Sets fold [n] to numbers from 0 to n_folds-1. Rows with the same group share a fold, so a model never
+ * learns from a near copy or a variant of a picture that it is tested on. Classes are spread as evenly as the
+ * groups allow: the groups are assigned from the largest to the smallest, each to the fold in which its
+ * classes are scarcest. A hash of seed and name breaks ties, not the order of rows. Returns 0, or -1 with err
+ * set: EX_DATAERR when there are fewer groups than folds, EX_OSERR without memory.
  */
 int sampler_folds(int *fold, const struct fold_row *rows, size_t n, int n_classes, int n_folds, uint64_t seed,
                   struct error *err);

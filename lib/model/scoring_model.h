@@ -1,6 +1,6 @@
 /*
- * scoring_model.h: opens any model for scoring pictures: with named classes, a known preprocessing, and
- * probabilities as outputs. Used by classify, eval and export.
+ * scoring_model.h: opens any model for scoring pictures. The opened model has named classes, a known
+ * preprocessing, and probabilities as outputs. classify, eval and export use it.
  */
 #ifndef WINNOW_MODEL_SCORING_MODEL_H
 #define WINNOW_MODEL_SCORING_MODEL_H
@@ -20,13 +20,14 @@ enum scoring_form {
 };
 
 /*
- * Opens the model and applies the options. remarks, or NULL: one line for each assumption or addition, to
- * show to the user once. EX_USAGE: an option that does not fit.
+ * Opens the model and applies the options. Appends to remarks (may be NULL) one line for each assumption or
+ * addition, to show to the user once. Returns 0, or -1 with err set: EX_USAGE when an option does not suit
+ * the model.
  */
 int scoring_model_open(struct net *n, const char *path, const struct scoring_options *o,
                        enum scoring_form form, struct text *remarks, struct error *err);
 
-/* How the model wants files to become pixels. Borrows the texts of m. */
+/* Returns the rules by which the model's pictures are decoded. Borrows the strings of m. */
 struct picture_rules scoring_picture_rules(const struct net_metadata *m);
 
 #endif

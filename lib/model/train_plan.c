@@ -28,7 +28,7 @@ const char *train_plan_value(const char *plan, const char *key, size_t *n)
     return value_of(plan, key, strlen(key), n);
 }
 
-/* The first line of `lines` that is not in both plans; NULL when there is none. */
+/* Returns the first line of `lines` that is not in both plans, or NULL when there is none. */
 static const char *first_difference(const char *lines, const char *was, const char *now)
 {
     for (const char *line = lines; *line; line = next_line(line)) {

@@ -78,7 +78,7 @@ int trainer_predict(struct engine *engine, struct batch_loader *loader, struct d
     }
     if (more < 0) return -1;
     batch_loader_stop(loader);
-    /* Where one rank has a value, all others have 0, so that the sum is exact. */
+    /* When one rank has a value, all others have 0, so the sum is exact. */
     if (trainer_asked_to_stop(dist, &signal, err) ||
         (!signal && dist_sum_f32(dist, probabilities, n * (size_t)n_classes, err)))
         return -1;
@@ -124,10 +124,10 @@ static bool better(const struct trainer *t, const struct trainer_metrics *m)
 }
 
 /*
- * Validates what would be kept: the average of the weights, if there is one, with recomputed statistics, if
- * that is on. It is remembered when it is the best. Afterwards the running weights of the engine are as
- * before. Its moving statistics are those that were validated; training steps do not read them. 1: a signal
- * came in between, and nothing was decided.
+ * Validates the weights that would be kept: their moving average if there is one, with recomputed statistics
+ * if that is enabled. Keeps a copy if they are the best so far. Afterwards the engine has its running weights
+ * again. Its moving statistics are those that were validated; training steps do not read them. Returns 0, 1
+ * when a signal came before the result was known, or -1 with err set.
  */
 static int validate(struct trainer *t, bool base, struct trainer_epoch *row, struct error *err)
 {
@@ -180,7 +180,7 @@ static void make_targets(struct trainer *t, const uint32_t *rows, int n)
 /*
  * Adds to the area under the margin (Pleiss et al. 2020). Differences of log-probabilities are those of the
  * logits. rows [n]: the batch of all ranks, without the rows that fill it up (n_whole with them). Every rank
- * adds all rows, so that all have the same sums.
+ * adds all rows, so all ranks have the same sums.
  */
 static int add_margins(struct trainer *t, const uint32_t *rows, size_t n, int n_whole, struct error *err)
 {
@@ -284,7 +284,7 @@ static int end_steps(struct trainer *t, struct ahead *a, int but, struct error *
     return 0;
 }
 
-/* 0: the epoch is trained. 1: a signal came. -1: error. */
+/* Trains one epoch. Returns 0 when it is complete, 1 when a signal came, or -1 with err set. */
 static int train_epoch(struct trainer *t, struct trainer_epoch *row, struct error *err)
 {
     struct trainer_state *s = t->state;

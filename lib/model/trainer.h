@@ -1,12 +1,12 @@
 /*
- * trainer.h: the loop over epochs. It gets an open training engine, a loader and rows, and finds the weights
- * that are best on the validation rows. It is used for the head, for each fold and for fine-tuning; these
- * differ only in the boundary of the engine and in the source of the loader.
+ * trainer.h: trains a network epoch by epoch, and finds the weights that are best on the validation rows. The
+ * caller provides an open training engine, a loader and rows. The head, each fold and fine-tuning are trained
+ * by this code; they differ only in the boundary of the engine and in the source of the loader.
  *
  * Same settings, seed, rows, device, number of threads and machine give the same bits, however often the run
- * is stopped and continued. For that a checkpoint holds the position inside the epoch, the running sums and
- * the state of the engine; and the order, the augmentation and the dropout of an epoch depend on (seed,
- * epoch, step) only.
+ * is stopped and continued. To make this possible, a checkpoint contains the position inside the epoch, the
+ * running sums and the state of the engine. The order, the augmentation and the dropout of an epoch depend on
+ * (seed, epoch, step) only.
  */
 #ifndef WINNOW_MODEL_TRAINER_H
 #define WINNOW_MODEL_TRAINER_H
@@ -43,7 +43,7 @@ struct trainer_settings {
     /* Recompute the statistics of batch norms before each validation, from at most
      * TRAINER_REFRESH_BATCHES batches. */
     bool refresh;
-    /* The untrained start is validated as epoch 0, and may be the best. */
+    /* Validate the initial weights as epoch 0; they may be the best. */
     bool keep_base;
     double checkpoint_s; /* seconds between checkpoints, at least; a stop always writes one */
 };
@@ -56,7 +56,7 @@ struct trainer_epoch { /* one row of log.tsv */
     int epoch;         /* 1..; 0 is the base model */
     uint64_t step;     /* optimiser steps so far */
     double rate;       /* at the epoch's last step */
-    /* Means over the epoch, with dropout and batch statistics. NaN for epoch 0. */
+    /* Means over the epoch's steps, which use dropout and batch statistics. NaN for epoch 0. */
     double train_loss, train_accuracy;
     struct trainer_metrics val;       /* NaN without validation rows */
     bool batch_norm, refreshed, best; /* batch_norm: some are unlocked */
@@ -66,12 +66,12 @@ struct trainer_epoch { /* one row of log.tsv */
 struct trainer;
 struct trainer_callbacks {
     void *context;
-    /* Called once, after a checkpoint was restored or found missing, and before the first step: log and
-     * *event_bytes are then as they were at that point. */
+    /* Called once before the first step, after the checkpoint was restored if there is one. log and
+     * *event_bytes then have their values at that checkpoint. */
     int (*begin)(void *context, const struct trainer *t, struct error *err);
     void (*step)(void *context, int epoch, uint64_t images_done, uint64_t images_total, double waited_share,
                  double loss, double accuracy);
-    /* A rank was lost in the middle of a step. Called before the last complete step is saved. */
+    /* Called when a rank was lost in the middle of a step, before the last complete step is saved. */
     void (*lost)(void *context, const struct error *err);
     /* Called after each epoch; may be NULL. A value other than 0 ends the run with -1, and must set err. */
     int (*epoch)(void *context, const struct trainer_epoch *e, struct error *err);
@@ -80,7 +80,7 @@ struct trainer_callbacks {
 struct trainer {
     /* given */
     struct engine *engine;
-    struct batch_loader *loader; /* of this rank's part of a batch, as the engine is */
+    struct batch_loader *loader; /* loads this rank's part of a batch; the engine is for such a part, too */
     /* NULL: this process alone. All ranks make the same calls; only rank 0 reads and writes checkpoints. */
     struct dist *dist;
     struct dataset *data;
@@ -91,9 +91,10 @@ struct trainer {
     int batch;    /* of all ranks together */
     struct trainer_settings settings;
     struct trainer_callbacks callbacks;
-    /* What a checkpoint must have been made with, except for its threads (train_plan.h). */
+    /* The plan of this run. A checkpoint is used only if its plan is the same except for the threads
+     * (train_plan.h). */
     const char *plan;
-    const char *checkpoint_path; /* NULL: none is written or read */
+    const char *checkpoint_path; /* NULL: no checkpoint is written or read */
     /* The caller's rows of log.tsv and bytes of the event file, which checkpoints contain. */
     struct text *log;
     uint64_t *event_bytes; /*   so that both continue without a gap; may be NULL */
@@ -104,7 +105,7 @@ struct trainer {
     /* results */
     int epochs_done, best_epoch; /* best_epoch 0: the base */
     struct trainer_metrics best;
-    struct trainer_metrics base; /* keep_base: what epoch 0 gave */
+    struct trainer_metrics base; /* with keep_base: the metrics of epoch 0 */
     bool stopped_early;
     int stop_signal;   /* trainer_run gave 1 */
     int resumed_epoch; /* -1: there was no checkpoint */
@@ -116,26 +117,28 @@ struct trainer {
 };
 
 /*
- * Runs to the end, from the checkpoint if there is one. 0: done; the engine has the best weights and
- * statistics. 1: a signal asked to stop, and the checkpoint was written. -1: err. A loss that is not finite
- * or explodes names step, rate and the last good checkpoint. A checkpoint with another plan is EX_USAGE, and
- * a damaged one EX_DATAERR. All ranks return the same. When a rank is lost (dist_lost()) the others return
+ * Trains to the end, from the checkpoint if there is one. Returns 0 when training is complete; the engine
+ * then has the best weights and statistics. Returns 1 after a signal requested a stop and the checkpoint was
+ * written. Returns -1 with err set otherwise: EX_USAGE for a checkpoint with another plan, EX_DATAERR for a
+ * damaged one. When the loss explodes or is not finite, the message names the step, the rate and the last
+ * good checkpoint. All ranks return the same. When a rank is lost (dist_lost()) the others fail with
  * EX_TEMPFAIL, and rank 0 saves the last complete step if it can.
  */
 int trainer_run(struct trainer *t, struct error *err);
 void trainer_release(struct trainer *t);
-/* Whether there is a checkpoint that trainer_run would refuse with this plan: one with other
- * options or data, or a damaged one. */
+/* Whether path is a checkpoint that trainer_run would refuse with this plan, because its options or data
+ * differ or it is damaged. */
 bool trainer_checkpoint_is_other(const char *path, const char *plan);
-/* The plan with which a checkpoint was made, malloc'ed. NULL: there is none, or it cannot be read. */
+/* Returns the plan in a checkpoint, malloc'ed, or NULL when there is no checkpoint or it cannot be read. */
 char *trainer_checkpoint_plan(const char *path);
 
-/* Probabilities [n][n_classes] of rows, with the present weights of the engine and without augmentation.
- * Each rank computes a part, and all get all of them. 1 when a signal came. */
+/* Computes the probabilities [n][n_classes] of rows, with the present weights of the engine and without
+ * augmentation. Each rank computes a part, and all ranks get the whole. Returns 0, 1 when a signal requested
+ * a stop, or -1 with err set. */
 int trainer_predict(struct engine *engine, struct batch_loader *loader, struct dist *dist,
                     const uint32_t *rows, size_t n, int n_classes, float *probabilities, struct error *err);
-/* Loss (without weights and smoothing), accuracy, and balanced accuracy (the mean recall over classes
- * that occur). NaN without rows. */
+/* Computes the loss (without class weights and label smoothing), the accuracy, and the balanced accuracy,
+ * which is the mean recall over the classes that occur. All are NaN without rows. */
 int trainer_measure(struct trainer_metrics *out, const float *probabilities, const int *labels,
                     const uint32_t *rows, size_t n, int n_classes, struct error *err);
 

@@ -4,8 +4,8 @@
 
 #include "model/trainer.h"
 
-/* What a checkpoint has besides the blocks of floats. It is written as it is in memory, and read by the
- * same build on the same kind of machine. */
+/* The numbers of a checkpoint besides its blocks of floats. The struct is written as it is in memory, and
+ * read by the same build on the same kind of machine. */
 struct trainer_position {
     uint64_t version;
     int64_t epoch;                          /* being trained, from 0 */
@@ -15,7 +15,8 @@ struct trainer_position {
     double rate;
     int64_t best_epoch, epochs_done, stale, has_best, base_done;
     struct trainer_metrics best, base;
-    double first_loss; /* of the first step: what "explodes" is measured by */
+    /* loss of the first step, with which later losses are compared to detect an explosion */
+    double first_loss;
     uint64_t event_bytes;
 };
 
@@ -34,16 +35,17 @@ struct trainer_state {
 };
 
 int trainer_save(struct trainer *t, struct error *err);
-/* 1: restored. 0: there is no checkpoint. -1: error. */
+/* Restores the run from its checkpoint. Returns 1, 0 when there is no checkpoint, or -1 with err set. */
 int trainer_restore(struct trainer *t, struct error *err);
 /* Copies a block of the engine's state to memory, which is allocated on first use. */
 int trainer_get_state(struct trainer *t, enum engine_state which, float **out, struct error *err);
 
-/* --- trainer_ranks.c; one process alone needs none of it and may call it all --- */
+/* --- trainer_ranks.c: work between ranks; in a single process these functions succeed and do nothing --- */
 
-/* *signal becomes a signal that any rank received; it is the same on all. */
+/* Sets *signal to a signal that any rank received, or 0. It is the same on all ranks. */
 int trainer_asked_to_stop(struct dist *dist, int *signal, struct error *err);
-/* After a failure that every rank has seen: -1 on all, and only rank 0 reports it. Collective. */
+/* Call it on every rank after a failure that every rank has seen. Returns -1 on all ranks; only rank 0
+ * reports the failure. */
 int trainer_all_failed(struct trainer *t, struct error *err);
 /* Compares the weights of the ranks after every epoch. Without this, ranks whose weights differ would each
  * train another network, unnoticed. */

@@ -1,4 +1,4 @@
-/* trainer_ranks.c: what ranks that train together do besides the sums in the engine. */
+/* trainer_ranks.c: the work between ranks that train together, except for the sums in the engine. */
 #include <string.h>
 
 #include "hash/content_hash.h"
@@ -48,6 +48,7 @@ int trainer_save_after_loss(struct trainer *t, bool step_is_whole, struct error 
     if (!step_is_whole && t->state->statistics_before &&
         engine_state_set(t->engine, ENGINE_STATISTICS, t->state->statistics_before, &second))
         return -1;
-    trainer_save(t, &second); /* atomic: if the launcher kills this first, the old checkpoint stays */
+    /* the write is atomic: if the launcher kills this process before its end, the old checkpoint is kept */
+    trainer_save(t, &second);
     return -1;
 }

@@ -78,7 +78,7 @@ int trainer_save(struct trainer *t, struct error *err)
     return 0;
 }
 
-/* The plan with which a checkpoint was made, malloc'ed; "" when it has none. NULL: out of memory. */
+/* Returns the plan in a checkpoint, malloc'ed; "" when it has none. Returns NULL when there is no memory. */
 static char *plan_of(const struct checkpoint *c, struct error *err)
 {
     size_t n;
@@ -149,7 +149,7 @@ int trainer_restore(struct trainer *t, struct error *err)
     if (!t->checkpoint_path) return 0;
     if (first && io_exists(t->checkpoint_path) && (rc = checkpoint_read(&c, t->checkpoint_path, err)))
         error_prefix(err, "cannot resume (remove it, or --on-change restart)");
-    /* Rank 0 reads the file and sends the bytes to the others, which need not see its folder. */
+    /* Rank 0 reads the file and sends the bytes to the others, which need no access to its folder. */
     void *bytes = c.data;
     uint64_t n_bytes = c.n_bytes;
     rc = dist_share(t->dist, rc, &bytes, &n_bytes, err);

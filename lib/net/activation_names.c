@@ -1,5 +1,5 @@
 /*
- * activation_names.c: the activations by the names in Keras' files. One name has two meanings:
+ * activation_names.c: maps the names of activations in Keras' files to kinds. One name has two meanings:
  * "hard_sigmoid" is 0.2 x + 0.5 in Keras 1 and 2 and in TensorFlow.js, and x / 6 + 0.5 in Keras 3, which
  * reads the older files without a warning. The version in the file decides.
  */
@@ -12,7 +12,7 @@ static const struct {
     enum activation_kind kind;
     float alpha;
 } names[] = {
-    /* Of several names for one kind, the first is written. */
+    /* When a kind has several names, the first is written. */
     {"linear", ACTIVATION_LINEAR, 0},
     {"relu", ACTIVATION_RELU, 0},
     {"relu6", ACTIVATION_RELU6, 0},
@@ -32,7 +32,8 @@ static const struct {
     {"exponential", ACTIVATION_EXPONENTIAL, 0},
     {"mish", ACTIVATION_MISH, 0},
     {"log_sigmoid", ACTIVATION_LOG_SIGMOID, 0},
-    {"winnow>hard_sigmoid", ACTIVATION_HARD_SIGMOID, 0}, /* where the plain name would be the other one */
+    /* for versions in which the plain name means the other kind */
+    {"winnow>hard_sigmoid", ACTIVATION_HARD_SIGMOID, 0},
     {"hard_sigmoid", ACTIVATION_HARD_SIGMOID_2, 0},
     {"hard_silu", ACTIVATION_HARD_SWISH, 0},
     {"hard_swish", ACTIVATION_HARD_SWISH, 0},

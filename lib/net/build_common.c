@@ -1,8 +1,8 @@
 /*
- * build_common.c: brings the layers of a built-in network into Keras' order. Builders make layers in the
- * order of the calls in keras-applications, from which the numbers in their names come. Keras lists them by
- * depth, the deepest first, and layers of one depth in the order in which a walk back from the output meets
- * them. "From conv2d_56 on" refers to this list, so the order must be that of Keras.
+ * build_common.c: sorts the layers of a built-in network into Keras' order. Builders add layers in the order
+ * of the calls in keras-applications, which gives the numbers in their names. Keras lists them by depth, the
+ * deepest first, and layers of one depth in the order in which a walk back from the output meets them. "From
+ * conv2d_56 on" refers to this list, so the order must be that of Keras.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +20,8 @@ static int compare_order(const void *a, const void *b)
     return x->met < y->met ? -1 : x->met > y->met;
 }
 
-/* Visits each layer once, before its inputs. The recursion is as deep as there are
- * layers, some hundreds at most. */
+/* Visits each layer once, before its inputs. The recursion is at most as deep as the number of layers, some
+ * hundreds. */
 static void meet(const struct net *n, int layer, struct order *order, int *count)
 {
     if (order[layer].met >= 0) return;
@@ -45,8 +45,8 @@ int net_sort_keras_order(struct net *n, struct error *err)
     for (int i = 0; i < n->n_layers; i++)
         order[i] = (struct order){.layer = i, .met = -1};
     meet(n, n->output, order, &count);
-    /* The depth of a layer is the length of its longest path to the output. Layers come after their
-     * inputs, so that one pass from the end is enough. */
+    /* The depth of a layer is the length of its longest path to the output. Layers come after their inputs,
+     * so one pass from the end is enough. */
     for (int i = n->n_layers - 1; i >= 0; i--)
         for (int j = 0; j < n->layers[i].n_inputs; j++) {
             struct order *in = &order[n->layers[i].inputs[j]];
@@ -83,7 +83,8 @@ int build_layer(struct builder *b, enum layer_kind kind, const char *name, const
 
 struct net_layer *build_last(struct builder *b)
 {
-    /* Lets builders continue after a failure and check once. */
+    /* The layer that build_last returns after a failure, so that builders need to check for failures only
+     * once. */
     static _Thread_local struct net_layer nowhere;
     return b->failed ? &nowhere : &b->net->layers[b->net->n_layers - 1];
 }

@@ -31,8 +31,8 @@ static int channels(double wanted)
     return n < 0.9 * wanted ? n + 8 : n;
 }
 
-/* A convolution and a batch norm, and a ReLU6 unless the block ends there:
- * PREFIX<conv>, PREFIX<rest>bn and so on. */
+/* Adds a convolution and a batch norm, and a ReLU6 unless the block ends there. Their names are PREFIX<conv>,
+ * PREFIX<rest>bn and so on. */
 static int unit(struct builder *b, int in, enum layer_kind kind, const char *prefix, const char *conv,
                 const char *rest, int filters, int kernel, int stride, bool active)
 {

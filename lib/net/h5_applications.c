@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "net/h5_file.h"
 
-/* The number in "conv2d_95", or 0 for "conv2d"; -1 for a name with another prefix. */
+/* Returns the number in a name such as "conv2d_95", 0 for "conv2d", or -1 for a name with another prefix. */
 static long number_after(const char *name, const char *prefix)
 {
     size_t n = strlen(prefix);
@@ -84,7 +84,7 @@ out:
     return rc;
 }
 
-/* The published files with a top have a last dense layer for 1,000 classes: a new head takes its place
+/* Removes the last dense layer, for 1,000 classes, of the published files with a top. A new head replaces it
  * anyway. */
 static void drop_top(struct h5_file *f)
 {
@@ -110,8 +110,8 @@ static const struct h5_weight *weight_in(const struct h5_file *f, const char *la
     return NULL;
 }
 
-/* MobileNetV2's width multiplier from its first convolution: 32 * alpha, rounded to 8, never more than 10%
- * down. */
+/* Returns MobileNetV2's width multiplier alpha, from its first convolution. That has 32 * alpha channels,
+ * rounded to a multiple of 8, but never down by more than 10%. */
 static double mobilenet_alpha(const struct h5_file *f)
 {
     static const double published[] = {0.35, 0.5, 0.75, 1.0, 1.3, 1.4};

@@ -1,7 +1,7 @@
 /*
  * h5_child.c: the part of the HDF5 reader that uses the library. It runs in a child process with limits,
  * because libhdf5 1.10 has known crashes on crafted files (heap overflows in its header and B-tree code,
- * which Debian calls unimportant). It sends what it finds through a pipe as records, which the parent checks
+ * which Debian calls unimportant). It sends the contents through a pipe as records, which the parent checks
  * again (h5_file.c). Links to other files, external and virtual storage, and filters from plug-ins are
  * refused: otherwise a weight file could read any other file.
  */
@@ -223,8 +223,8 @@ static void widen_bfloat16(float *values, size_t n)
 static int read_values(struct reader *r, hid_t dataset, hid_t type, size_t count, float **out)
 {
     bool opaque = H5Tget_class(type) == H5T_OPAQUE;
-    /* Contiguous values must be in the file in full; packed ones may not be more than gzip can pack
-     * (1:1032). */
+    /* Contiguous values must be completely in the file. Compressed values may not be more than gzip can
+     * compress (1:1032). */
     unsigned long long stored = H5Dget_storage_size(dataset);
     if (stored < (unsigned long long)count * H5Tget_size(type) / 1032)
         return error_set(r->err, EX_DATAERR, "its values are not in the file");
@@ -236,7 +236,7 @@ static int read_values(struct reader *r, hid_t dataset, hid_t type, size_t count
     return 0;
 }
 
-/* Other types, such as integers: the parent decides whether they are needed. */
+/* Sends a record for a dataset of another type, such as integers. The parent decides whether it is needed. */
 static int send_other(struct reader *r, hid_t type, const char *layer, const char *name)
 {
     char word[64];
@@ -478,5 +478,6 @@ void h5_child(const struct h5_input *input, int out, enum h5_layout layout, bool
                              .rank = (uint32_t)err.code,
                              .n_bytes = rc ? strlen(err.text) : 0};
     if (!r.torn) (void)put(&r, &last, NULL, NULL, err.text);
-    _exit(r.torn ? EX_IOERR : 0); /* no exit handlers of the parent's, no H5 clean-up of a hostile file */
+    /* without the parent's exit handlers, and without H5's clean-up of a hostile file */
+    _exit(r.torn ? EX_IOERR : 0);
 }

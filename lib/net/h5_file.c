@@ -46,8 +46,8 @@ static void limit(int resource, rlim_t value)
     (void)setrlimit(resource, &l);
 }
 
-/* Limits the memory to what the process has, twice the size of the file (chunks are unpacked), and space
- * for the library. */
+/* Limits the memory to the sum of what the process has now, twice the size of the file (chunks are unpacked),
+ * and space for the library. */
 static void limit_child(uint64_t file_bytes)
 {
 #if !SANITIZED

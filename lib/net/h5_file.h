@@ -1,6 +1,6 @@
 /*
- * h5_file.h: the contents of an HDF5 file of Keras, as the child process read them (h5_child.c): names,
- * shapes and values. Only sizes have been checked.
+ * h5_file.h: reads an HDF5 file of Keras in a child process (h5_child.c), and keeps its names, shapes and
+ * values. Only sizes have been checked.
  */
 #ifndef WINNOW_NET_H5_FILE_H
 #define WINNOW_NET_H5_FILE_H
@@ -10,7 +10,7 @@
 struct h5_weight {
     char *layer, *name;
     struct net_shape shape;
-    float *values; /* owned until a network takes them */
+    float *values; /* owned by this struct until they are moved into a network */
     size_t n_values;
     bool opaque, taken; /* opaque: bfloat16, if the layer says so */
     char *other;        /* the type of the values if they are not floats, such as "int8" */
@@ -26,13 +26,13 @@ struct h5_file {
     size_t n_weights, weight_room;
 };
 
-/* name: for messages. On failure f is empty. header_only: values are NULL. */
+/* Reads the file, which messages call name. With header_only, values are NULL. On failure f is empty. */
 int h5_file_read(struct h5_file *f, const struct h5_input *input, const char *name, enum h5_layout layout,
                  bool header_only, struct error *err);
 void h5_file_release(struct h5_file *f);
 
-/* Weights of keras-applications without a topology: builds the network that they belong to, and renames the
- * file's layers to its. */
+/* For weights of keras-applications, which have no topology: builds the network to which they belong, and
+ * renames the layers of the file to those of the network. */
 int h5_build_application(struct net *n, struct h5_file *f, struct error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * h5_read.c: Keras .h5 files, full models and weights alone, as Keras 2 and 3 (legacy format) and tf.keras
- * write them.
+ * h5_read.c: reads Keras .h5 files, full models or only weights, that Keras 2 and 3 (legacy format) and
+ * tf.keras write.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* h5_records.h: what the HDF5 child process sends to its parent through a pipe: records of this struct,
- * each followed by the name of the layer, the name of the weight and n_bytes of contents. */
+/* h5_records.h: the records that the HDF5 child process sends to its parent through a pipe. The name of the
+ * layer, the name of the weight and n_bytes of contents follow each record. */
 #ifndef WINNOW_NET_H5_RECORDS_H
 #define WINNOW_NET_H5_RECORDS_H
 
@@ -23,7 +23,7 @@ enum h5_record_kind {
     H5_END
 };
 
-/* Which of Keras' two layouts the file has to have. */
+/* The layout that the file must have; Keras writes two. */
 enum h5_layout {
     H5_LEGACY, /* .h5: attributes layer_names and weight_names */
     H5_STORE   /* the member of a .keras: datasets below PATH/vars */
@@ -43,7 +43,7 @@ struct h5_record {
     uint64_t n_bytes;
 };
 
-/* Runs in the child; does not return. */
+/* Reads the file in the child process, and ends that process. It does not return. */
 void h5_child(const struct h5_input *input, int out, enum h5_layout layout, bool header_only)
     __attribute__((noreturn));
 

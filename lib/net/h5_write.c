@@ -1,5 +1,5 @@
-/* h5_write.c: writes Keras .h5 in the layout of Keras 2.2.4, which every later Keras reads. The bytes
- * depend on the network alone, since no times are stored. */
+/* h5_write.c: writes Keras .h5 in the layout of Keras 2.2.4, which every later Keras reads. The bytes depend
+ * only on the network, because no times are stored. */
 #include <hdf5.h>
 
 #include <errno.h>
@@ -63,7 +63,7 @@ static int put_name_array(hid_t object, const char *key, const char *const *name
 static int put_names(hid_t object, const char *key, const char *const *names, size_t n, struct error *err)
 {
     size_t each = 1;
-    if (n == 0) { /* what numpy makes of an empty list */
+    if (n == 0) { /* the form in which numpy stores an empty list */
         hsize_t none[1] = {0};
         hid_t space = H5Screate_simple(1, none, NULL);
         hid_t a = space < 0 ? -1 : H5Acreate2(object, key, H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -172,7 +172,7 @@ struct contents {
     const char *const *names;
 };
 
-/* Every layer has a group with a group `vars`, also where it has no weights. */
+/* Every layer has a group with a group `vars`, even if it has no weights. */
 static int put_store(hid_t file, const struct contents *c, struct error *err)
 {
     hid_t links = H5Pcreate(H5P_LINK_CREATE), root = -1;

@@ -27,8 +27,8 @@ int keras_numbers(const cJSON *v, double *out, size_t max, size_t *n)
     return 0;
 }
 
-/* Reads two settings, each of which is one number or one for each channel, and brings them to the same
- * length. */
+/* Reads two settings, each of which is one number or one for each channel, and repeats a single number to the
+ * length of the other. */
 static int two_lists(const cJSON *a, const cJSON *b, double first, double second, double **out, size_t *n,
                      struct error *err)
 {

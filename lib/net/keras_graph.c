@@ -17,7 +17,7 @@
 struct item {
     const char *name, *class_name;
     const cJSON *config, *nodes;
-    char *path;               /* of its weights in a .keras, owned */
+    char *path;               /* path of its weights in a .keras; owned */
     struct keras_value *outs; /* result of each call; its layer is -1 until the call was made */
     int n_calls, n_done;
     bool is_model, is_operation;
@@ -88,7 +88,8 @@ static bool is_model_class(const char *class_name, const cJSON *config)
            (cJSON_IsArray(config) || net_json_get(config, "layers"));
 }
 
-/* "layers/" + class, and _1, _2 ... for the next of that class. counts: of classes, in items before it. */
+/* Sets the path of an item: "layers/" and its class, with _1, _2 ... for further items of that class. counts:
+ * the numbers of earlier items of each class. */
 static int set_path(struct scope *s, int at, struct error *err)
 {
     char snake[NET_MAX_NAME_BYTES + 64];
@@ -239,7 +240,7 @@ static int node_references(struct references *refs, const cJSON *node, const cJS
     return refs->n ? 0 : config_wrong(err, "inbound_nodes", "lists no inputs");
 }
 
-/* The call that a reference means; its item is x. */
+/* Returns the number of the call of item x that a reference means, or -1 with err set. */
 static int call_of(const struct item *x, const struct reference *ref, struct error *err)
 {
     char shown[64];
@@ -365,7 +366,7 @@ out:
     return rc ? error_prefix(err, "layer '%s'", text_for_people(shown, sizeof shown, x->name)) : 0;
 }
 
-/* Makes the calls in the order of the file. A call that needs a later layer (one that is used twice) is
+/* Makes the calls in the order of the file. A call that needs a later layer (a layer may be used twice) is
  * tried again. */
 static int make_calls(struct scope *s, struct error *err)
 {
@@ -454,15 +455,15 @@ static int read_functional(struct scope *s, const cJSON *config, const struct ke
                          input->name);
     const struct item *output = find_end(s, config, "output_layers", &node, err);
     if (!output) return -1;
-    /* Here Keras 3, too, counts the calls of a Functional from 1. */
+    /* In this list, Keras 3 also counts the calls of a Functional from 1. */
     if (output->is_model && node > 0 && strcmp(output->class_name, "Sequential") != 0) node--;
     if (node >= output->n_calls) node = output->n_calls - 1;
     *out = output->outs[node];
     return 0;
 }
 
-/* A chain of layers. The outermost one may lack an input layer; the shape is then in the first layer or in
- * the model. */
+/* Reads a Sequential model, a chain of layers. The outermost model may have no input layer; the shape is then
+ * in the first layer or in the model. */
 static int read_sequential(struct scope *s, const cJSON *config, const struct keras_value *in, int n_in,
                            struct keras_value *out, struct error *err)
 {
@@ -510,7 +511,7 @@ static void scope_release(struct scope *s)
     free(s->names.items);
 }
 
-/* place NULL: the outermost model. The recursion is bounded by the depth of the JSON. */
+/* Reads a model. place NULL: the outermost model. The depth of the JSON limits the recursion. */
 static int read_model(struct keras_reader *r, const cJSON *config, const char *class_name,
                       const struct keras_place *place, const struct keras_value *in, int n_in,
                       struct keras_value *out, struct error *err)

@@ -36,11 +36,11 @@ struct keras_reader {
     bool bytes; /* the input layer's type is uint8 */
 };
 
-/* The position of a layer in the file. */
+/* Where a layer is in the file. */
 struct keras_place {
     const char *path, *top, *own, *model; /* as in struct net_source */
     bool trainable;                       /* all models around it are */
-    bool shared;                          /* it is called more than once */
+    bool shared;                          /* the layer is called more than once */
 };
 
 struct keras_call {
@@ -54,16 +54,19 @@ struct keras_call {
     struct keras_value out;
 };
 
-/* A layer named own + suffix, or the next free name like it, connected; its index, or -1. */
+/* Adds a layer that reads `inputs`. Its name is the layer's own name plus suffix, or the next free name like
+ * it. Returns its index, or -1 with err set. */
 int keras_emit(const struct keras_call *c, enum layer_kind kind, const char *suffix, const int *inputs,
                int n_inputs, struct error *err);
-/* Call it when the settings of the layer are set. It determines the weights, their place in the file, and
- * the shape of the output. */
+/* Completes a layer whose settings are set: determines its weights, where they are in the file, and the shape
+ * of the output. */
 int keras_finish(const struct keras_call *c, int layer, struct error *err);
-/* y = x * scale + offset of layer `from`; n 1 or the number of channels. Returns the layer, or -1. */
+/* Adds a layer that computes y = x * scale + offset from layer `from`. n is 1 or the number of channels.
+ * Returns the index of the layer, or -1 with err set. */
 int keras_rescale(const struct keras_call *c, const char *suffix, int from, const double *scale,
                   const double *offset, size_t n, struct error *err);
-/* y[..., i] = x[..., order[i]], as a convolution of 1x1 */
+/* Adds a 1x1 convolution that computes y[..., i] = x[..., order[i]]. Returns its index, or -1 with err
+ * set. */
 int keras_permute(const struct keras_call *c, int from, const int *order, int n, struct error *err);
 int keras_activation(const struct keras_call *c, const char *suffix, int from, enum activation_kind kind,
                      float alpha, struct error *err);
@@ -72,7 +75,8 @@ int keras_add(struct keras_call *c, const char *suffix, const int *inputs, int n
 int keras_multiply(struct keras_call *c, struct error *err);
 int keras_pool_all(struct keras_call *c, bool average, bool keepdims, struct error *err);
 const struct net_shape *keras_shape(const struct keras_call *c, int layer);
-/* Reads numbers from a number, a list of any depth, or a tensor in the JSON; at most max. -1 without err. */
+/* Reads at most max numbers from v: a number, a list of any depth, or a tensor. Sets *n to how many there
+ * are. Returns 0, or -1 (without err) when v is something else. */
 int keras_numbers(const cJSON *v, double *out, size_t max, size_t *n);
 #define KERAS_MAX_NUMBERS 4096
 
@@ -83,13 +87,15 @@ int keras_cropping(struct keras_call *c, struct error *err);
 int keras_center_crop(struct keras_call *c, struct error *err);
 int keras_upsampling(struct keras_call *c, struct error *err);
 
-/* c->out becomes the result of the call. err does not have the name of the layer. */
+/* Adds the layers for a call, and sets c->out to its result. The message in err does not contain the name of
+ * the layer. */
 int keras_build_layer(struct keras_call *c, struct error *err);
 int keras_build_operation(struct keras_call *c, struct error *err);
-bool keras_is_operation(const cJSON *spec); /* of a layer's entry in a model */
-bool keras_is_tensor(const cJSON *v);       /* a reference to a tensor of the graph, in Keras 3's words */
+bool keras_is_operation(const cJSON *spec); /* whether the entry of a layer in a model is an operation */
+/* whether v is Keras 3's form of a reference to a tensor of the graph */
+bool keras_is_tensor(const cJSON *v);
 
-/* --- settings (topology_read.c); err without the layer's name --- */
+/* --- settings (topology_read.c); messages in err do not contain the layer's name --- */
 int config_wrong(struct error *err, const char *key, const char *why);
 int config_int(const cJSON *config, const char *key, int missing, long min, long max, int *out,
                struct error *err);
@@ -98,11 +104,12 @@ int config_double(const cJSON *config, const char *key, double missing, double m
                   struct error *err);
 const char *config_string(const cJSON *object, const char *key);
 int config_channels_last(const cJSON *config, struct error *err);
-/* Of a layer of l's kind. An activation that is an object is left to the caller. */
+/* Reads the settings of a layer of l's kind into l. The caller handles an activation that is an object. */
 int config_read(struct net_layer *l, const cJSON *config, bool keras3, struct error *err);
 int config_input_shape(struct net_layer *l, const cJSON *config, struct error *err);
 int config_kind(const char *class_name); /* enum layer_kind or -1 */
-/* The name in "activation": a string, or a function's; NULL: none, or an object (then *object). */
+/* Returns the name in "activation", which is a string or a function. Returns NULL when there is none, or when
+ * it is an object, which *object then is. */
 const char *config_activation(const cJSON *config, const cJSON **object);
 
 #endif

@@ -100,7 +100,7 @@ int keras_activation(const struct keras_call *c, const char *suffix, int from, e
     return keras_finish(c, at, err) ? -1 : at;
 }
 
-/* Fills the weight with the n values, repeated. */
+/* Sets the weight to the n values, repeated. */
 static int give_values(struct net_weight *w, const struct net_shape *shape, const double *values, size_t n,
                        struct error *err)
 {
@@ -189,7 +189,7 @@ static int build_window(struct keras_call *c, enum layer_kind kind, struct error
     return after(c, at, err);
 }
 
-/* A Dense layer over the pixels of a map is a 1x1 convolution. */
+/* Adds a Dense layer. Over the pixels of a map it is a 1x1 convolution. */
 static int build_dense(struct keras_call *c, struct error *err)
 {
     bool map = keras_shape(c, c->in[0].layer)->rank == 3;
@@ -238,7 +238,7 @@ static int build_softmax(struct keras_call *c, int from, const cJSON *axis, stru
     return c->out.layer < 0 ? -1 : 0;
 }
 
-/* alpha * x below 0, alpha learned: max(x, 0) + alpha * min(x, 0). */
+/* Adds a PReLU: max(x, 0) + alpha * min(x, 0), with a learned alpha. */
 static int build_prelu(struct keras_call *c, const char *suffix, int from, struct error *err)
 {
     const cJSON *axes = net_json_get(c->config, "shared_axes");
@@ -274,7 +274,7 @@ static int build_relu(struct keras_call *c, int from, const char *suffix, struct
     return 0;
 }
 
-/* LeakyReLU (Keras 2: alpha, Keras 3: negative_slope) and ELU. */
+/* Adds a LeakyReLU (its slope is alpha in Keras 2 and negative_slope in Keras 3) or an ELU. */
 static int build_sloped(struct keras_call *c, int from, const char *suffix, enum activation_kind kind,
                         struct error *err)
 {
@@ -286,7 +286,7 @@ static int build_sloped(struct keras_call *c, int from, const char *suffix, enum
     return c->out.layer < 0 ? -1 : 0;
 }
 
-/* Keras 2's: x above theta, else 0. */
+/* Adds Keras 2's ThresholdedReLU: x above theta, else 0. */
 static int build_thresholded(struct keras_call *c, int from, struct error *err)
 {
     double theta;
@@ -312,7 +312,7 @@ static int build_activation_layer(struct keras_call *c, int from, const char *su
     return c->out.layer < 0 ? -1 : 0;
 }
 
-/* A layer as the activation of another. */
+/* Adds a layer that is the activation of another layer. */
 static int build_activation_object(struct keras_call *c, const cJSON *object, int from, struct error *err)
 {
     const char *class_name = config_string(object, "class_name");
@@ -439,7 +439,7 @@ static int build_sum(struct keras_call *c, const char *class_name, struct error 
     return rc ? -1 : 0;
 }
 
-/* InceptionResNetV2's own: the first input, and the second times a number. */
+/* Adds InceptionResNetV2's custom layer: the first input plus the second times a number. */
 static int build_custom_scale(struct keras_call *c, struct error *err)
 {
     double scale, zero = 0;
@@ -453,7 +453,7 @@ static int build_custom_scale(struct keras_call *c, struct error *err)
 
 /* --- all classes --- */
 
-/* Nothing happens at inference. */
+/* Whether a layer of this class does nothing at inference. */
 static bool is_inert(const char *class_name)
 {
     static const char *const names[] = {"Identity",
@@ -492,7 +492,7 @@ static bool is_inert(const char *class_name)
     return false;
 }
 
-/* Other names of the same layers. */
+/* Returns the usual name of a class that has several names. */
 static const char *plain_class(const char *class_name)
 {
     static const char *const pairs[][2] = {{"Convolution2D", "Conv2D"},

@@ -57,8 +57,8 @@ static bool is_name(const char *class_name)
     return find_activation(class_name) != NULL && strcmp(class_name, "Softmax") != 0;
 }
 
-/* A .keras has the module of each class; a .h5 has not, and three names are both layers and operations.
- * The layers have a single list as argument. */
+/* A .keras has the module of each class; a .h5 does not. Three names are both layers and operations; the
+ * layers have a single list as their argument. */
 bool keras_is_operation(const cJSON *spec)
 {
     static const char *const both[] = {"Add", "Subtract", "Multiply"}, *const layers[] = {"Softmax",
@@ -110,7 +110,7 @@ static int whole(const struct operand *o, struct error *err)
 
 enum arithmetic { ARITHMETIC_ADD, ARITHMETIC_SUBTRACT, ARITHMETIC_MULTIPLY, ARITHMETIC_DIVIDE };
 
-/* Arithmetic of x with a constant, which may be the first or the second operand. */
+/* Adds arithmetic of x with a constant, which may be the first or the second operand. */
 static int with_constant(struct keras_call *c, enum arithmetic what, const struct operand *x, const cJSON *v,
                          bool constant_first, struct error *err)
 {
@@ -171,7 +171,7 @@ static int arithmetic(struct keras_call *c, enum arithmetic what, struct error *
 
 /* --- channels --- */
 
-/* x[..., 2] is one channel, x[..., ::-1] all of them the other way round. */
+/* Reads indexing: x[..., 2] is one channel, and x[..., ::-1] all channels in reverse order. */
 static int get_item(struct keras_call *c, struct error *err)
 {
     struct operand o[8];
@@ -218,7 +218,8 @@ static int stack(struct keras_call *c, struct error *err)
 
 /* --- the others --- */
 
-/* A setting of an operation is in its config, or, in other versions, among the call's keywords. */
+/* Returns a setting of an operation. It is in the config, or, in other versions, among the call's
+ * keywords. */
 static const cJSON *setting(const struct keras_call *c, const char *key)
 {
     const cJSON *v = net_json_get(c->config, key);
@@ -290,7 +291,7 @@ static int activation(struct keras_call *c, const struct named_activation *a, st
     return c->out.layer < 0 ? -1 : 0;
 }
 
-/* The names of tf.keras 2 in Keras 3's words; NULL: not one that is read. */
+/* Returns Keras 3's name for an operation of tf.keras 2, or NULL when it is not supported. */
 static const char *old_operation(const char *function)
 {
     static const char *const pairs[][2] = {{"math.truediv", "TrueDivide"},

@@ -38,7 +38,7 @@ static void say_modules(cJSON *config)
     }
 }
 
-/* Frozen numbers of each channel: Keras' Rescaling with lists. */
+/* Writes a scale with frozen numbers for each channel as Keras' Rescaling with lists. */
 static void scale_config(const struct net_layer *l, cJSON *c)
 {
     static const char *const keys[] = {"scale", "offset"};
@@ -268,7 +268,8 @@ static cJSON *about(const struct net *n, struct error *err)
 
 /* --- names and places --- */
 
-/* Names without the '/' that Keras 3 does not take, and the path of each layer; both owned by the caller. */
+/* Sets names to names without '/', which Keras 3 refuses, and paths to the path of each layer. The caller
+ * owns both. */
 static int name_layers(const struct net *n, char **names, char **paths, struct error *err)
 {
     for (int i = 0; i < n->n_layers; i++) {

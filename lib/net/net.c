@@ -1,4 +1,4 @@
-/* net.c: simple operations on a network: release, copy, look up, count, hash, freeze. */
+/* net.c: simple operations on a network: they release, copy, find, count, hash and freeze. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

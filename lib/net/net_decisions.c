@@ -1,5 +1,5 @@
-/* net_decisions.c: reads and writes decisions as JSON. They are among the keys that every reader and
- * writer of a model copies, so that exports contain them without knowing them. */
+/* net_decisions.c: reads and writes decisions as JSON. Every reader and writer of a model copies unknown
+ * keys, so exports contain the decisions without special code. */
 #include "net/net_decisions.h"
 
 #include <math.h>

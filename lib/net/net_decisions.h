@@ -35,33 +35,35 @@ struct net_decision_view {
 struct net_decisions {
     char date[21]; /* 2026-11-22T09:00:00Z */
     char model_id[33];
-    double temperature; /* of the model when they were chosen */
+    double temperature; /* the temperature of the model when the thresholds were chosen */
     struct net_decision_view *views;
     size_t n_views; /* 0: the model has none */
-    double *rate;   /* [n_classes]: how often each class arrives; NULL: not known */
+    /* [n_classes]: the share of each class among the pictures to be decided; NULL: not known */
+    double *rate;
     bool rates_estimated;
     int n_classes;
 };
 #define NET_DECISIONS_EMPTY ((struct net_decisions){0})
 
-/* Reads the decisions from metadata. Without the key, n_views is 0. EX_DATAERR: they are damaged, name
- * classes that the model does not have, or have a later version. */
+/* Reads the decisions from metadata. Without the key, n_views is 0. Fails with EX_DATAERR when they are
+ * damaged, name classes that the model does not have, or have a later version. */
 int net_decisions_read(struct net_decisions *out, const struct net_metadata *m, struct error *err);
-/* Whether they were chosen for this model: other weights or another temperature give other scores. */
+/* Whether the thresholds were chosen for this model. With other weights or another temperature, the scores
+ * differ. */
 bool net_decisions_fit(const struct net_decisions *d, const struct net_metadata *m);
 /* Stores the decisions in the metadata, replacing older ones. */
 int net_decisions_store(const struct net_decisions *d, struct net_metadata *m, struct error *err);
 void net_decisions_release(struct net_decisions *d);
 /*
- * Returns the value of "decisions" as JSON, for formats that store metadata as text. The caller frees *out;
- * NULL: the model has none.
+ * Sets *out to the value of "decisions" as JSON, for formats that store metadata as text, or to NULL when the
+ * model has none. The caller frees *out.
  */
 int net_decisions_text(char **out, const struct net_metadata *m, struct error *err);
 
 enum net_decision { NET_ALLOW, NET_REVIEW, NET_BLOCK, NET_DECISION_COUNT };
 extern const char *const net_decision_names[NET_DECISION_COUNT]; /* allow review block */
-/* The strictest decision of all views; p [n_classes]. *view (may be NULL) is the view
- * that makes it, or -1 for allow. */
+/* Returns the strictest decision of all views for the probabilities p [n_classes]. *view (may be NULL)
+ * becomes the view with that decision, or -1 for allow. */
 enum net_decision net_decide(const struct net_decisions *d, const float *p, int *view);
 
 #endif

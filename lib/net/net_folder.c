@@ -1,6 +1,6 @@
 /*
- * net_folder.c: replaces a folder of files that belong together as a whole. They are written into a folder
- * beside it, which is exchanged with the old one by one system call, because the names (model.json,
+ * net_folder.c: replaces a folder, with all its files, in one step. They are written into a folder beside it,
+ * which is exchanged with the old one by one system call, because the names (model.json,
  * group1-shard1of22.bin) are the same in every model.
  */
 #include <dirent.h>
@@ -29,7 +29,7 @@ static bool is_model_file(const char *name)
             name[end] == 0);
 }
 
-/* Gives every file of `from` that is not part of a model a second name in `to`, if that name is free. */
+/* Links every file of `from` that is not part of a model into `to`, if that name is free. */
 static int carry_files(const char *from, const char *to, struct error *err)
 {
     DIR *d = opendir(from);

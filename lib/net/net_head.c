@@ -1,5 +1,5 @@
-/* net_head.c: puts a new classifier on a trained network, with Keras' names of
- * layers and Keras' initialisers. */
+/* net_head.c: adds a new classifier to a trained network, with Keras' names of layers and Keras'
+ * initialisers. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 /* --- cutting --- */
 
-/* Walks back from the output over the layers that turn a feature map into scores. */
+/* Returns the last feature map: walks back from the output over the layers that convert a map to scores. */
 static int last_feature_map(const struct net *n)
 {
     int at = n->output;

@@ -175,7 +175,7 @@ static struct net_layer *insert_after(struct net *n, int at, enum layer_kind kin
     return net_layer_connect(l, &at, 1, err) ? NULL : l;
 }
 
-/* Gives a batch norm all four vectors. Missing ones get the values that change nothing. */
+/* Adds the missing vectors of a batch norm, with values that have no effect, so that it has all four. */
 static int make_norm(struct net *n, struct net_layer *l, struct error *err)
 {
     size_t n_c = (size_t)l->output.dim[l->output.rank - 1];

@@ -25,25 +25,26 @@ struct net_int8_layer {
     bool kernel;  /* its kernel consists of integers */
 };
 struct net_int8 {
-    struct net_int8_layer *layers; /* by the network's layers; NULL: the model has no int8 form */
+    struct net_int8_layer *layers; /* one for each layer of the network; NULL: the model has no int8 form */
     int n_layers;
-    int n_pictures; /* that it was calibrated on */
+    int n_pictures; /* number of pictures that the scales were calibrated on */
 };
 #define NET_INT8_EMPTY ((struct net_int8){0})
 
 /* Whether the metadata has the key at all. */
 bool net_is_int8(const struct net *n);
-/* Reads it. Without the key layers is NULL. EX_DATAERR: damaged, for another network, or a later version;
- * with weights in n also when a kernel is not whole numbers. */
+/* Reads the quantisation from the metadata. Without the key, layers is NULL. Fails with EX_DATAERR when it is
+ * damaged, is for another network, or has a later version, and also when n has its weights and a quantised
+ * kernel has a value that is not an integer. */
 int net_int8_read(struct net_int8 *out, const struct net *n, struct error *err);
-/* Puts it into the metadata, in place of an older one. */
+/* Stores the quantisation in the metadata, in place of an older one. */
 int net_int8_store(const struct net_int8 *q, struct net *n, struct error *err);
 void net_int8_release(struct net_int8 *q);
 
 /*
- * Adds a batch norm that changes nothing after every convolution that has none, as a place for the scales,
- * and moves the activation of the convolution to a layer after it. Indices of layers change. Shapes must be
- * known, and stay known.
+ * Adds an identity batch norm, which will contain the scales, after every convolution that has no batch norm.
+ * The activation of the convolution moves to a layer after the batch norm. Indices of layers change. Shapes
+ * must be known, and stay known.
  */
 int net_int8_prepare(struct net *n, struct error *err);
 /* Returns the index of the batch norm after this convolution, or -1. It must be the only layer that reads

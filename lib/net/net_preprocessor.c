@@ -22,8 +22,8 @@ static bool flag(const cJSON *all, const char *key, bool missing)
     return cJSON_IsBool(v) ? cJSON_IsTrue(v) : missing;
 }
 
-/* Reads 224, {"height":224,"width":224} or {"shortest_edge":224}. *out 0: absent. *keep_shape: it is the
- * shorter side. */
+/* Reads 224, {"height":224,"width":224} or {"shortest_edge":224}. *out becomes 0 when it is absent.
+ * *keep_shape becomes true when it is the shorter side. */
 static int side_of(const cJSON *v, bool *keep_shape, int *out, struct error *err)
 {
     const cJSON *edge = net_json_get(v, "shortest_edge"), *height = net_json_get(v, "height"),

@@ -1,6 +1,6 @@
 /*
- * net_scoring.c: adapts a network from elsewhere so that it takes winnow's pictures and gives winnow's
- * scores: the scaling of its input, the names of its outputs, and a softmax if it ends in logits.
+ * net_scoring.c: adapts a network of another program to winnow's pictures and scores: it sets the scaling of
+ * the input and the names of the outputs, and adds a softmax if the network ends in logits.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +12,8 @@
 
 /* --- how it ends --- */
 
-/* Finds the layer that computes the scores, skipping layers that only pass them on; -1: another
- * activation. */
+/* Returns the layer that computes the scores, and sets *activation. Layers that only copy the scores are
+ * skipped. Returns -1 for another activation. */
 static int scores_of(const struct net *n, enum activation_kind *activation)
 {
     int at = n->output;
@@ -133,7 +133,7 @@ out:
 
 /* --- input --- */
 
-/* "0.485:0.456:0.406" (or with slashes), or one number for all three channels. */
+/* Parses "0.485:0.456:0.406" (or with slashes), or one number for all three channels. */
 static int three_numbers(const char *text, double out[3])
 {
     char copy[128], *save = NULL;
@@ -219,8 +219,8 @@ int net_input_parse(struct net_input *in, const char *text, struct error *err)
     return 0;
 }
 
-/* Moves the last layer, which has one input, to the place after layer `after`: layers that read `after`
- * now read it. */
+/* Moves the last layer, which has one input, to the position after layer `after`. Layers that read `after`
+ * then read the moved layer. */
 static void move_after(struct net *n, int after)
 {
     int last = n->n_layers - 1, at = after + 1;
@@ -233,7 +233,7 @@ static void move_after(struct net *n, int after)
     n->output += n->output >= at || n->output == after;
 }
 
-/* A frozen layer right after the input; its index. */
+/* Inserts a frozen layer after layer `after`. Returns its index, or -1 with err set. */
 static int insert(struct net *n, enum layer_kind kind, const char *name, int after, struct error *err)
 {
     int output = n->output;

@@ -1,8 +1,8 @@
 /*
  * net_shapes.c: computes output shapes from input shapes, and the weights that a layer must have. The rules
- * of each kind of layer are only here, so that readers, builders, writers and the planner agree. A dimension
- * of -1 is unknown (a fully convolutional file without a fixed input size), and stays unknown until a size is
- * given.
+ * of each kind of layer are only in this file, so readers, builders, writers and the planner agree. A
+ * dimension of -1 is unknown (in a fully convolutional network without a fixed input size), and stays unknown
+ * until a size is given.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,7 +163,7 @@ static int want_rank(const struct net_layer *layer, const struct net_shape *in, 
     return 0;
 }
 
-/* One axis of a convolution or pool, by TensorFlow's rule. -1 stays -1. */
+/* Computes one axis of the output of a convolution or pool, by TensorFlow's rule. -1 stays -1. */
 static int window_axis(int in, int pads, int kernel, int stride, int dilation, bool same, int *out,
                        struct error *err)
 {
@@ -202,7 +202,7 @@ static int window_shape(const struct net_layer *layer, const struct net_shape *i
                : 0;
 }
 
-/* Whether both are equal where they are known. An unknown one takes the value of the other. */
+/* Whether both dimensions are equal. An unknown one is set to the other and counts as equal. */
 static bool dims_agree(int *a, int b)
 {
     if (*a < 0) *a = b;
@@ -247,7 +247,7 @@ static int concat_shape(const struct net *n, const struct net_layer *layer, stru
 
 static bool is_gate(const struct net_shape *s) { return s->rank == 3 && s->dim[0] == 1 && s->dim[1] == 1; }
 
-/* The shape of the larger one. The other must have the same size, or be 1x1. */
+/* Sets *out to the shape of the larger input. The other must have the same size, or be 1x1. */
 static int product_shape(const struct net *n, const struct net_layer *layer, struct net_shape *out,
                          struct error *err)
 {
@@ -285,7 +285,7 @@ static int reshape_shape(const struct net_layer *layer, const struct net_shape *
     return 0;
 }
 
-/* Every channel that it takes must be there. Both ends of an arithmetic sequence are enough to know. */
+/* Every selected channel must exist. It is enough to check both ends of the arithmetic sequence. */
 static int channels_shape(const struct net_layer *layer, const struct net_shape *in, struct net_shape *out,
                           struct error *err)
 {

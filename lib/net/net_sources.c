@@ -42,7 +42,7 @@ int net_sources_make(struct net_sources *s, const struct net *n, struct error *e
 
 /* --- names --- */
 
-/* "model/conv2d_1/kernel:0" cut in two. */
+/* A name such as "model/conv2d_1/kernel:0", divided into two parts. */
 struct parts {
     char before[1024], leaf[64]; /* "model/conv2d_1", "kernel" */
 };
@@ -59,7 +59,7 @@ static int split(struct parts *p, const char *name)
     return 0;
 }
 
-/* Whether text[0..n) is `last` or ends with "/last"; then *n is what is before that. */
+/* Whether text[0..n) is `last` or ends with "/last". *n then becomes the length of the text before it. */
 static bool ends_with(const char *text, size_t *n, const char *last)
 {
     size_t bytes = strlen(last);
@@ -77,7 +77,8 @@ static bool leaf_fits(const struct net_layer *l, const char *wanted, const char 
            strcmp(leaf, "kernel") == 0;
 }
 
-/* 0: it is not this layer's; 1: by the layer's name; 2: by its model's name, too. */
+/* Returns 0 when the name is not that of this layer, 1 when the layer's name matches, and 2 when its model's
+ * name matches, too. */
 static int layer_fits(const struct net_source *s, const struct parts *p)
 {
     size_t n = strlen(p->before);
@@ -119,7 +120,7 @@ struct taking {
     struct h5_file *f;
     struct keyed *sorted; /* f->weights by layer */
     struct parts *parts;  /* of f->weights' names */
-    int *users;           /* of each record: weights that take it */
+    int *users;           /* for each record, the number of weights that use it */
     bool legacy, header_only;
 };
 
@@ -143,7 +144,8 @@ static size_t first_of(const struct taking *t, const char *layer)
     return low;
 }
 
-/* The index in f->weights of the record for weight j of layer i, or -1; -2: several match. */
+/* Returns the index in f->weights of the record for weight j of layer i, -1 when there is none, or -2 when
+ * several match. */
 static long record_of(const struct taking *t, int i, int j)
 {
     const struct net_source *s = &t->s->items[i];
@@ -181,7 +183,7 @@ static int shape_wrong(const struct net_layer *l, const struct h5_weight *from, 
                      net_shape_text(a, &from->shape), net_shape_text(b, want));
 }
 
-/* The shape that the weight has in winnow, which describes the same values in another way. */
+/* Sets *shape to the shape that the weight has in winnow, which may differ for the same values. */
 static int reshaped(const struct net_source *s, const struct h5_weight *from, struct net_shape *shape,
                     struct error *err)
 {
@@ -224,7 +226,7 @@ static int give(struct taking *t, int i, int j, long at, struct error *err)
     w->shape = shape;
     w->n_values = from->n_values;
     if (t->header_only) return 0;
-    if (--t->users[at] > 0) { /* another layer takes it as well */
+    if (--t->users[at] > 0) { /* another layer uses it as well */
         if (!(w->values = mem_dup(from->values, from->n_values * sizeof(float), err))) return -1;
         return 0;
     }

@@ -7,8 +7,8 @@
 #include "base/number.h"
 #include "net/net_parts.h"
 
-/* The length of "block5a_" in block5a_dwconv, "block_11_" in block_11_project, "conv4_block2_" in
- * conv4_block2_1_conv; 0 when there is none. */
+/* Returns the length of the block's prefix in a name, or 0: "block5a_" in block5a_dwconv, "block_11_" in
+ * block_11_project, "conv4_block2_" in conv4_block2_1_conv. */
 static size_t block_bytes(const char *name)
 {
     const char *at = strstr(name, "block");
@@ -33,7 +33,7 @@ static bool is_conv(const struct net_layer *l)
     return l->kind == LAYER_CONV2D || l->kind == LAYER_DEPTHWISE_CONV2D;
 }
 
-/* Whether the layers from this place on read only one of the layers before it. */
+/* Whether the layers from this position on read only one of the layers before it. */
 static bool is_narrow(const struct net *n, int place)
 {
     int read = -1;
@@ -47,8 +47,8 @@ static bool is_narrow(const struct net *n, int place)
     return true;
 }
 
-/* Other programs name their blocks in many ways, so the last narrow place before the layer is taken as the
- * start of its block. */
+/* Returns the start of a layer's block. Other programs name their blocks in many ways, so it is the last
+ * narrow position before the layer. */
 static const char *narrow_place(const struct net *n, int at)
 {
     while (at > 0 && !is_narrow(n, at))
@@ -72,7 +72,8 @@ const char *net_unlock_share(const struct net *n, double share)
     return n->layers[0].name;
 }
 
-/* Whether the layer belongs to `prefix`: layer3.0.conv1 to "layer3", block5a_add to "block5a". */
+/* Whether the layer belongs to the block `prefix`, as layer3.0.conv1 belongs to "layer3", and block5a_add to
+ * "block5a". */
 static bool is_part_of(const struct net_layer *l, const char *prefix)
 {
     size_t bytes = strlen(prefix);

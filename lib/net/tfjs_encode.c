@@ -5,8 +5,8 @@
 #include "net/net_int8.h"
 #include "net/tfjs_encode.h"
 
-/* IEEE single to half precision, rounded to nearest even. Too large values become
- * infinity, as with numpy's astype. */
+/* Converts IEEE single to half precision, rounded to nearest even. Values that are too large become infinity,
+ * as with numpy's astype. */
 static uint16_t float_to_half(float value)
 {
     uint32_t bits;
@@ -25,7 +25,7 @@ static uint16_t float_to_half(float value)
     return (uint16_t)(sign | (uint16_t)((rounded - 0x38000000) >> 13));
 }
 
-/* IEEE half to single precision, which is exact. */
+/* Converts IEEE half to single precision, which is exact. */
 static float half_to_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 1023, bits;
@@ -67,7 +67,7 @@ struct tensor_encoding tensor_encoding_of(const struct net_weight *w, enum net_e
     }
     e.scale = (high - low) / top;
     e.min = low;
-    if (low < 0 && high > 0) /* so that 0, the commonest value, is met exactly */
+    if (low < 0 && high > 0) /* so that 0, the most frequent value, is exact */
         e.min = -nearbyint(-low / e.scale) * e.scale;
     return e;
 }

@@ -1,9 +1,9 @@
 /*
  * tfjs_read.c: reads TensorFlow.js layers models, as the converter, winnow and npm's nsfwjs write them. The
  * weights are one stream of bytes that is cut into shards anywhere. Each tensor is float32, float16, or
- * affinely quantised to 8 or 16 bits. Everything that tfjs does not check is checked: the sizes of the
- * shards against the tensors before anything is allocated, names, shapes. It is made to start quickly:
- * floats are read directly into their place, and quantised tensors through a table.
+ * affinely quantised to 8 or 16 bits. It checks all that tfjs does not check: names, shapes, and, before
+ * memory is allocated, the sizes of the shards against the tensors. It is fast: floats are read directly into
+ * their final memory, and quantised tensors are decoded with a table.
  */
 #include <errno.h>
 #include <math.h>
@@ -29,7 +29,7 @@ struct shards {
     uint64_t *sizes;
     char **paths;
     int n, at;
-    uint64_t done; /* bytes taken of shard `at` */
+    uint64_t done; /* bytes that were read from shard `at` */
 };
 
 static void shards_close(struct shards *s)
@@ -96,7 +96,7 @@ fail:
     return -1;
 }
 
-/* The sizes were checked, so that an end here means that the file became shorter since. */
+/* The sizes were checked before, so an early end means that the file has become shorter since then. */
 static int shards_read(struct shards *s, void *out, size_t n_bytes, struct error *err)
 {
     char *to = out;
@@ -118,7 +118,8 @@ static int shards_read(struct shards *s, void *out, size_t n_bytes, struct error
 
 /* --- the manifest --- */
 
-/* "layer/kernel", also "layer/layer/kernel" and layer names that hold slashes themselves. */
+/* Finds a weight by "layer/kernel". "layer/layer/kernel", and layer names that contain slashes, are also
+ * accepted. */
 static struct net_weight *find_weight(struct net *n, const struct net_sources *sources, const char *name,
                                       int *hint, struct error *err)
 {
@@ -227,7 +228,8 @@ static int read_values(struct shards *s, const struct tensor *t, void *buffer, s
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are read as they lie in the file");
 
-/* Names the first tensor that is not complete, so that a download that was cut off is recognised. */
+/* Checks that the shards contain all tensors. The message names the first incomplete tensor, so that the user
+ * recognises an incomplete download. */
 static int check_sizes(const struct shards *s, const struct tensor *tensors, int n, struct error *err)
 {
     uint64_t have = 0, need = 0;

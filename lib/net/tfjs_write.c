@@ -12,14 +12,14 @@
 #include "net/net_parts.h"
 #include "net/tfjs_encode.h"
 
-/* The converter's default: small enough to be cached and fetched in parallel. */
+/* The converter's default. Such files are small enough to be cached, and can be downloaded in parallel. */
 #define SHARD_BYTES (4u << 20)
 
 /* --- the files --- */
 
 struct shard_stream {
     const char *folder;
-    unsigned n, at; /* shards in all; the current one, 1 first */
+    unsigned n, at; /* n: number of shards; at: the current one, from 1 */
     int fd;
     uint64_t done; /* bytes in the current one */
 };
@@ -175,7 +175,7 @@ static unsigned count_shards(const struct net *n, enum net_encoding encoding)
     return (unsigned)((bytes + SHARD_BYTES - 1) / SHARD_BYTES);
 }
 
-/* The id of the weights as a reader of the file will have them. */
+/* Computes the id of the weights that a reader of the file will get. */
 static int id_as_read(const struct net *n, enum net_encoding encoding, char id[33], struct error *err)
 {
     struct net rounded;

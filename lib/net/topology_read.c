@@ -1,7 +1,7 @@
 /*
- * topology_read.c: the settings of Keras' layers, as TFJS model.json, .h5 and .keras hold them. The spellings
- * of Keras 2.x, tf.keras and Keras 3 are accepted (batch_input_shape, batch_shape; initializers and
- * regularizers by name or as objects). What winnow cannot compute exactly is an error, never a guess.
+ * topology_read.c: reads the settings of Keras' layers in TFJS model.json, .h5 and .keras. It accepts the
+ * spellings of Keras 2.x, tf.keras and Keras 3 (batch_input_shape, batch_shape; initializers and regularizers
+ * by name or as objects). A setting that winnow cannot compute exactly is an error.
  */
 #include <math.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ int config_int(const cJSON *config, const char *key, int missing, long min, long
     return 0;
 }
 
-/* A number, or a list of two. */
+/* Reads a number, or a list of two. */
 static int get_pair(const cJSON *config, const char *key, int missing, int *a, int *b, struct error *err)
 {
     const cJSON *v = net_json_get(config, key);
@@ -258,7 +258,7 @@ static int read_conv(struct net_layer *l, const cJSON *c, bool keras3, struct er
     return 0;
 }
 
-/* Our own key: [top, bottom, left, right] of a pool. */
+/* Reads winnow's own key: the padding [top, bottom, left, right] of a pool. */
 static int get_pads(struct net_layer *l, const cJSON *c, struct error *err)
 {
     const cJSON *v = net_json_get(c, "pads");

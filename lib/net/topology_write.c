@@ -15,14 +15,14 @@ static cJSON *pair(int a, int b)
     return cJSON_CreateIntArray(both, 2);
 }
 
-/* For Conv2D and Dense, and for Activation layers that have such a name. */
+/* Returns the name of an activation for Conv2D and Dense, and for Activation layers that have such a name. */
 static const char *activation_name(enum activation_kind a)
 {
     const char *name = net_activation_name(a, 0, false);
     return name ? name : "linear";
 }
 
-/* An initializer as Keras 2 writes it. "" is the default, glorot_uniform. */
+/* Returns an initializer as Keras 2 writes it. "" means the default, glorot_uniform. */
 static cJSON *initializer(const char *name)
 {
     cJSON *v = cJSON_CreateObject();
@@ -79,7 +79,7 @@ static void write_window(const struct net_layer *l, cJSON *c, const char *size_k
     cJSON_AddStringToObject(c, "data_format", "channels_last");
 }
 
-/* The shortest number that reads back as this float: 0.1, and not 0.10000000149. */
+/* Adds the shortest number that reads back as this float: 0.1, and not 0.10000000149. */
 static void add_float(cJSON *c, const char *key, float value)
 {
     char text[32];
@@ -271,7 +271,7 @@ cJSON *net_write_topology(const struct net *n, struct error *err)
     }
     cJSON_AddItemToObject(config, "input_layers", end_list(n->layers[n->input].name));
     cJSON_AddItemToObject(config, "output_layers", end_list(n->layers[n->output].name));
-    /* cJSON drops what it cannot allocate. When the last addition is there, all are. */
+    /* Without memory, cJSON leaves out an addition. If the last addition exists, all exist. */
     if (!last || !cJSON_GetObjectItemCaseSensitive(config, "output_layers")) {
         cJSON_Delete(model);
         error_set(err, EX_OSERR, "cannot allocate the model's description");

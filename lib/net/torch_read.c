@@ -1,8 +1,8 @@
 /*
  * torch_read.c: makes a network from an old PyTorch checkpoint. A state dict has names and weights but no
- * topology, so that only networks of the built-in builders can be opened: EfficientNet-Lite0, 1 and 2, with
- * the names of EfficientNet-Lite-PyTorch. The classifier for 1,000 classes is left out, as in
- * keras-applications' *_notop.h5, since a new head takes its place anyway.
+ * topology, so only networks of the built-in builders can be opened: EfficientNet-Lite0, 1 and 2, with the
+ * names of EfficientNet-Lite-PyTorch. The classifier for 1,000 classes is left out, as in keras-applications'
+ * *_notop.h5, because a new head replaces it anyway.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 #include "net/net_parts.h"
 #include "net/torch_state.h"
 
-/* The name of a layer in the checkpoint: "_blocks.3._bn1" for block2c_bn. block is the number of the
- * block; "" when there is no such name. */
+/* Writes the name of a layer in the checkpoint, such as "_blocks.3._bn1" for block2c_bn, or "" when there is
+ * no such name. block is the number of the block. */
 static void torch_name(const char *layer, int block, char out[64])
 {
     static const char *const parts[][2] = {

@@ -11,8 +11,8 @@
 #include "io/io.h"
 #include "net/net_parts.h"
 
-/* A state dict takes some 140 bytes for each tensor, and NASNet-Large has 1,500 tensors. At most
- * one value is kept for each byte. */
+/* A state dict takes some 140 bytes for each tensor, and NASNet-Large has 1,500 tensors. The reader keeps at
+ * most one value for each byte. */
 #define MAX_PICKLE_BYTES (2u << 20)
 #define MAX_MEMO (1u << 18)
 #define MAX_TENSORS 16384 /* two for each of NET_MAX_LAYERS; keys are compared with each other */
@@ -43,7 +43,7 @@ struct storage {
     struct value key;
     enum torch_dtype dtype;
     uint64_t n_values;
-    const uint8_t *values; /* NULL until the list of storages has it */
+    const uint8_t *values; /* NULL until the storage occurs in the list of storages */
 };
 
 struct tensor {
@@ -64,7 +64,7 @@ struct reader {
     size_t n_bytes, at, op_at;
     struct value *stack, *items, *memo;
     size_t n_stack, n_items, n_memo, stack_room, items_room, memo_room;
-    struct entry *entries; /* of all dicts; of a list: the key is not used */
+    struct entry *entries; /* entries of all dicts and lists; a list does not use the key */
     size_t n_entries, entries_room;
     struct storage *storages;
     size_t n_storages, storages_room;
@@ -109,7 +109,7 @@ static int pop(struct reader *r, struct value *v)
     return 0;
 }
 
-/* How many values are above the topmost mark. */
+/* Sets *n to the number of values above the topmost mark. */
 static int above_mark(struct reader *r, size_t *n)
 {
     for (*n = 0; *n < r->n_stack; ++*n)
@@ -152,7 +152,7 @@ static int add_entry(struct reader *r, const struct value *container, struct val
     return 0;
 }
 
-/* Puts the n values on top into the dict or list below them (and below the mark, if there is one). */
+/* Adds the n topmost values to the dict or list below them (and below the mark, if there is one). */
 static int put_into(struct reader *r, enum kind kind, size_t n, bool marked)
 {
     size_t first = r->n_stack - n, below = first - marked;
@@ -191,7 +191,7 @@ static int find_name(struct reader *r)
                      shown, r->op_at);
 }
 
-/* ('storage', type, key, place, number of elements, None) */
+/* Makes a storage from the tuple ('storage', type, key, place, number of elements, None). */
 static int make_storage(struct reader *r)
 {
     struct value v;
@@ -251,7 +251,8 @@ static int call(struct reader *r)
     return push(r, (struct value){DICT, r->n_containers++, 0});
 }
 
-/* An attribute of the dict (_metadata, versions of modules), which is not needed and is dropped. */
+/* Handles BUILD, which sets an attribute of the dict (_metadata, versions of modules). It is not needed and
+ * is dropped. */
 static int build(struct reader *r)
 {
     struct value state;
@@ -387,7 +388,8 @@ static int read_header(struct reader *r)
     return 0;
 }
 
-/* A storage that several tensors share occurs several times: all with its key get the bytes. */
+/* Sets the bytes of every storage with this key. A storage that several tensors share occurs several
+ * times. */
 static int give_storage(struct reader *r, const struct value *key, const uint8_t *values, uint64_t n_values,
                         enum torch_dtype *dtype)
 {

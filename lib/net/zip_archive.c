@@ -1,7 +1,7 @@
 /*
- * zip_archive.c: a bounded reader of zip archives over zlib. Two places describe a member, its entry in the
- * directory at the end and a header before its bytes; they have to agree, since programs that believe one or
- * the other would read different files. Sizes are checked before memory is taken.
+ * zip_archive.c: a reader of zip archives with limits, which uses zlib. A member is described twice: by its
+ * entry in the directory at the end, and by a header before its bytes. Both must agree, because programs that
+ * use one or the other would read different files. Sizes are checked before memory is allocated.
  */
 #include "net/zip_archive.h"
 
@@ -20,7 +20,7 @@
 #define ENTRY_BYTES 46
 #define HEADER_BYTES 30
 #define MAX_COMMENT 65535
-/* Deflate's best: 258 bytes for two bits. */
+/* The best ratio of deflate: 258 bytes for two bits. */
 #define DEFLATE_RATIO 1032
 #define BLOCK_BYTES ((size_t)1 << 18)
 
@@ -36,7 +36,7 @@ static int bad(struct error *err, const struct zip_member *m, const char *why)
 
 /* --- the directory --- */
 
-/* The end record, which may be followed by a comment. *at: its offset. */
+/* Finds the end record, which a comment may follow. *at becomes its offset. */
 static int find_end(const struct zip_archive *z, unsigned char out[END_BYTES], uint64_t *at,
                     struct error *err)
 {

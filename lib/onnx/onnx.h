@@ -12,8 +12,9 @@
 bool onnx_available(void); /* false in a build without protobuf-c or onnx.proto */
 
 struct onnx_form {
-    bool nchw; /* the input's order of axes: [N,3,H,W] instead of [N,H,W,3] */
-    bool int8; /* the int8 form of n (net_int8.h) as QuantizeLinear and DequantizeLinear around its layers */
+    bool nchw; /* the input's axes are [N,3,H,W] instead of [N,H,W,3] */
+    /* write the int8 form of n (net_int8.h), with QuantizeLinear and DequantizeLinear around its layers */
+    bool int8;
     /* output the input of the last softmax instead of its output; the network must end in a softmax */
     bool logits;
     const char *input_name, *output_name;
@@ -24,10 +25,10 @@ struct onnx_form {
     }
 
 /*
- * Input: float32, RGB, already x = byte * scale + offset as the metadata says; output: [N,classes]. N is
- * symbolic. A network that was read from ONNX keeps that file's names. Weights keep their float32 bits, and
- * batch norms are not folded. The shapes of n must be known. Written atomically. EX_UNAVAILABLE in a build
- * without ONNX.
+ * Writes the file atomically. Its input is float32 RGB, which the caller has already scaled as x = byte *
+ * scale + offset with the numbers in the metadata. Its output is [N,classes]. N is symbolic. A network that
+ * was read from ONNX keeps the names of that file. Weights keep their float32 bits, and batch norms are not
+ * folded. The shapes of n must be known. Fails with EX_UNAVAILABLE in a build without ONNX.
  */
 int onnx_write(const struct net *n, const char *path, const struct onnx_form *form, struct error *err);
 
@@ -35,7 +36,7 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 bool onnx_was_nchw(const struct net *n);
 
 struct onnx_read_options {
-    int height, width; /* used if the file leaves them open; 0: not known */
+    int height, width; /* size of the input, used if the file does not fix it; 0: not known */
     /* also accept maps with any number of channels, and vectors; for tests of single operators */
     bool any_input;
 };
@@ -44,15 +45,15 @@ struct onnx_read_options {
  * Reads a classifier, or a classifier without its head. Transposes are removed, constant expressions
  * computed, and activations that consist of several operators recognised. The names in the file are kept in
  * the metadata, so that onnx_write can use them again. External data must be in the folder of the file.
- * Whatever cannot be computed exactly is EX_DATAERR, with the file, the node, its operator and the operator
- * set. EX_UNAVAILABLE in a build without ONNX.
+ * Fails with EX_DATAERR when a node cannot be computed exactly; the message names the file, the node, its
+ * operator and the operator set. Fails with EX_UNAVAILABLE in a build without ONNX.
  */
 int onnx_read(struct net *n, const char *path, const struct onnx_read_options *options, struct error *err);
 
-/* Decides by the name, which ends in .onnx, or by the first bytes. */
+/* Whether path is an ONNX file: its name ends in .onnx, or its first bytes show it. */
 bool onnx_is_file(const char *path);
-/* Opens an ONNX file, or any other model that net_open can read. side_px: used if the file leaves the size
- * open; 0: not known. header_only: without weights, where the format allows it. */
+/* Opens an ONNX file, or any other model that net_open can read. side_px: the size of the input, used if the
+ * file does not fix it; 0: not known. header_only: weights are not read, where the format allows it. */
 int onnx_open_model(struct net *n, const char *path, int side_px, bool header_only, struct error *err);
 
 #endif

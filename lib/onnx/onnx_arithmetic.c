@@ -36,8 +36,8 @@ static int finished(struct reader *r, int rank, int c_axis, bool chw)
 /* --- activations --- */
 
 /*
- * In winnow's own files a layer with an activation is written as "conv1/linear" followed by "conv1". Puts the
- * activation back into the layer. 1: done; 0: this is another case.
+ * In winnow's own files a layer with an activation is written as "conv1/linear" followed by "conv1". Moves
+ * the activation back into the layer. Returns 1, or 0 when this is another case.
  */
 static int taken_back(struct reader *r, struct value *v, enum activation_kind kind)
 {
@@ -172,7 +172,7 @@ static int read_softmax(struct reader *r)
     int64_t axis = attribute_int(r, "axis", r->opset < 13 ? 1 : -1);
     int rank = v->rank, c_axis = v->c_axis;
     axis = axis < 0 ? axis + rank : axis;
-    /* before opset 13: over all that follows the axis */
+    /* before opset 13, softmax is over all dimensions from the axis on */
     if (r->opset < 13 ? axis < 1 || axis > c_axis : axis != c_axis)
         return reader_fail(r, "works along another axis than the channels");
     if (!value_is_vector(r, v) || v->chw) return reader_fail(r, "over a map is not supported");
@@ -187,7 +187,8 @@ static int read_softmax(struct reader *r)
 
 /* --- with constants --- */
 
-/* 1: one number; the channels: one for each; 0 with err set: something else. */
+/* Returns how many numbers the constant has: 1, or the number of channels, or 0 with err set for anything
+ * else. */
 static int spread_of(struct reader *r, const struct value *v, const struct constant *c)
 {
     int channels = value_channels(r, v);
@@ -201,8 +202,8 @@ static int spread_of(struct reader *r, const struct value *v, const struct const
 }
 
 /*
- * x * c or x + c (power -1: x / c; sign -1: x - c, and negated: c - x). A scalar becomes a fixed number of
- * the layer; a constant with dimensions becomes a weight.
+ * Reads x * c or x + c (power -1: x / c; sign -1: x - c, and negated: c - x). A scalar becomes a fixed number
+ * of the layer; a constant with dimensions becomes a weight.
  */
 static int read_scale(struct reader *r, struct value *v, struct value *constant, bool product, bool inverse,
                       bool negated)
@@ -246,8 +247,8 @@ static int read_scale(struct reader *r, struct value *v, struct value *constant,
     return 0;
 }
 
-/* Recognises the bias of a convolution or dense layer that nothing else reads: 1 done, 0 not a bias, -1
- * error. */
+/* Recognises the bias of a convolution or dense layer that no other node reads. Returns 1, 0 when it is not a
+ * bias, or -1 with err set. */
 static int read_bias(struct reader *r, struct value *v, struct value *constant)
 {
     struct net_layer *l = layer_of(r, v);
@@ -318,7 +319,7 @@ static int join_layers(struct reader *r, enum layer_kind kind)
     return l ? finished(r, rank, c_axis, chw) : -1;
 }
 
-/* Recognises x * gate(x): 1 done, 0 another product. */
+/* Recognises x * gate(x). Returns 1, or 0 for another product. */
 static int read_gated(struct reader *r, struct value *x, struct value *gate)
 {
     struct net_layer *g = layer_of(r, gate);

@@ -17,7 +17,7 @@ static int64_t *integers_in(const struct constant *c) { return (int64_t *)(uintp
 
 static bool is_open(int64_t v) { return v == SIZE_BATCH || v == SIZE_UNKNOWN; }
 
-/* Row-major strides of each dimension; 0 for a dimension that is broadcast. */
+/* Computes the row-major stride of each dimension; it is 0 for a dimension that is broadcast. */
 static void steps_of(const struct constant *c, int rank, const int64_t *dim, size_t *step)
 {
     size_t s = 1;
@@ -139,7 +139,7 @@ static struct constant *fold_unary(struct reader *r, const char *op, const struc
     return out;
 }
 
-/* The same numbers with other dimensions. */
+/* Returns the same numbers with other dimensions. */
 static struct constant *viewed(struct reader *r, const struct constant *a, int rank, const int64_t *dim)
 {
     struct constant *out = arena_alloc(&r->arena, sizeof *out, r->err);
@@ -202,7 +202,7 @@ static struct constant *fold_squeeze(struct reader *r, const struct constant *a,
     return viewed(r, a, rank, dim);
 }
 
-/* Takes out[k] = a[index[k]] along one axis; also Slice and Gather of one axis. */
+/* Returns out[k] = a[index[k]] along one axis, which is also Slice and Gather of one axis. */
 static struct constant *taken(struct reader *r, const struct constant *a, int axis, const int64_t *index,
                               size_t n_index, bool drop_axis)
 {
@@ -387,7 +387,7 @@ static struct constant *fold_product(struct reader *r, const struct constant *a)
     return viewed(r, out, a->rank, ones);
 }
 
-/* The dimensions of a layer's value or of a constant. */
+/* Computes the dimensions of a layer's value or of a constant. */
 static int fold_shape(struct reader *r, const struct value *v, struct constant **out)
 {
     int64_t dim[ONNX_MAX_RANK], n;
@@ -460,7 +460,7 @@ static struct constant *fold_where(struct reader *r, const struct constant **in)
     return (struct constant *)(uintptr_t)(in[0]->i[0] ? in[1] : in[2]);
 }
 
-/* Values repeated along dimensions of 1. */
+/* Repeats values along dimensions of 1. */
 static struct constant *fold_expand(struct reader *r, const struct constant *a, const struct constant *shape)
 {
     int64_t dim[ONNX_MAX_RANK];

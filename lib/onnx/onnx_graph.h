@@ -1,7 +1,7 @@
 /*
- * onnx_graph.h: the parts of an ONNX graph that is being written. Nodes, tensors and strings live in the
- * graph's arena; the arrays `nodes` and `tensors` are on the heap, and the caller frees them. A failure is
- * recorded (failed, err), so that callers need to check only once.
+ * onnx_graph.h: functions that add the parts of an ONNX graph to be written. Nodes, tensors and strings live
+ * in the graph's arena; the arrays `nodes` and `tensors` are on the heap, and the caller frees them. A
+ * failure is recorded (failed, err), so that callers need to check only once.
  */
 #ifndef WINNOW_ONNX_ONNX_GRAPH_H
 #define WINNOW_ONNX_ONNX_GRAPH_H
@@ -13,14 +13,14 @@
 #include "onnx.pb-c.h"
 
 struct graph {
-    struct net_int8 int8; /* layers NULL: everything in floats */
+    struct net_int8 int8; /* layers NULL: the whole graph computes in floats */
     const struct net *net;
     struct arena arena;
     struct error *err;
     bool failed;
     const struct onnx_form *form;
     const char *image, *probs; /* of input and output: the form's names, or the next free ones */
-    const char **value;        /* of each layer: the name of its tensor, maps in NCHW */
+    const char **value;        /* for each layer, the name of its output tensor; maps are in NCHW */
     Onnx__NodeProto **nodes;
     size_t n_nodes, node_room;
     Onnx__TensorProto **tensors;
@@ -32,7 +32,8 @@ char *graph_name(struct graph *g, const char *format, ...) __attribute__((format
 /* Returns `wanted`, or wanted_1 and so on if a layer other than the input has that name. */
 const char *graph_free_name(struct graph *g, const char *wanted);
 
-/* Adds a node with one output. NULL after a failure; the other functions accept that NULL. */
+/* Adds a node with one output and returns it. Returns NULL after a failure; the other functions accept that
+ * NULL. */
 Onnx__NodeProto *graph_node(struct graph *g, const char *op, const char *node_name, const char *output);
 void graph_input(struct graph *g, Onnx__NodeProto *n, const char *tensor);
 void graph_int(struct graph *g, Onnx__NodeProto *n, const char *key, int64_t value);

@@ -19,7 +19,7 @@ bool graph_int8_is_kernel(const struct graph *g, int layer)
            g->int8.layers[l->inputs[0]].scale > 0 && net_int8_norm_of(g->net, layer) >= 0;
 }
 
-/* name/scale and name/zero; the value's own name stays that of the layer. */
+/* Adds the inputs name/scale and name/zero. The value itself has the name of the layer. */
 static void scale_inputs(struct graph *g, Onnx__NodeProto *n, const char *name)
 {
     graph_input(g, n, graph_name(g, "%s/scale", name));

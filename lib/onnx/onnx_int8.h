@@ -4,9 +4,9 @@
 
 #include "onnx/onnx_graph.h"
 
-/* Whether this layer is a convolution that runs on bytes. Then its batch norm is part of it. */
+/* Whether this layer is a convolution that computes with bytes. Its batch norm is then part of it. */
 bool graph_int8_is_kernel(const struct graph *g, int layer);
-/* Adds weights and bias to its node, as integers with their scales. */
+/* Adds weights and bias of a layer to its node, as integers with their scales. */
 void graph_int8_weights(struct graph *g, Onnx__NodeProto *node, int layer);
 /* Returns the value of the layer after quantising and dequantising it, or the value itself if it is not
  * quantised. */

@@ -1,6 +1,6 @@
 /*
- * onnx_layers.c: how a node becomes a layer: names, weights, views; norms, dense layers, joins; and the table
- * of operators, with what is refused before any is read.
+ * onnx_layers.c: converts nodes to layers: names, weights and views; norms, dense layers and joins. It also
+ * has the table of operators, and refuses unsupported ones before any node is read.
  */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_layers_is_left_out;
@@ -16,7 +16,7 @@ typedef int onnx_layers_is_left_out;
 
 /* --- names --- */
 
-/* "/layer1/layer1.0/conv1/Conv" as "layer1.0.conv1.Conv"; other slashes as "_". */
+/* Shortens a name: "/layer1/layer1.0/conv1/Conv" becomes "layer1.0.conv1.Conv". Other slashes become "_". */
 static void tidy(const char *name, char *out, size_t room)
 {
     size_t n = 0;
@@ -104,7 +104,8 @@ int layer_output(struct reader *r, int layer, int rank, int c_axis)
 
 /* --- other views --- */
 
-/* Adds a layer that gives the output of another layer other dimensions; at most one for each layer. */
+/* Adds a layer that has the output of another layer with other dimensions. There is at most one for each
+ * layer. */
 static int shown_as(struct reader *r, int layer, enum layer_kind kind, int **list)
 {
     char name[NET_MAX_NAME_BYTES + 1];
@@ -232,7 +233,7 @@ static void give_dense(float *to, const struct constant *w, bool transposed, con
     }
 }
 
-/* beta times the bias, which may be one number for all. */
+/* Sets the bias to beta times a constant, which may be one number for all channels. */
 static int give_bias(struct reader *r, int layer, const char *name, const struct constant *c, double beta)
 {
     if (beta == 1 && c->n == (size_t)r->net->layers[layer].units)
@@ -333,7 +334,7 @@ static bool in_list(const char *list, const char *word)
     return false;
 }
 
-/* NULL: not a supported operator. */
+/* Returns NULL when the operator is not supported. */
 static const struct onnx_operator *operator_of(const Onnx__NodeProto *n)
 {
     const struct onnx_operator *const tables[] = {arithmetic_operators, view_operators, move_operators,
@@ -351,7 +352,7 @@ int check_operator(struct reader *r)
     return reader_fail(r, "this operator is not supported");
 }
 
-/* What is not simply a layer's output is for a few operators only. */
+/* Checks that the operator accepts a value that is not simply a layer's output. Only a few operators do. */
 static int check_form(struct reader *r, const struct value *v)
 {
     const char *op = r->node->op_type;

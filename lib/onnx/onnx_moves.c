@@ -46,7 +46,7 @@ int channels_shuffled(struct reader *r, int layer, int groups)
     return picked(r, layer, channels, 0, 1, groups, channels / groups);
 }
 
-/* `count` channels from `first` on, as an output of the node. */
+/* Defines an output of the node as `count` channels from `first` on. */
 static int part_of(struct reader *r, size_t output, const struct value *v, int64_t first, int64_t step,
                    int64_t count)
 {
@@ -130,7 +130,7 @@ struct range {
     int64_t first, count, step;
 };
 
-/* Every `step`th pixel of rows and columns, from `first` on. */
+/* Selects every `step`th row and column, from `first` on. */
 static int cut(struct reader *r, int map, const struct range *rows, const struct range *columns)
 {
     const struct net_shape *in = &r->net->layers[map].output;

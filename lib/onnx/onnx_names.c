@@ -13,14 +13,14 @@ typedef int onnx_names_is_left_out;
 #include "base/text.h"
 #include "onnx/onnx_reader.h"
 
-#define MAX_NAME_BYTES 1000 /* longer ones are not worth their place in every model folder */
+#define MAX_NAME_BYTES 1000 /* longer names are not stored, because they would enlarge every model folder */
 
 static cJSON *entry_of(struct reader *r, int layer)
 {
     cJSON *layers = cJSON_GetObjectItemCaseSensitive(r->names, "layers");
     if (!layers) layers = cJSON_AddObjectToObject(r->names, "layers");
     const char *name = r->net->layers[layer].name;
-    /* Parts of a layer come one after the other: looking at the last entry is enough. */
+    /* The parts of a layer come one after another, so only the last entry must be checked. */
     cJSON *last = layers && layers->child ? layers->child->prev : NULL;
     if (last && strcmp(last->string, name) == 0) return last;
     cJSON *old = last ? cJSON_GetObjectItemCaseSensitive(layers, name) : NULL;

@@ -34,7 +34,7 @@ bool onnx_was_nchw(const struct net *n) { return false; }
 #include "onnx/onnx_reader.h"
 
 #define MAX_NODES 200000
-#define MAX_FILE_BYTES INT32_MAX /* what protocol buffers can say */
+#define MAX_FILE_BYTES INT32_MAX /* the limit of protocol buffers */
 
 /* --- the model --- */
 
@@ -100,7 +100,7 @@ static int64_t dim_of(const Onnx__TensorShapeProto *s, size_t i)
     return d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? d->dim_value : -1;
 }
 
-/* The height or width from the file, or else the one that the caller wants. */
+/* Sets *out to the height or width in the file, or else to the one that the caller wants. */
 static int side_of(struct reader *r, int64_t own, int wanted, int *out)
 {
     if (own > NET_MAX_DIM || own == 0) return reader_fail(r, "its input has a side of %lld", (long long)own);

@@ -142,8 +142,8 @@ static const char *free_one(struct renaming *r, const struct taken *t, const cha
 }
 
 /*
- * Every tensor without a name in the file keeps its own, or gets another where the file has that one. A name
- * that two layers share, as a weight that is used twice, is given to the first.
+ * Every tensor without a name in the file keeps its own name, or gets another one if the file uses that name.
+ * A name that two layers share, such as that of a weight that is used twice, is used for the first.
  */
 static int settle_tensors(struct renaming *r)
 {
@@ -166,7 +166,7 @@ static int settle_tensors(struct renaming *r)
     return rc;
 }
 
-/* Nodes' names likewise: those with `named` set have the file's. */
+/* Does the same for the names of nodes. Nodes with `named` set have names from the file. */
 static int settle_nodes(struct renaming *r, const bool *named)
 {
     struct graph *g = r->g;
@@ -212,7 +212,7 @@ static void transpose(struct renaming *r, const char *weight)
             graph_int(g, g->nodes[i], "transB", 1);
 }
 
-/* A vector with the dimensions it had: [C,1,1]. */
+/* Restores the dimensions of a vector, such as [C,1,1]. */
 static void set_dims(struct renaming *r, const char *weight, const cJSON *list)
 {
     Onnx__TensorProto *t = tensor_called(r->g, weight);

@@ -4,9 +4,10 @@
 
 #include "onnx/onnx_graph.h"
 
-/* Renames the parts of the graph, whose last node names the output. Returns -1 with err set. */
+/* Renames the parts of the graph. The name of the output is that of the last node's output. Returns 0, or -1
+ * with err set. */
 int graph_rename(struct graph *g);
-/* The name of the input in the file, or `missing`. */
+/* Returns the name of the input in the file, or `missing`. */
 const char *graph_input_name(struct graph *g, const char *missing);
 
 #endif

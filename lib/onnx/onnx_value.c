@@ -1,4 +1,4 @@
-/* onnx_value.c: names and their values, initializers, attributes. */
+/* onnx_value.c: reads initializers and attributes, and keeps the values of names. */
 #ifdef WINNOW_WITHOUT_ONNX
 typedef int onnx_value_is_left_out;
 #else

@@ -23,7 +23,7 @@ static int same_value(struct reader *r, const struct value *from, int rank, int 
     return 0;
 }
 
-/* A map's channels as [groups, channels / groups]. */
+/* Shows a map's channels as [groups, channels / groups]. */
 static int grouped(struct reader *r, int layer, int c_axis, int groups)
 {
     struct value *v = node_output(r);
@@ -72,7 +72,7 @@ static int read_transpose(struct reader *r)
     return same_value(r, v, v->rank, c_axis);
 }
 
-/* One vector for each picture, in the order of the file's layout. */
+/* Makes one vector for each picture, in the order of the file's layout. */
 static int flattened(struct reader *r, const struct value *v)
 {
     bool chw = v->c_axis == 1 && v->rank == 4 && !value_is_vector(r, v);
@@ -102,7 +102,7 @@ static int read_flatten(struct reader *r)
     return flattened(r, v);
 }
 
-/* Channels into groups, out of them, or into others. */
+/* Divides channels into groups, joins groups, or changes their number. */
 static int regrouped(struct reader *r, const struct value *v, int rank, const int64_t *dim)
 {
     const struct net_shape *s = &r->net->layers[v->layer].output;
@@ -115,7 +115,7 @@ static int regrouped(struct reader *r, const struct value *v, int rank, const in
     return reader_fail(r, "rearranges a map, which is not supported");
 }
 
-/* A vector with additional dimensions of 1, or the dimensions that it had before. */
+/* Handles a vector with additional dimensions of 1, or with the dimensions that it had before. */
 static int reshaped(struct reader *r, struct value *v, int rank, const int64_t *to)
 {
     int64_t from[VALUE_MAX_RANK], count = 1, made = 1;
@@ -216,7 +216,7 @@ static int read_alias(struct reader *r)
     return same_value(r, v, v->rank, v->c_axis);
 }
 
-/* A vector repeated over a map, which a product does by itself. */
+/* Reads an Expand that repeats a vector over a map; a product does this by itself. */
 static int read_expand(struct reader *r)
 {
     struct value *v = node_input(r, 0);

@@ -123,7 +123,7 @@ static int padded(struct reader *r, int map, const struct window *w, const char 
 
 /* --- convolutions --- */
 
-/* [out,in,h,w] to [h,w,in,out], and a depthwise [c*m,1,h,w] to [h,w,c,m]. */
+/* Converts a kernel [out,in,h,w] to [h,w,in,out], or a depthwise one [c*m,1,h,w] to [h,w,c,m]. */
 static void give_kernel(float *to, const struct constant *c, bool depthwise, size_t channels)
 {
     size_t outs = (size_t)c->dim[0], ins = (size_t)c->dim[1], plane = (size_t)(c->dim[2] * c->dim[3]);
@@ -135,8 +135,8 @@ static void give_kernel(float *to, const struct constant *c, bool depthwise, siz
 }
 
 /*
- * A convolution of one channel along the numbers of a vector, as ECA's gates have it: the vector as a row of
- * pixels, and back.
+ * Reads a convolution of one channel along the numbers of a vector, as in ECA's gates. The vector becomes a
+ * row of pixels, and is converted back afterwards.
  */
 static int conv_along(struct reader *r, const struct value *v, const struct constant *w, const char *name)
 {
@@ -268,7 +268,7 @@ static int read_pool(struct reader *r)
     return layer_finish(r, at) ? -1 : layer_output(r, at, 4, 1);
 }
 
-/* The mean over the pixels of a map: GlobalAveragePool, or ReduceMean over exactly these axes. */
+/* Adds the mean over the pixels of a map: GlobalAveragePool, or ReduceMean over exactly these axes. */
 static int global_average(struct reader *r, struct value *v, bool keep)
 {
     int map = layer_as_map(r, v), c_axis = v->c_axis;

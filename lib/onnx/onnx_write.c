@@ -32,7 +32,7 @@ int onnx_write(const struct net *n, const char *path, const struct onnx_form *fo
 #include "onnx/onnx_int8.h"
 #include "onnx/onnx_rename.h"
 
-/* The opset in which Softmax got its present meaning. Every runtime of the last years reads it. */
+/* The opset in which Softmax got its present meaning. All runtimes of the last years read it. */
 #define OPSET 13
 #define IR_VERSION 7 /* the one that came with opset 13 */
 
@@ -90,7 +90,8 @@ static void window_attributes(struct graph *g, Onnx__NodeProto *n, const struct 
     if (dilations) graph_ints(g, n, "dilations", dilation, 2);
 }
 
-/* [kh,kw,cin,cout] becomes [cout,cin,kh,kw]; a depthwise [kh,kw,c,m] becomes [c*m,1,kh,kw]. */
+/* Adds a kernel: [kh,kw,cin,cout] becomes [cout,cin,kh,kw], and a depthwise [kh,kw,c,m] becomes
+ * [c*m,1,kh,kw]. */
 static const char *kernel(struct graph *g, const struct net_weight *w, bool depthwise)
 {
     const int *d = w->shape.dim;
@@ -262,7 +263,7 @@ static const char *activation_layer(struct graph *g, const struct net_layer *l, 
     return activated(g, from, l->name, l->activation, 6);
 }
 
-/* from * factor + offset, either of which may be absent. */
+/* Adds from * factor + offset. Either of them may be absent. */
 static const char *scaled(struct graph *g, const struct net_layer *l, const char *from, const char *factor,
                           const char *offset)
 {
@@ -278,7 +279,7 @@ static const char *scaled(struct graph *g, const struct net_layer *l, const char
     return from;
 }
 
-/* A vector over the channels of a map in NCHW, or over the elements of a vector. */
+/* Adds a vector over the channels of a map in NCHW, or over the elements of a vector. */
 static const char *over_channels(struct graph *g, const struct net_layer *l, const struct net_weight *w)
 {
     int64_t dims[3] = {(int64_t)w->n_values, 1, 1};
@@ -369,7 +370,7 @@ static const char *zero_padding(struct graph *g, const struct net_layer *l, cons
     return l->name;
 }
 
-/* Flatten and Reshape must get the elements in Keras' order. */
+/* Writes Flatten and Reshape, which need the elements in Keras' order. */
 static const char *reshaped(struct graph *g, const struct net_layer *l, const char *from)
 {
     const struct net_shape *in = &g->net->layers[l->inputs[0]].output, *out = &l->output;
@@ -406,7 +407,7 @@ static const char *resized(struct graph *g, const struct net_layer *l, const cha
     return l->name;
 }
 
-/* A part of the channels is a Slice, everything else a Gather. */
+/* Writes a selection of channels: a contiguous part is a Slice, any other a Gather. */
 static const char *channels(struct graph *g, const struct net_layer *l, const char *from)
 {
     bool part = l->pick_groups == 1 && l->pick_step == 1;

@@ -1,5 +1,5 @@
-/* page.c: escapes text for the three places where a page has it, and computes
- * SHA-256 (FIPS 180-4) for the policy. */
+/* page.c: escapes text for HTML, JSON and URLs in a page, and computes SHA-256 (FIPS 180-4) for the
+ * policy. */
 #include "page/page.h"
 
 #include <limits.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The length of the valid UTF-8 character at s, or 0 when there is none. */
+/* Returns the length of the valid UTF-8 character at s, or 0 when there is none. */
 static size_t utf8_length(const unsigned char *s)
 {
     size_t n = s[0] < 0x80                   ? 1

@@ -1,7 +1,7 @@
 /*
  * page.h: functions for the HTML pages of winnow. A page is one file that can be opened from the disk without
- * a server: styles and scripts are inside, and it loads nothing. Its content security policy names the hash
- * of each script, so that no text from a manifest or a file name can ever run as one.
+ * a server. It contains its styles and scripts, and loads no other. Its content security policy names the
+ * hash of each script, so no text from a manifest or a file name can run as a script.
  */
 #ifndef WINNOW_PAGE_PAGE_H
 #define WINNOW_PAGE_PAGE_H
@@ -23,9 +23,9 @@ int page_json(struct text *out, const char *s, struct error *err);
 /* Appends the bytes of a path as a relative URL: %XX for all bytes but unreserved characters and '/'. */
 int page_url(struct text *out, const char *path, struct error *err);
 
-/* Appends the relative path from the folder of the file `page` to the folder `root`: "", or "../data/",
- * and so on. A page has no absolute path, so that its folder can be moved. EX_CANTCREAT when one of the
- * two is missing. */
+/* Appends the relative path from the folder of the file `page` to the folder `root`: "", or "../data/", and
+ * so on. A page contains no absolute path, so that its folder can be moved. Fails with EX_CANTCREAT when one
+ * of the two folders is missing. */
 int page_way_to_root(struct text *out, const char *page, const char *root, struct error *err);
 
 int page_base64(struct text *out, const void *bytes, size_t n_bytes, struct error *err);
@@ -33,8 +33,8 @@ int page_base64(struct text *out, const void *bytes, size_t n_bytes, struct erro
 #define SHA256_BYTES 32
 void sha256_of(uint8_t out[SHA256_BYTES], const void *bytes, size_t n_bytes);
 
-/* Appends 'sha256-...' with its quotes: what a policy needs for an inline script
- * or style of exactly these bytes. */
+/* Appends 'sha256-...' with its quotes. With this entry, a policy allows an inline script or style of exactly
+ * these bytes. */
 int page_csp_hash(struct text *out, const char *bytes, size_t n_bytes, struct error *err);
 
 #endif

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/text.h"
 
-/* Makes the symbol `name` hold the bytes of a file of the sources, and a NUL. The module.mk of the area says
- * that its object depends on the file. */
+/* Defines the symbol `name` as the bytes of a source file, followed by a NUL. The module.mk of the area must
+ * say that the object depends on that file. */
 #define PAGE_PART(name, file)                                                                                \
     __asm__(".section .rodata\n"                                                                             \
             ".global " #name "\n" #name ":\n"                                                                \
@@ -18,10 +18,10 @@
 int page_policy(struct text *out, const char *css, const char *js, struct error *err);
 
 struct page_part {
-    const char *name, *value; /* stands for {{name}} in the template */
+    const char *name, *value; /* value replaces {{name}} in the template */
 };
-/* Writes the template with its parts filled in; values are not escaped here. The file appears whole or not at
- * all. */
+/* Writes the template, with each part replaced by its value, which is not escaped here. The file appears
+ * whole or not at all. */
 int page_write(const char *path, const char *html, const struct page_part *parts, size_t n_parts,
                struct error *err);
 

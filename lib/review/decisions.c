@@ -155,7 +155,7 @@ struct verdicts {
     int n;
 };
 
-/* The category for kappa: the kind of decision, or the class that a relabel names. */
+/* Returns the category for kappa: the kind of decision, or the class that a relabel names. */
 static int category(struct verdicts *v, const struct decision *d)
 {
     const char *name = d->kind == DECISION_RELABEL ? d->label : NULL;
@@ -201,7 +201,7 @@ int decisions_agreement(const struct decisions *d, struct reviewer_agreement **o
                 int i = category(&v, said[0]), j = category(&v, said[1]);
                 counts[i * MAX_CATEGORIES + j]++;
             }
-            /* Uses only the categories that occur: all 512 would be a quarter of a million
+            /* Only the categories that occur are used. With all 512 there would be a quarter of a million
              * cells for each pair of reviewers. */
             for (size_t i = 0, n_used = (size_t)v.n; i < n_used * n_used; i++)
                 counts[i] = counts[i / n_used * MAX_CATEGORIES + i % n_used];

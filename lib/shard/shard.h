@@ -1,8 +1,8 @@
 /*
- * shard.h: reads the packed training set: records of one size in shard files, and a small index file without
- * which there is no set. docs/formats.md has the format. The files are mapped: a raw record needs no system
- * call once it is in memory. A set may come from a stranger: everything in its index is checked against the
- * files before it is used.
+ * shard.h: reads a packed training set: records of one size in shard files, and a small index file, which
+ * lists them. docs/formats.md has the format. The files are mapped: access to a raw record that is in memory
+ * needs no system call. A set may come from a stranger, so all values of its index are checked against the
+ * files before they are used.
  */
 #ifndef WINNOW_SHARD_SHARD_H
 #define WINNOW_SHARD_SHARD_H
@@ -43,11 +43,12 @@ struct shard_set_info {
     uint64_t n_records;
     char data_hash[33]; /* over content hashes, labels, splits, variants in record order */
     enum shard_encoding encoding;
-    bool rows_apart;             /* the second format: files of earlier sets, and a table of rows */
+    /* the set is in the second format: it uses files of earlier sets, and has a table of rows */
+    bool rows_apart;
     char made[SHARD_MADE_BYTES]; /* other settings that the records depend on; "" for the usual ones */
 };
 
-/* What of them decides how a picture has to be opened to look like the records. */
+/* The settings of a set that decide how a picture must be decoded to look like its records. */
 struct shard_made {
     bool srgb;               /* pack --color srgb */
     int frame;               /* pack --frame, from 1 */
@@ -78,24 +79,26 @@ struct shard_set;
  * so open it before large allocations.
  */
 int shard_set_open(struct shard_set **out, const char *folder, struct error *err);
-/* The same for callers that never need the pixels of a JPEG: no workers are started, and
- * shard_set_read of a JPEG set is EX_SOFTWARE. */
+/* Does the same for callers that never need the pixels of a JPEG. No workers are started, and shard_set_read
+ * fails with EX_SOFTWARE on a JPEG set. */
 int shard_set_open_stored(struct shard_set **out, const char *folder, struct error *err);
 const struct shard_set_info *shard_set_info(const struct shard_set *s);
-/* Gives everything about a record except its pixels (NULL), without reading the shard file. This function
- * and the next two may be called from any thread. */
+/* Sets *out to a record without its pixels (NULL), and does not read the shard file. Any thread may call this
+ * function and the next two. */
 int shard_set_describe(const struct shard_set *s, uint64_t index, struct shard_record *out,
                        struct error *err);
-/* Gives the record with its pixels in the mapped file. A JPEG set is EX_DATAERR here: use shard_set_read. */
+/* Sets *out to the record with its pixels in the mapped file. Fails with EX_DATAERR on a JPEG set; use
+ * shard_set_read for it. */
 int shard_set_record(struct shard_set *s, uint64_t index, struct shard_record *out, struct error *err);
-/* The same for either encoding. A JPEG is decoded in a sandboxed worker process into scratch, which the
- * caller owns and which has side*side*3 + 64 bytes; raw sets do not use it. */
+/* Does the same for either encoding. A JPEG is decoded in a sandboxed worker process into scratch, which
+ * belongs to the caller and has side*side*3 + 64 bytes. Raw sets do not use scratch. */
 int shard_set_read(struct shard_set *s, uint64_t index, uint8_t *scratch, struct shard_record *out,
                    struct error *err);
-/* The number of a record with this content hash and variant (-1: any variant), or -1.
- * May be called from any thread. */
+/* Returns the number of a record with this content hash and variant (-1: any variant), or -1 when there is
+ * none. Any thread may call it. */
 int64_t shard_set_find(const struct shard_set *s, const char *xxh128, int variant);
-int shard_set_check(struct shard_set *s, struct error *err); /* every checksum, of shards and of records */
+/* verifies the checksums of all shards and records */
+int shard_set_check(struct shard_set *s, struct error *err);
 void shard_set_close(struct shard_set *s);
 
 #endif

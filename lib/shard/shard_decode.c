@@ -2,7 +2,7 @@
  * shard_decode.c: decodes the JPEG records of a set in sandboxed workers. An untrusted set has untrusted
  * pictures; checksums do not help, because whoever made the set also computed them. There is one worker for
  * each processor, forked when the set is opened, before the caller's large allocations. A thread that needs a
- * record takes a free worker, and waits when there is none.
+ * record uses a free worker, and waits when there is none.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -96,8 +96,8 @@ int shard_decoders_run(struct shard_decoders *d, const uint8_t *jpeg, size_t n_j
     if (n_jpeg > d->options.max_file_bytes || image_kind_of(jpeg, n_jpeg) != IMAGE_JPEG) return 0;
     unsigned i = take_worker(d);
     struct decode_worker *w = &d->workers[i];
-    /* Tries twice. A worker that somebody killed, for example because memory was short, must not end a
-     * long training; a record that crashes its decoder does so again. */
+    /* Decoding is tried twice. A long training must not end because a worker was killed, for example without
+     * memory. A record that crashes its decoder will crash it again. */
     for (int attempt = 0; attempt < 2; attempt++) {
         answer = (struct decoded){.info = {.orientation = 1, .frames = 1}};
         memcpy(w->input, jpeg, n_jpeg);

@@ -17,10 +17,10 @@
 typedef bool shard_listed_fn(void *context, const char *path, const char *source, const char *xxh128);
 
 /*
- * *n_records: the number of records that were overwritten (with dry_run: would be). Afterwards the set is in
- * the second format and has no rows for them. The caller removes their rows from the tables of the files.
- * After an error the set is either unchanged, or has no rows for them but some records that are not
- * overwritten yet; call it again to complete it.
+ * Overwrites the listed records. *n_records becomes their number; with dry_run they are only counted.
+ * Afterwards the set is in the second format and has no rows for them. The caller removes their rows from the
+ * tables of the files. After an error the set is either unchanged, or has no rows for them but some records
+ * that are not overwritten yet; call the function again to overwrite the others.
  */
 int shard_set_forget(const char *folder, bool dry_run, shard_listed_fn *listed, void *context,
                      uint64_t *n_records, struct error *err);

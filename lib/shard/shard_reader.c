@@ -97,7 +97,7 @@ static int wrong(const struct manifest_reader *r, struct error *err, const char 
     return error_set(err, EX_DATAERR, "'%s': row %llu: %s", r->name, (unsigned long long)r->row, what);
 }
 
-/* Called after a number could not be read. */
+/* Sets err after a number could not be read. Returns -1. */
 static int bad_number(const struct manifest_reader *r, struct error *err)
 {
     err->code = EX_DATAERR; /* not of the command line */
@@ -352,7 +352,7 @@ static int read_set_row(struct shard_set *s, const struct manifest_reader *r, co
     }
     bool shard = strcmp(key, "shard") == 0, index = strcmp(key, "index") == 0,
          rows = s->info.rows_apart && strcmp(key, "rows") == 0;
-    if (!shard && !index && !rows) return 0; /* something a later version adds */
+    if (!shard && !index && !rows) return 0; /* an entry of a later version */
     const char *hash = manifest_field(r, column[4]);
     if (parse_u64(manifest_field(r, column[2]), 0, UINT32_MAX - 1, &records, "records", err) ||
         parse_u64(manifest_field(r, column[3]), 1, shard ? (uint64_t)INT64_MAX : SHARD_MAX_INDEX_BYTES,

@@ -60,14 +60,14 @@ static uint64_t whole(const char *s)
     return parse_digits(s, strlen(s), &n) ? n : 0;
 }
 
-/* Continues the set that exists: the settings must agree, and its shards are listed again without change. */
+/* Continues an existing set: the settings must agree, and its shards are listed again without change. */
 static int adopt_set(struct shard_writer *w, struct error *err)
 {
     static const char *const columns[] = {"key", "value", "records", "bytes", "xxh128", NULL};
     struct shard_set *set = NULL;
     struct manifest_table t = MANIFEST_TABLE_EMPTY;
     int rc = -1, column[5];
-    if (shard_set_open(&set, w->folder, err)) /* proves that every value below is well formed */
+    if (shard_set_open(&set, w->folder, err)) /* this checks every value that is used below */
         return -1;
     const struct shard_set_info *info = shard_set_info(set);
     if (info->rows_apart) {
@@ -130,8 +130,9 @@ static bool is_ours(const char *name)
            (text_starts(name, "shard-") && (text_ends(name, ".bin") || text_ends(name, ".tsv")));
 }
 
-/* Finds out what exists at the path of the folder. 0: nothing or an empty folder; 1: a set; -1: something
- * else. A folder is replaced as a whole, and therefore counts as a set only if it contains nothing else. */
+/* Finds out what exists at the path of the folder. Returns 0 when there is no file or an empty folder, 1 for
+ * a set, or -1 for anything else. A folder is replaced as a whole, so it counts as a set only if it contains
+ * no other files. */
 static int look_at(struct shard_writer *w, struct error *err)
 {
     static const char head[] = "key\tvalue\trecords\tbytes\txxh128\nformat\twinnow-shards-";
@@ -307,7 +308,8 @@ int shard_writer_put_record(struct shard_writer *w, const char *prefix, size_t n
     return 0;
 }
 
-/* The row's columns up to xxh128 at the end of row_text, from *at on; its class and its part of the hash. */
+/* Appends the row's columns up to xxh128 to row_text, from *at on, and adds its class and its part of the
+ * hash. */
 static int begin_row(struct shard_writer *w, const struct shard_writer_record *r, uint64_t checksum,
                      size_t *at, struct error *err)
 {
@@ -381,7 +383,7 @@ static int write_set(struct shard_writer *w, struct error *err)
 {
     struct text t = TEXT_EMPTY, files = TEXT_EMPTY;
     int rc = -1;
-    /* a set that could take nothing over is one of the first format */
+    /* a set that reuses no file has the first format */
     if (w->n_referred ? shard_rows_finish(w, &files, err) : shard_writer_list_files(w, &files, err)) goto out;
     if (text_printf(&t, err,
                     "key\tvalue\trecords\tbytes\txxh128\nformat\t%s\t\t\t\n"
@@ -405,7 +407,7 @@ out:
     return rc;
 }
 
-/* Removes only the files that sets consist of. A folder with any other file therefore stays. */
+/* Removes only the files of a set. A folder with any other file is therefore not removed. */
 static void remove_set(const char *folder)
 {
     DIR *d = opendir(folder);
@@ -458,7 +460,7 @@ void shard_writer_close(struct shard_writer *w)
     if (!w) return;
     int saved = errno;
     if (w->fd >= 0) close(w->fd);
-    /* Otherwise there is nothing to undo yet, or nothing any more. */
+    /* Only an uncommitted set must be undone. */
     bool undo = !w->committed && w->folder && w->work;
     if (undo && !shard_writer_appends(w)) {
         remove_set(w->work);

@@ -18,8 +18,8 @@ struct written {
     char index_xxh128[33];
 };
 
-/* The place of the record of a row. file: the number of a file of the base, or n_base + the number of a
- * new file. */
+/* Where the record of a row is. file: the number of a file of the base, or n_base + the number of a new
+ * file. */
 struct located {
     uint32_t file, bytes;
     uint64_t offset, checksum;
@@ -35,7 +35,7 @@ struct shard_writer {
     char *work;             /* where files are written: the folder itself, or a new one beside it */
     struct written *shards; /* old ones first when appending */
     size_t n_shards, shards_capacity, n_old;
-    size_t first_number; /* of the new files: after those of the base */
+    size_t first_number; /* number of the first new file, after those of the base */
     int fd;              /* of the shard being written, or -1 */
     uint64_t at, n_in_shard;
     struct xxh128_stream *hash;
@@ -58,9 +58,9 @@ int shard_writer_put_record(struct shard_writer *w, const char *prefix, size_t n
 int shard_writer_end_file(struct shard_writer *w, struct error *err);
 const char *shard_writer_path(struct shard_writer *w, const char *folder, const char *name,
                               const char *ending, struct error *err);
-/* The lines of the new files in index.tsv. */
+/* Appends the lines of the new files in index.tsv to t. */
 int shard_writer_list_files(struct shard_writer *w, struct text *t, struct error *err);
-/* Forgets the files from the n-th on, and removes them. */
+/* Removes the new files from the n-th on. */
 void shard_writer_drop_files(struct shard_writer *w, size_t n);
 
 /* shard_rows.c: called before the list is written. Copies live records where that is worthwhile, links

@@ -21,8 +21,8 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
 {
     int fd = openat(folder_fd, "audit.salt", O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
-        /* Made under another name and then renamed: with a salt that was cut off, the
-         * log could not be used any more. */
+        /* The file is written under another name and then renamed: with an incomplete salt, the log could no
+         * longer be used. */
         if (getrandom(salt, SALT_BYTES, 0) != SALT_BYTES)
             return error_errno(err, EX_OSERR, "cannot get random numbers for audit.salt");
         fd = openat(folder_fd, "audit.salt.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -40,7 +40,7 @@ static int read_salt(int folder_fd, const char *folder, uint8_t salt[SALT_BYTES]
     return rc;
 }
 
-/* *whole is the number of bytes up to the last line feed. What follows is a part of a line that a
+/* Sets *whole to the number of bytes up to the last line feed. After it there may be a part of a line that a
  * full disk or a power cut left. */
 static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t *whole, struct error *err)
 {
@@ -58,8 +58,8 @@ static int find_whole_lines(int fd, uint64_t n_bytes, const char *name, uint64_t
     return 0;
 }
 
-/* Opens a small file of the store for appending, and removes a last line that was cut off. *whole is then
- * its length. The file is made if it does not exist and flags say so. */
+/* Opens a small file of the store for appending, and removes an incomplete last line. *whole is then its
+ * length. The file is created if it does not exist and flags allow it. */
 static int open_whole(int folder_fd, const char *folder, const char *name, int flags, uint64_t *whole,
                       struct error *err)
 {
@@ -81,8 +81,8 @@ fail:
     return -1;
 }
 
-/* Appends to a small file of the store, with its header when it is new, and syncs it;
- * on failure it is left as it was. */
+/* Appends to a small file of the store, with its header when it is new, and syncs it. After a failure the
+ * file is unchanged. */
 static int append(int folder_fd, const char *folder, const char *name, const char *header, const char *rows,
                   size_t n_bytes, struct error *err)
 {

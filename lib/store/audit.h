@@ -1,8 +1,8 @@
 /*
  * audit.h: two logs of the store. STORE/audit.tsv records which pictures were removed or not kept.
  * STORE/takedown.tsv lists the pictures that must never be stored again; `fetch` and `purge` read it. Each
- * line is appended and synced on its own: there are few, and somebody may ask for any of them. The caller
- * holds STORE/lock.
+ * line is appended and synced by itself: there are few lines, and each may be needed as evidence. The caller
+ * must hold STORE/lock.
  */
 #ifndef WINNOW_STORE_AUDIT_H
 #define WINNOW_STORE_AUDIT_H
@@ -29,19 +29,19 @@ struct audit_line {
  */
 int audit_append(int folder_fd, const char *folder, const struct audit_line *line, struct error *err);
 
-/* Appends rows to takedown.tsv (time kind value, each with its LF). The file is made, with
- * its header, if it does not exist. */
+/* Appends rows to takedown.tsv (time kind value, each with its LF). The file is created, with its header, if
+ * it does not exist. */
 int takedown_append(int folder_fd, const char *folder, const char *rows, size_t n_bytes, struct error *err);
 /*
  * Call this before takedown.tsv is read: it removes a part of a line that a full disk or a power cut left
- * (not in a dry run). *there says whether takedown.tsv exists and is not empty. When that cannot be found
- * out it is an error, because no takedown may be overlooked.
+ * (not in a dry run). *there becomes whether takedown.tsv exists and is not empty. If that cannot be
+ * determined, the function fails, because no takedown may be overlooked.
  */
 int takedown_mend(int folder_fd, const char *folder, bool dry_run, bool *there, struct error *err);
 /*
  * Reads a takedown.tsv and calls row(context, kind, value) for each row. kind is "url" (value is the key of
- * the address) or a kind of hash. The function returns 1; or 0 when the row is not a takedown, which is
- * EX_DATAERR with the row; or -1 with err set.
+ * the address) or a kind of hash. The callback returns 1, or 0 when the row is not a takedown (the reading
+ * then fails with EX_DATAERR and names the row), or -1 with err set.
  */
 typedef int takedown_row(void *context, const char *kind, const char *value, struct error *err);
 int takedown_read(const char *path, takedown_row *row, void *context, struct error *err);

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "io/io.h"
 
-/* This allows some fifty million lines of SHA-256. The file is read whole, so that there must be a limit. */
+/* This allows some fifty million lines of SHA-256. The file is read whole, so there must be a limit. */
 #define LIST_MAX_BYTES (4ull << 30)
 
 static const struct {

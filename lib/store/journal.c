@@ -135,8 +135,8 @@ void journal_key(struct xxh128 *out, const char *url)
 
 /*
  * Calls each(context, line, n_bytes, offset) for every line that ends in LF; the line may be changed.
- * *n_torn is the number of bytes after the last LF. Bytes without LF that are longer than a line may be are
- * given as one malformed line, cut off.
+ * *n_torn is the number of bytes after the last LF. A line that is too long is passed as one malformed line,
+ * which is cut.
  */
 typedef int line_visit(void *context, char *line, size_t n_bytes, uint64_t offset, struct error *err);
 static int read_lines(int fd, const char *path, line_visit *each, void *context, uint64_t *n_torn,
@@ -181,8 +181,8 @@ struct scan {
     struct journal_stats *stats;
 };
 
-/* First pass: looks only for sync lines, which say which other lines are durable. They are few, and a few
- * bytes are enough to recognise one. */
+/* The first pass looks only for sync lines, which say which other lines are durable. They are rare, and
+ * recognised by a few bytes. */
 static int find_sync(void *context, char *line, size_t n, uint64_t offset, struct error *err)
 {
     struct journal_stats *stats = context;
@@ -227,7 +227,7 @@ int journal_read(const char *path, journal_visit *visit, void *context, struct j
 
 /* --- writing --- */
 
-/* The end of the last whole line, searched from the end of the file backwards. */
+/* Finds the end of the last complete line, searching backwards from the end of the file. */
 static int whole_bytes(int fd, const char *path, uint64_t size, uint64_t *out, struct error *err)
 {
     char piece[4096];

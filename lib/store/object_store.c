@@ -236,8 +236,8 @@ int object_store_walk(struct object_store *s, object_visit *visit, void *context
 
 int object_store_sync(const struct object_store *s, struct error *err)
 {
-    /* One call for a whole batch of small files and their folders. With fsync each
-     * would cost a flush of the disk. */
+    /* One call syncs a whole batch of small files and their folders. With fsync, each file would need a flush
+     * of the disk. */
     if (fault_here(FAULT_FSYNC) || syncfs(s->folder_fd))
         return error_errno(err, EX_IOERR, "cannot sync the store '%s'", s->folder);
     return 0;

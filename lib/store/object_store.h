@@ -22,37 +22,39 @@ struct object_store {
     char *folder;
     int folder_fd;
     bool made[256];  /* objects/xx known to exist */
-    uint64_t n_made; /* temporaries made by this process */
+    uint64_t n_made; /* number of temporary files that this process created */
 };
 #define OBJECT_STORE_EMPTY ((struct object_store){.folder_fd = -1})
 
-/* Makes the folders that are missing (folder, folder/objects, folder/tmp), and empties tmp. */
+/* Creates the folders that are missing (folder, folder/objects, folder/tmp), and empties tmp. */
 int object_store_open(struct object_store *s, const char *folder, struct error *err);
 void object_store_close(struct object_store *s);
 
-/* Returns the part before "objects/" in a path that is relative to root: "" or "store/". malloc'ed. A
- * store outside the root is EX_USAGE, or with allow_outside an absolute path. */
+/* Returns the part before "objects/" in a path that is relative to root: "" or "store/". It is malloc'ed. For
+ * a store outside the root it is an absolute path with allow_outside; without it the call fails with
+ * EX_USAGE. */
 int object_store_prefix(const char *store, const char *root, bool allow_outside, char **prefix,
                         struct error *err);
 
 /* Writes the path within the store to out, and returns out. */
 char *object_path(char out[OBJECT_PATH_BYTES], const struct xxh128 *hash, const char *extension);
 
-/* Stores n bytes under their hash. *was_there: the object existed with these bytes, and was not changed. */
+/* Stores n bytes under their hash. *was_there becomes true when the object existed with these bytes; it is
+ * then not changed. */
 int object_store_put(struct object_store *s, const struct xxh128 *hash, const char *extension,
                      const void *bytes, size_t n_bytes, bool *was_there, struct error *err);
 /*
- * Makes the object a hard link to file, or a symbolic link (file is then absolute). 0: it is there. 1: no
- * hard link can be made (another file system, a file of another user, too many links), and nothing was
- * changed. -1: error.
+ * Creates the object as a hard link to file, or as a symbolic link (file is then absolute). Returns 0 when
+ * the object exists afterwards. Returns 1, with nothing changed, when no hard link is possible (another file
+ * system, a file of another user, too many links). Returns -1 with err set otherwise.
  */
 int object_store_link(struct object_store *s, const struct xxh128 *hash, const char *extension,
                       uint64_t n_bytes, const char *file, bool symbolic, struct error *err);
 /* Whether the object exists with exactly this size. With check_bytes it is also read and hashed. */
 bool object_store_has(struct object_store *s, const struct xxh128 *hash, const char *extension,
                       uint64_t n_bytes, bool check_bytes);
-/* Removes the object if it exists; *was_there says so. The folder is synced,
- * so that the removal is durable. */
+/* Removes the object; *was_there becomes whether it existed. The folder is synced, so that the removal is
+ * durable. */
 int object_store_remove(struct object_store *s, const struct xxh128 *hash, const char *extension,
                         bool *was_there, struct error *err);
 
@@ -62,7 +64,7 @@ typedef int object_visit(void *context, const char *path, const struct xxh128 *h
                          struct error *err);
 int object_store_walk(struct object_store *s, object_visit *visit, void *context, struct error *err);
 
-/* When it returns 0, everything written so far is durable. May be called from any thread. */
+/* When it returns 0, all objects written so far are durable. Any thread may call it. */
 int object_store_sync(const struct object_store *s, struct error *err);
 
 #endif

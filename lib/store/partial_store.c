@@ -84,7 +84,7 @@ int partial_parse(struct partial *out, char *image, size_t n)
     memcpy(hex, image + MAGIC_BYTES, 32);
     xxh128_of(&hash, image + FIRST_LINE_BYTES, n - FIRST_LINE_BYTES);
     if (xxh128_from_hex(&named, hex) || memcmp(&hash, &named, sizeof hash) != 0) goto bad;
-    /* The hash agrees: winnow wrote this. It is read with care nevertheless. */
+    /* The hash agrees, so winnow wrote this. It is nevertheless checked. */
     char *line = image + FIRST_LINE_BYTES;
     size_t rest = n - FIRST_LINE_BYTES;
     char *end = memchr(line, '\n', rest < SECOND_LINE_MAX_BYTES ? rest : SECOND_LINE_MAX_BYTES);
@@ -310,7 +310,7 @@ int partial_remove_all(const char *folder, bool dry_run, uint64_t *n, struct err
     int inner =
         rc == 0 && !dry_run && n_found ? openat(fd, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (inner >= 0) {
-        if (fsync(inner)) /* gone for good, also after a power cut */
+        if (fsync(inner)) /* makes the removal durable */
             rc = error_errno(err, EX_IOERR, "cannot sync '%s/partial'", folder);
         close(inner);
     }

@@ -4,12 +4,12 @@
  * by their total size, and may be removed at any time.
  *
  * A part is one file with its own hash, the address that served it, and the validator of the version to
- * which it belongs. It appears by rename, and is used only when the hash agrees. A killed writer, a power
- * cut or a truncated file thus costs the part and nothing else. The file begins with a line of text, so that
- * no program opens it as a picture.
+ * which it belongs. It appears by rename, and is used only when the hash agrees. A killed writer, a power cut
+ * or a truncated file therefore loses only the part. The file begins with a line of text, so that no program
+ * opens it as a picture.
  *
  * A part cannot be compared with a block list, which has hashes of whole files. Callers therefore keep no
- * parts while such a list is in use, unless they are told to (docs/security.md).
+ * parts while such a list is in use, unless an option allows it (docs/security.md).
  */
 #ifndef WINNOW_STORE_PARTIAL_STORE_H
 #define WINNOW_STORE_PARTIAL_STORE_H
@@ -28,21 +28,22 @@
 
 /* All pointers point into image, which partial_release frees. */
 struct partial {
-    char *image; /* the file as it is on the disk, NUL after it */
+    char *image; /* the contents of the file, with a NUL after them */
     size_t n_image;
     const char *url;       /* canonical address of the server that sent it, after redirects */
-    const char *validator; /* what If-Range says: a strong ETag with its quotes, or a date */
-    uint64_t total_bytes;  /* of the whole, as announced; 0 when it was not */
+    const char *validator; /* the value for If-Range: a strong ETag with its quotes, or a date */
+    uint64_t total_bytes;  /* size of the whole body that the server announced, or 0 */
     const uint8_t *body;
     size_t n_body;
 };
 #define PARTIAL_EMPTY ((struct partial){0})
 
-/* Makes a part from its pieces, which are copied. EX_DATAERR when url or
- * validator have control characters. */
+/* Sets *out to a part made of these pieces, which are copied. Fails with EX_DATAERR when url or validator
+ * have control characters. */
 int partial_make(struct partial *out, const char *url, const char *validator, uint64_t total_bytes,
                  const void *body, size_t n_body, struct error *err);
-/* Takes image over, also on failure. -1 (without err): it is not a whole part. */
+/* Parses image, which out then owns; on failure it is freed. Returns 0, or -1 (without err) when it is not a
+ * whole part. */
 int partial_parse(struct partial *out, char *image, size_t n_image);
 void partial_release(struct partial *p);
 
@@ -57,19 +58,20 @@ typedef int partial_visit(void *context, const struct xxh128 *key, struct error 
 
 /*
  * Removes parts that are older than max_age_s at now_s (Unix time), files whose name is not a key, and then
- * the oldest parts until the rest fits into limit_bytes; 0 removes all. visit gets the others. The caller
- * holds the lock of the store.
+ * the oldest parts until the others fit into limit_bytes; 0 removes all. Calls visit for the parts that
+ * remain. The caller must hold the lock of the store.
  */
 int partial_store_open(struct partial_store *p, const struct object_store *s, uint64_t limit_bytes,
                        double max_age_s, int64_t now_s, partial_visit *visit, void *context,
                        struct error *err);
 
-/* Stores a part in place of an older one for the key. *kept is false when it is larger than the space that
- * is left; there is then no part for the key. On -1 (a full disk) there is none either, or the older one. */
+/* Stores a part in place of an older one for the key. *kept becomes false when the part is larger than the
+ * space that is left; the key then has no part. After -1 (a full disk) the key has no part, or the older
+ * one. */
 int partial_store_put(struct partial_store *p, const struct xxh128 *key, const struct partial *part,
                       bool *kept, struct error *err);
-/* 1: out is the part for the key. 0: there is none, or it was damaged and has
- * been removed. -1: out of memory. */
+/* Reads the part for the key into *out and returns 1. Returns 0 when there is none, or it was damaged and has
+ * been removed. Returns -1 with err set when there is no memory. */
 int partial_store_get(const struct partial_store *p, const struct xxh128 *key, struct partial *out,
                       struct error *err);
 int partial_store_remove(struct partial_store *p, const struct xxh128 *key, struct error *err);

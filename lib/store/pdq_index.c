@@ -20,8 +20,8 @@ static int compare_entries(const void *a, const void *b)
     return c ? c : x->oriented - y->oriented;
 }
 
-/* Sorts the entries and drops those that were forgotten. Of two entries for the same picture (hashed twice
- * in a run, or again because the turned hashes were missing) the one with more hashes stays. */
+/* Sorts the entries and drops those that were forgotten. When a picture has two entries (because it was
+ * hashed twice in a run, or again with the other orientations), the one with more hashes is kept. */
 static void compact(struct pdq_index *x)
 {
     size_t n = 0;
@@ -44,7 +44,7 @@ static int family_from_name(const char *name)
     return -1;
 }
 
-/* 1: read. 0: there are not seven hashes. -1: no memory. */
+/* Returns 1, 0 when there are not seven hashes, or -1 without memory. */
 static int read_turned(struct pdq_index *x, struct pdq_index_entry *e, const char *text, struct error *err)
 {
     char hex[PDQ_HEX_BYTES];
@@ -61,7 +61,7 @@ static int read_turned(struct pdq_index *x, struct pdq_index_entry *e, const cha
     return 1;
 }
 
-/* 1: read. 0: it is not an entry. -1: no memory. */
+/* Returns 1, 0 when it is not an entry, or -1 without memory. */
 static int read_entry(struct pdq_index *x, struct pdq_index_entry *e, const char *const f[N_COLUMNS],
                       struct error *err)
 {

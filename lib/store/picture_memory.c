@@ -1,7 +1,7 @@
 /*
- * picture_memory.c: the file is a manifest, so that people and `winnow purge` read it as any other: xxh128
- * question bytes outcome values check. It is read in one piece and its lines are split in place. Lines of
- * other questions are only counted.
+ * picture_memory.c: keeps results in a file. The file is a manifest with the columns xxh128, question, bytes,
+ * outcome, values and check, so that people and `winnow purge` can read it. It is read in one piece and its
+ * lines are split in place. Lines of other questions are only counted.
  */
 #include "store/picture_memory.h"
 
@@ -37,8 +37,8 @@ static bool parse_hex64(const char *text, uint64_t *out)
 }
 
 /*
- * Cuts a line (n bytes, then a NUL) into its fields. False: the checksum is wrong, or it is not a line of a
- * memory although the checksum is right (which only somebody who computes one can bring about).
+ * Divides a line (n bytes, then a NUL) into its fields. Returns false when the checksum is wrong. Also
+ * returns false when the fields are invalid although the checksum is right, as in a forged line.
  */
 static bool cut_line(char *line, size_t n, char *fields[N_FIELDS])
 {
@@ -81,7 +81,7 @@ static int take_line(struct picture_memory *m, char *const fields[N_FIELDS], str
         return 0;
     }
     struct remembered_line *old = find_line(m, &content);
-    if (old) { /* two runs without a lock between them: the answers are the same */
+    if (old) { /* two runs without a lock wrote the same picture; the results are the same */
         m->n_other++;
         old->what = what;
         return 0;
@@ -147,7 +147,7 @@ int picture_memory_open(struct picture_memory *m, const char *path, const char *
     if (!(m->path = mem_strdup(path, err)) || io_mkdirs_for(path, err) || take_lock(m, err)) return -1;
     if (stat(path, &was)) was = (struct stat){0};
     if (io_exists(path) && io_read_file(path, MOST_BYTES, &block, &n, err)) return -1;
-    /* A first line that is cut off: the run that began the file was killed. */
+    /* The first line is incomplete: the run that created the file was killed. */
     if (n < sizeof HEADER - 1 && memcmp(block ? block : "", HEADER, n) == 0) {
         free(block);
         if (atomic_file_write(path, HEADER, sizeof HEADER - 1, err)) return -1;

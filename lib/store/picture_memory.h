@@ -1,12 +1,13 @@
 /*
  * picture_memory.h: remembers the results of a stage for each picture in a file, from one run to the next
- * (docs/formats.md has the format). The key is the content of the picture and the question: the stage, its
- * version and its options. A picture with a known result for the same question is not opened again.
+ * (docs/formats.md has the format). The key is the content of the picture and the "question", which consists
+ * of the stage, its version and its options. A picture with a known result for the same question is not
+ * opened again.
  *
- * The file is appended to while the stage runs, so that a killed run has not lost its work. Every line has a
+ * Lines are appended while the stage runs, so that the work of a killed run is not lost. Every line has a
  * checksum; an incomplete last line and lines that were changed are ignored. The file is a cache: it may be
- * deleted at any time, and damage to it costs time, but never changes a row. Memory: the size of the file and
- * 60 bytes for each picture.
+ * deleted at any time. Damage to it makes the next run slower but never changes a row. Memory: the size of
+ * the file and 60 bytes for each picture.
  */
 #ifndef WINNOW_STORE_PICTURE_MEMORY_H
 #define WINNOW_STORE_PICTURE_MEMORY_H
@@ -34,7 +35,7 @@ struct picture_memory {
     struct file_lock lock;
     int fd;
     uint64_t question, n_before; /* n_before: bytes of the file when it was opened */
-    struct timespec written;     /* when it was last written to before that; a new one: 0 */
+    struct timespec written;     /* when the file was last written to before that; 0 for a new file */
     char *block;                 /* the file as it was read; lines are split into strings */
     struct remembered_line {
         struct xxh128 content;
@@ -44,7 +45,7 @@ struct picture_memory {
     size_t n, capacity;
     struct hash_index by_content;
     struct text pending;              /* lines that are not in the file yet */
-    uint64_t n_added, n_other, n_bad; /* n_other: lines of other questions */
+    uint64_t n_added, n_other, n_bad; /* n_other: n_other: lines of other questions */
     bool hold; /* set by the caller: write nothing before commit, because the files are not on the disk yet */
     bool broken;
     struct error broken_by; /* error of the first line that could not be written */

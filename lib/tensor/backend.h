@@ -5,16 +5,15 @@
  * The engine (engine.h) plans a network once: which values exist, how long each must be kept, its offset in
  * one arena, and which layers are folded or fused. For every operation of that plan a backend makes a
  * `backend_op` once (descriptors, the chosen algorithm, packed constant weights). It then runs this operation
- * many times on slots of the arenas. There are three backends: `ref` (plain loops, with which the others are
- * compared), `cpu` (oneDNN and kernels of our own), and `cuda` (cuDNN and cuBLAS, a plug-in that is opened at
- * run time).
+ * many times on slots, which are ranges in the arenas. There are three backends: `ref` (plain loops, with
+ * which the others are compared), `cpu` (oneDNN and kernels of our own), and `cuda` (cuDNN and cuBLAS, a
+ * plug-in that is opened at run time).
  *
  * Each backend chooses its own layouts. The engine asks how many bytes a tensor or parameter takes, and all
  * data go in and out by the upload and download functions, which use NHWC and Keras' layouts of weights in
  * float32. A shape always has the same layout, so that every operation can read what any other wrote.
  * Operations are queued: only sync and the download functions wait for them. Two threads must not call
- * anything here at the same time on one open device. All functions that return int give 0, or -1 with err
- * set.
+ * anything here at the same time on one open device. All functions of type int return 0, or -1 with err set.
  */
 #ifndef WINNOW_TENSOR_BACKEND_H
 #define WINNOW_TENSOR_BACKEND_H
@@ -30,7 +29,7 @@
 #define BACKEND_ALIGN 256 /* the offset of every slot in its buffer is a multiple of this many bytes */
 #define OP_MAX_INPUTS 8
 
-/* The precision of multiplications. Parameters stay float32, and so do maps but in bf16 and fp16. */
+/* The precision of multiplications. Parameters stay float32. Maps stay float32 except in bf16 and fp16. */
 enum backend_precision { PRECISION_F32, PRECISION_TF32, PRECISION_BF16, PRECISION_F16 };
 static inline const char *precision_name(enum backend_precision p)
 {
@@ -51,9 +50,9 @@ struct backend_options {
     unsigned threads; /* 0 = as many as the process may use; ignored by cuda */
     int device_index; /* which GPU */
     enum backend_precision precision;
-    bool deterministic; /* only algorithms that give the same bits each time (always true from the engine) */
-    /* cuda: plan for this card (the JSON text of its properties, cuda_cards.h) instead of opening one:
-     * operations can be created and queried, but not run. NULL: open a card */
+    bool deterministic; /* use only algorithms that give the same bits each time; the engine always sets it */
+    /* cuda: the properties of a card as JSON text (cuda_cards.h). No card is opened; operations can be
+     * created and queried for the described card, but not run. NULL: open a card */
     const char *described;
     /* cuda, set by backend_open: the properties in described, and the GPUs in WINNOW_CUDA_DEVICES
      * ("0,1,2"), which share each batch */
@@ -66,25 +65,25 @@ struct backend;        /* an open device */
 struct backend_buffer; /* a piece of its memory */
 struct backend_op;     /* a planned operation */
 
-/* Offset in bytes; buffer NULL = absent. */
+/* A range in a buffer. The offset is in bytes; buffer NULL means that the slot is absent. */
 struct slot {
     struct backend_buffer *buffer;
     size_t offset;
 };
 
 /*
- * n x h x w x c values; for a vector for each picture h = w = 1. A slice of the channels of a wider tensor
- * has parent_c and first_c, and its slot is that of the parent: the first value of the slice is channel
- * first_c of the parent. Concatenations are made in this way without copies. For whole tensors parent_c = c
- * and first_c = 0. Only y and dy may be slices. Pictures follow each other: pictures i..i+k of a tensor
- * begin at offset i * tensor_bytes(one picture), so that a part of a batch is a slot as well (its offset is
- * then a multiple of 4 bytes only).
+ * n x h x w x c values. h = w = 1 when there is a vector for each picture. A slice of the channels of a wider
+ * tensor, the parent, has parent_c and first_c. Its slot is that of the parent, and its first value is
+ * channel first_c of the parent. In this way, concatenations need no copies. For whole tensors parent_c = c
+ * and first_c = 0. Only y and dy may be slices. Pictures are stored one after another: picture i begins at
+ * offset i * tensor_bytes(one picture). A part of a batch is therefore a slot as well, but its offset may be
+ * a multiple of only 4 bytes.
  */
 struct tensor_shape {
     int n, h, w, c;
     int parent_c, first_c;
-    /* Above 0: the tensor is quantised and has one byte for each value: value = (byte - zero) * scale.
-     * Only for backends with has_int8. A slice has the scale and zero of its parent. */
+    /* Above 0: the tensor is quantised, with one byte for each value, and value = (byte - zero) * scale. Only
+     * backends with has_int8 support it. A slice has the scale and zero of its parent. */
     float scale;
     int zero;
 };
@@ -113,7 +112,7 @@ static inline size_t param_shape_values(const struct param_shape *p)
 
 enum op_kind {
     OP_CONV,       /* y = act(conv(x, w) + bias), cross-correlation */
-    OP_DEPTHWISE,  /* the same for each channel by itself; channel c*multiplier + m of y */
+    OP_DEPTHWISE,  /* convolves each channel c by itself, into the channels c*multiplier + m of y */
     OP_DENSE,      /* y = act(x w + bias), x and y are vectors */
     OP_BATCH_NORM, /* with the batch's statistics: y = act(gamma * (x - mean)/sqrt(var + eps) + beta) */
     /* A frozen batch norm that could not be folded into a convolution: y = act(x *
@@ -132,13 +131,13 @@ enum op_kind {
     OP_ADD, /* y = act(sum of x[i]) */
     OP_ZERO_PAD,
     OP_RESIZE,   /* bilinear, or the nearest pixel */
-    OP_CHANNELS, /* some of the channels, in an order: channels_of says which */
+    OP_CHANNELS, /* selects channels of x in the order that channels_of gives */
     OP_RESHAPE,  /* the same values in NHWC order with another shape (only when reshape_is_free is false) */
     OP_MULTIPLY, /* y = x * mask for vectors: dropout, where the mask is 0 or 1/(1-rate) */
     /* y = x[0] * x[1]. x[1] has the same size, or is a vector that is used for all pixels of its picture. */
     OP_PRODUCT,
     OP_SCALE,   /* y = x * w[c] + bias[c] with trainable w and bias, which have scale_c and bias_c values */
-    OP_SOFTMAX, /* over channels; forward only (the engine makes the loss gradient on the host) */
+    OP_SOFTMAX, /* over channels; forward only (the engine computes the gradient of the loss on the host) */
     OP_KINDS
 };
 enum op_activation { OP_LINEAR, OP_RELU, OP_RELU_CAPPED, OP_SIGMOID };
@@ -174,11 +173,12 @@ struct op_desc {
     enum op_activation activation;
     float activation_max; /* OP_RELU_CAPPED: min(max(v, 0), activation_max) */
     bool nearest;         /* RESIZE */
-    bool from_corner;     /* RESIZE, nearest: pixel i is that at i, not at i + 0.5, times in / out */
+    /* RESIZE, nearest: output pixel i is input pixel i * in / out instead of (i + 0.5) * in / out */
+    bool from_corner;
     int pick_first, pick_step, pick_groups, pick_span; /* CHANNELS: op_channel */
     enum op_curve curve;                               /* CURVE */
     float curve_at[3];                                 /* CURVE: the parameters; see curves.h */
-    /* CONV: output channels k*(y.c/groups).. read the k-th part of x's channels only; 0 means 1 */
+    /* CONV: the output channels from k*(y.c/groups) on read only the k-th part of x's channels; 0 means 1 */
     int groups;
     int scale_c, bias_c; /* SCALE: 0 = absent, 1 = the same for all channels, else y.c */
     bool has_bias;       /* CONV, DEPTHWISE, DENSE */
@@ -192,17 +192,18 @@ struct op_desc {
     bool whole_batch;
     /* CONCAT. Channels of y that no x[i] covers are not changed, because other operations write them. */
     int first_c[OP_MAX_INPUTS];
-    /* CONV DEPTHWISE DENSE AFFINE: given once by op_load; else slots w and bias at each run */
+    /* CONV DEPTHWISE DENSE AFFINE: op_load sets the weights once; otherwise each run has them in the slots w
+     * and bias */
     bool constant_weights;
     bool training;           /* backward will be called after forward */
-    bool needs_dx, needs_dw; /* which gradients backward must compute: of x, and of the parameters */
+    bool needs_dx, needs_dw; /* whether backward must compute the gradient of x, and of the parameters */
     bool adds_dx;            /* CONV, DEPTHWISE: backward adds to dx[0] (op_io.accumulate[0] is then set) */
 };
 
 /*
- * For a batch norm over a batch of which this device has only a part. sum() sums n doubles in place over all
- * parts, which have the same size. It returns no error: the engine stores the error, checks for it after the
- * operation, and discards the result.
+ * For a batch norm over a batch of which this device has only a part. sum() adds n doubles in place over all
+ * parts, which have the same size. It returns no error. If it fails, the engine stores the error, finds it
+ * after the operation, and discards the result.
  */
 struct op_exchange {
     int n_parts;
@@ -211,11 +212,11 @@ struct op_exchange {
 
 /*
  * The slots of one run. Forward reads x, w, bias, gamma, beta and mask, and overwrites y, saved and (batch
- * norm) mean and variance. Backward reads dy, and x, y (op_backward_reads), w, gamma, saved and mask as
- * forward left them, and makes dx and the gradients of the parameters. - Backward may overwrite dy, because
- * nothing reads it afterwards. dx never overlaps it. - dx[i] is overwritten, or added to when accumulate is
- * set. It is absent when it is not needed. - dw, dbias (dgamma, dbeta) are overwritten. They have the layout
- * of the parameter (param_bytes), with zero
+ * norm) mean and variance. Backward reads dy, and also x, y (op_backward_reads), w, gamma, saved and mask
+ * with the values that they had after forward. It computes dx and the gradients of the parameters. - Backward
+ * may overwrite dy, because nothing reads it afterwards. dx never overlaps it. - dx[i] is overwritten, or
+ * added to when accumulate is set. It is absent when it is not needed. - dw, dbias (dgamma, dbeta) are
+ * overwritten. They have the layout of the parameter (param_bytes), with zero
  *    padding.
  */
 struct op_io {
@@ -223,7 +224,7 @@ struct op_io {
     struct slot w, bias;     /* CONV DEPTHWISE DENSE with constant_weights = false; SCALE */
     struct slot gamma, beta; /* BATCH_NORM; absent if the layer has none */
     /* BATCH_NORM: moving statistics, updated by forward: m = momentum*m + (1-momentum)*batch; the batch's
-     * variance enters with n/(n-1), as TensorFlow's fused kernel and cuDNN do */
+     * variance is multiplied by n/(n-1), as in TensorFlow's fused kernel and cuDNN */
     struct slot mean, variance;
     double momentum; /* momentum of this run (1 = do not change the moving statistics, 0 = replace them) */
     /* BATCH_NORM forward with the moving statistics instead (validation); no backward follows */
@@ -231,7 +232,7 @@ struct op_io {
     /* BATCH_NORM, if exchanges_statistics: the statistics are those of all parts of the batch; dgamma and
      * dbeta are those of this part. NULL: this device has the whole batch */
     struct op_exchange *exchange;
-    /* op_saved_bytes: what forward keeps for backward (batch mean and scale, pool indices) */
+    /* op_saved_bytes bytes that forward stores for backward (batch mean and scale, pool indices) */
     struct slot saved;
     struct slot mask; /* MULTIPLY: n x c float32, plain */
     struct slot dy;
@@ -240,7 +241,8 @@ struct op_io {
     struct slot dw, dbias; /* BATCH_NORM: dgamma in dw, dbeta in dbias */
 };
 
-/* CHANNELS: the channel of x[0] that becomes channel c of y. The engine has checked that it is one. */
+/* CHANNELS: returns the channel of x[0] that becomes channel c of y. The engine has checked that x[0] has
+ * this channel. */
 static inline int op_channel(const struct op_desc *d, int c)
 {
     return d->pick_first + c / d->pick_groups * d->pick_step + c % d->pick_groups * d->pick_span;
@@ -266,7 +268,7 @@ static inline float adam_rate(const struct adam_step *s)
     return (float)(s->rate * sqrt(1 - pow(s->beta2, t)) / (1 - pow(s->beta1, t)));
 }
 
-/* Describes one plan that the library of the device made for an operation, for display and tests. */
+/* One plan that the device's library chose for an operation, for display and tests. */
 struct op_plan {
     char what[200]; /* "forward+bias+relu 32x35x35x64 35x35x96/288 k3x3 ... g1 bf16" */
     int64_t engine; /* the library's number for the kernel */
@@ -274,7 +276,7 @@ struct op_plan {
     bool tensor_core, repeatable;
 };
 
-/* A Euclidean norm of n values that the device computes, for steps that the host does not wait for. */
+/* A Euclidean norm of n values that the device computes in a step for which the host does not wait. */
 struct step_norm {
     struct slot x;
     size_t n;
@@ -288,13 +290,13 @@ struct backend_table {
     int abi;          /* BACKEND_ABI */
     const char *name; /* "ref", "cpu", "cuda" */
 
-    /* EX_NODEVICE when the device, its driver or its library does not exist. close waits
-     * for queued work and accepts NULL. */
+    /* open fails with EX_NODEVICE when the device, its driver or its library does not exist. close waits for
+     * queued work and accepts NULL. */
     int (*open)(struct backend **out, const struct backend_options *options, struct error *err);
     void (*close)(struct backend *b);
     const char *(*describe)(const struct backend *b); /* "oneDNN 2.6.3, 2 threads, avx512_core"; owned by b */
     size_t (*memory_available)(const struct backend *b); /* bytes that a plan may use; 0 = unknown */
-    /* Writes the properties of the device, in the form of backend_options.described. NULL: not supported. */
+    /* Writes the properties of the device as JSON, as in backend_options.described. NULL: not supported. */
     int (*card)(struct backend *b, char *json, size_t bytes, struct error *err);
 
     /* zero-filled */
@@ -312,8 +314,8 @@ struct backend_table {
     size_t (*param_bytes)(const struct backend *b,
                           const struct param_shape *p); /* a multiple of 4: elementwise steps run over all */
 
-    /* --- in and out. On the host, tensors are NHWC and weights have Keras' layout. n_rows is at most
-     * shape.n; an upload sets the other pictures to 0. --- */
+    /* --- upload and download. On the host, tensors are NHWC and weights have Keras' layout. n_rows is at
+     * most shape.n; an upload sets the other pictures to 0. --- */
     int (*tensor_upload)(struct backend *b, struct slot to, const struct tensor_shape *s, const float *nhwc,
                          int n_rows, struct error *err);
     int (*tensor_upload_u8)(struct backend *b, struct slot to, const struct tensor_shape *s,
@@ -328,8 +330,8 @@ struct backend_table {
                           struct error *err);
 
     /* --- operations --- */
-    /* Makes a plan; allocates nothing of the size of the network. EX_UNAVAILABLE
-     * says what the device cannot do. */
+    /* Plans an operation, without large allocations. Fails with EX_UNAVAILABLE when the device cannot run it;
+     * the message says why. */
     int (*op_create)(struct backend *b, const struct op_desc *d, struct backend_op **out, struct error *err);
     void (*op_destroy)(struct backend *b, struct backend_op *op);
     unsigned (*op_backward_reads)(
@@ -340,12 +342,12 @@ struct backend_table {
     size_t (*op_workspace_bytes)(
         /* the larger of the workspaces of forward and backward; shared by all operations */
         const struct backend_op *op);
-    /* Packs constant weights (Keras layout; bias NULL where has_bias is false; AFFINE: scale and shift). May
-     * be called again. */
+    /* Packs constant weights (Keras layout; bias is NULL when has_bias is false; for AFFINE they are scale
+     * and shift). It may be called again with other weights. */
     int (*op_load)(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
                    struct error *err);
-    /* Returns the i-th plan of an operation; false after the last. NULL: the library of the device does
-     * not choose plans. */
+    /* Sets *out to the i-th plan of an operation; returns false after the last. NULL: the device's library
+     * does not choose plans. */
     bool (*op_plan)(const struct backend_op *op, int i, struct op_plan *out);
     /* workspace: at least the largest op_workspace_bytes of the ops that use it */
     int (*op_forward)(struct backend *b, struct backend_op *op, const struct op_io *io, struct slot workspace,
@@ -369,19 +371,20 @@ struct backend_table {
 
     /* --- a training step that the host does not wait for; NULL: the engine computes the loss on the host
      * --- */
-    /* Sends the values that differ from step to step: n x c factors and n x c offsets for loss_gradient
+    /* Uploads the values that differ from step to step: n x c factors and n x c offsets for loss_gradient
      * (the offsets are stored in dz), and the rate for sgd and adam (step_rate). values may be changed
      * afterwards. */
     int (*step_values)(struct backend *b, struct slot dz, const struct tensor_shape *s, const float *values,
                        float rate, struct error *err);
     /*
-     * Calls body, or queues again the work that an earlier call of body queued. When the keys (n_key numbers)
-     * are equal, body must queue the same work and no upload; send the values that change before, with
-     * step_values and tensor_upload. If recording fails, body is called in every step, and describe says why.
+     * Calls body, or queues again the work that an earlier call of body queued. For equal keys (n_key
+     * numbers) body must queue the same work, without uploads; upload the values that change before, with
+     * step_values and tensor_upload. If the work cannot be recorded, body is called in every step, and
+     * describe says why.
      */
     int (*run_step)(struct backend *b, const double *key, size_t n_key,
                     int (*body)(void *context, struct error *err), void *context, struct error *err);
-    /* dz = factor * softmax(z) + offset of n vectors */
+    /* computes dz = factor * softmax(z) + offset for n vectors */
     int (*loss_gradient)(struct backend *b, struct slot z, struct slot dz, const struct tensor_shape *s,
                          struct error *err);
     /* Computes the norms and keeps them on the device. clip > 0: norms[0].x is scaled down to that norm if
@@ -391,7 +394,7 @@ struct backend_table {
     /* Queues the copy of z and of the kept norms to the host. At most two steps may be in progress. */
     int (*queue_results)(struct backend *b, struct slot z, const struct tensor_shape *s, int n_norms,
                          struct error *err);
-    /* Waits for the oldest of these copies; z [n x c]. */
+    /* Waits for the oldest of these copies, and returns z [n x c] and the norms. */
     int (*take_results)(struct backend *b, float *z, float *norms, struct error *err);
 
     /* --- sums over the parts of a batch: the GPUs of this device, and after ranks_join those of all ranks;
@@ -420,11 +423,11 @@ struct backend_table {
 
     /* the address of a slot in host memory; NULL: buffers are not host memory */
     float *(*host_memory)(struct slot s);
-    /* dw of CONV and DEPTHWISE must be zero before op_backward. The device may collect the gradient
+    /* dw of CONV and DEPTHWISE must be 0 before op_backward. The device may accumulate the gradient
      * elsewhere, and add it to the arena only when it is read */
     bool gradients_from_zero;
-    /* Batch norms that are side by side in a concatenation run as one: fewer and
-     * larger operations without copies. */
+    /* Adjacent batch norms before a concatenation run as one operation, which makes operations fewer and
+     * larger without copies. */
     bool joins_norms;
     /* Whether this CONV, which no backward follows, may have a second input of y's shape, which is added
      * before the activation. NULL: none may. */
@@ -433,7 +436,8 @@ struct backend_table {
      * planned as such. */
     bool gates_curves;
     bool exchanges_statistics; /* op_io.exchange works */
-    /* The frozen part runs over the whole batch at once, not in pieces that fit into a processor's cache. */
+    /* The frozen part runs over the whole batch at once, and not in chunks that fit into a processor's
+     * cache. */
     bool whole_batches;
     bool has_int8; /* quantised tensors are supported, and the operations that plan_int8.c makes for them */
 };
@@ -441,16 +445,18 @@ struct backend_table {
 /* --- finding a backend (backend.c) --- */
 
 /*
- * Opens "ref", "cpu", "cuda", or for "auto" (NULL, "") the first of cuda, cpu, ref that opens. A backend that
- * was not built is known and gives EX_NODEVICE "built without oneDNN" / "built without CUDA: ..."; another
- * name is EX_USAGE. The table stays valid for the process' life. cuda is opened with dlopen from the folder
- * of the running program, its ../lib/winnow, or $WINNOW_PLUGIN_DIR: "winnow-cuda.so", which exports `const
- * struct backend_table *winnow_backend(void)`; cuda_libraries.h says where its libraries are looked for.
+ * Opens "ref", "cpu" or "cuda", or for "auto" (NULL, "") the first of cuda, cpu and ref that can be opened.
+ * Fails with EX_NODEVICE for a backend that was not built ("built without oneDNN", "built without CUDA:
+ * ..."), and with EX_USAGE for an unknown name. The table is valid until the process ends. cuda is the
+ * plug-in "winnow-cuda.so", which exports `const struct backend_table *winnow_backend(void)`. It is opened
+ * with dlopen from the folder of the running program, from ../lib/winnow beside it, or from
+ * $WINNOW_PLUGIN_DIR. cuda_libraries.h says where its libraries are searched.
  */
 int backend_open(const char *name, const struct backend_options *options, const struct backend_table **table,
                  struct backend **out, struct error *err);
 
-/* For people: the libraries that cuda is (or would be) opened with. *n is 0 in a build without it. */
+/* Returns the *n libraries with which cuda is (or would be) opened, to show them to the user. *n is 0 in a
+ * build without cuda. */
 const struct cuda_library *backend_cuda_libraries(size_t *n);
 
 extern const struct backend_table backend_ref;

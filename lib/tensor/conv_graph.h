@@ -1,6 +1,6 @@
 /*
- * conv_graph.h: a convolution in the form of cuDNN's graphs, and a choice of an engine for it, as plain data
- * and as text. Nothing here needs cuDNN.
+ * conv_graph.h: describes a convolution in the form of cuDNN's graphs, and the choice of an engine for it, as
+ * plain data and as text. It needs no header of cuDNN.
  */
 #ifndef WINNOW_TENSOR_CONV_GRAPH_H
 #define WINNOW_TENSOR_CONV_GRAPH_H
@@ -18,7 +18,7 @@
 
 enum conv_pass { PASS_FORWARD, PASS_DATA, PASS_FILTER };
 
-/* Names of the tensors of a graph in a run: x and dx are GRAPH_X, and so on. */
+/* The tensors of a graph: both x and dx are GRAPH_X, and so on. */
 enum graph_tensor { GRAPH_X, GRAPH_W, GRAPH_Y, GRAPH_BIAS, GRAPH_ADD };
 
 /* Graphs are compared by their bytes, so set all bytes to zero first. Sizes are in pixels, maps are NHWC,
@@ -47,8 +47,8 @@ static inline int conv_graph_groups(const struct op_desc *d)
     return d->kind == OP_DEPTHWISE ? d->x[0].c : conv_groups(d);
 }
 
-/* Returns the forward pass of a convolution over n pictures, with a dense y or with the y of the
- * operation. The caller sets what is fused or added. */
+/* Returns the graph of a convolution's forward pass over n pictures, with a dense y or with the y of the
+ * operation. The caller sets the fused and added parts. */
 static inline struct conv_graph conv_graph_of(const struct op_desc *d, int type, int n, bool dense_y)
 {
     return (struct conv_graph){.pass = PASS_FORWARD,
@@ -74,7 +74,7 @@ static inline struct conv_graph conv_graph_of(const struct op_desc *d, int type,
                                .pad_right = d->pad_right};
 }
 
-/* "forward 32x299x299x3 -> 32x149x149x32 k3x3 ... bf16": the name under which a plan is remembered. */
+/* Writes the name under which a plan is remembered: "forward 32x299x299x3 -> 32x149x149x32 k3x3 ... bf16". */
 static inline void graph_name(const struct conv_graph *g, const char *type, char *out, size_t bytes)
 {
     static const char *const names[] = {"forward", "data", "filter"};
@@ -106,7 +106,7 @@ static inline void graph_choice_write(const struct graph_choice *c, char *out, s
                          (long long)c->value[i]);
 }
 
-/* Reads a whole number and the character after it. */
+/* Reads a whole number and the character `after` behind it, and moves *s past both. */
 static inline bool graph_choice_number(const char **s, char after, int64_t *out)
 {
     size_t n = strspn(*s, "0123456789");

@@ -1,5 +1,5 @@
-/* cuda_cards.h: cards by name, described in the form in which cuDNN reads it, for plans without a
- * card (backend_options.described). */
+/* cuda_cards.h: describes well-known cards in the form that cuDNN reads, for planning without a card
+ * (backend_options.described). */
 #ifndef WINNOW_TENSOR_CUDA_CARDS_H
 #define WINNOW_TENSOR_CUDA_CARDS_H
 
@@ -10,19 +10,22 @@
 
 /* The name of the i-th known card ("h200"). Returns NULL after the last. */
 const char *cuda_card_name(int i);
-/* Writes its properties as JSON text. EX_USAGE for an unknown name, with a list of the known ones. */
+/* Writes the properties of the card with this name as JSON text. Fails with EX_USAGE for an unknown name; the
+ * message lists the known ones. */
 int cuda_card_describe(const char *name, char *json, size_t bytes, struct error *err);
-/* Whether a description that was read from a card has what cuDNN needs. EX_DATAERR names the
- * missing key, which cuDNN does not. */
+/* Checks that a description that was read from a card has all keys that cuDNN needs. Fails with EX_DATAERR;
+ * the message names the missing key, which cuDNN's own message does not. */
 int cuda_card_check(const char *json, struct error *err);
 
-/* The number of a key; 0 when it is absent. */
+/* Returns the number under a key, or 0 when the key is absent. */
 double cuda_card_number(const char *json, const char *key);
 
-/* The dense floating point operations in a clock of a multiprocessor (a multiplication and an addition are
- * two), from the vendor's papers; 0 when not known here. capability: 90 means 9.0. */
+/* Returns how many dense floating point operations a multiprocessor does in one clock (a multiplication and
+ * an addition are two), from the vendor's papers, or 0 when it is not known here. capability: 90 means
+ * 9.0. */
 double cuda_card_operations(int capability, enum backend_precision precision);
-/* What the described card can do in a second at most: such operations, and bytes to and from its memory. */
+/* Return the peak rates of the described card: such operations per second, and bytes per second to and from
+ * its memory. */
 double cuda_card_operations_per_s(const char *json, enum backend_precision precision);
 double cuda_card_bytes_per_s(const char *json);
 

@@ -1,6 +1,6 @@
 /*
- * curves.h: the activations of OP_CURVE and their derivatives, in double, for all backends that run on the
- * host. p is op_desc.curve_at:
+ * curves.h: computes the activations of OP_CURVE and their derivatives, in double, for all backends that run
+ * on the host. p is op_desc.curve_at:
  *   CURVE_RELU          p[0] slope below the threshold p[2], p[1] the cap or 0 for none, as Keras' ReLU layer
  *   ELU, CELU           p[0] alpha
  *   CLIP                from p[0] to p[1]

@@ -9,8 +9,8 @@
 
 /* --- the boundary --- */
 
-/* A frozen layer without weights that reads only layers of the boundary: computing it
- * again costs less than storing it. */
+/* Whether it takes less time to compute the layer again than to store it: a frozen layer without weights that
+ * reads only layers of the boundary. */
 static bool is_cheap_to_recompute(const struct net *net, const bool *boundary, int layer)
 {
     const struct net_layer *l = &net->layers[layer];
@@ -231,8 +231,8 @@ static float *weight(const struct net *net, int layer, enum weight_role role)
     return NULL;
 }
 
-/* The scale[c] and shift[c] of a frozen batch norm, a Scale or a Rescaling: y = x * scale + shift.
- * Computed in double and rounded once. */
+/* Computes scale[c] and shift[c] of a frozen batch norm, a Scale or a Rescaling, y = x * scale + shift, in
+ * double, and rounds them once. */
 static int norm_constants(const struct net *net, int layer, int n_c, double *scale, double *shift,
                           struct error *err)
 {

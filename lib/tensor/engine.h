@@ -2,11 +2,11 @@
  * engine.h: runs a network (net.h) on a device: inference, training steps, optimisers, state for
  * checkpoints.
  *
- * Opening an engine plans everything: which layers are needed between the chosen inputs and outputs, which
- * batch norms are folded into frozen convolutions, which activations are fused, which concatenations are
- * written in place, where each value is in one arena whose memory is reused, and gradients only where an
- * unlocked layer needs them. After that, no memory is allocated and no decision is made. In a training
- * engine, everything before the first unlocked layer runs as an inference plan.
+ * engine_open plans the whole computation: which layers are needed between the chosen inputs and outputs,
+ * which batch norms are folded into frozen convolutions, which activations are fused, and which
+ * concatenations are written in place. Each value gets an offset in one arena, whose memory is reused;
+ * gradients are planned only where an unlocked layer needs them. A run later makes no decisions and allocates
+ * no memory. In a training engine, all layers before the first unlocked one run as an inference plan.
  *
  * The same net, options, seed and inputs give the same bits on the same device and machine with the same
  * number of threads. One thread at a time may use an engine. Several engines can be open at once; they share
@@ -34,7 +34,7 @@
 struct engine;
 
 enum engine_mode {
-    ENGINE_INFERENCE, /* every layer frozen, whatever its flag; no dropout; batch norms folded */
+    ENGINE_INFERENCE, /* every layer is frozen, whatever its flag; no dropout; batch norms are folded */
     ENGINE_TRAIN      /* layers with `trainable` learn; their batch norms use the batch's statistics */
 };
 enum engine_optimizer { ENGINE_SGD, ENGINE_ADAM };
@@ -46,7 +46,7 @@ struct engine_options {
     enum backend_precision precision;
     int batch; /* largest number of pictures in a run */
     enum engine_mode mode;
-    enum engine_optimizer optimizer; /* which state to allocate (ENGINE_TRAIN) */
+    enum engine_optimizer optimizer; /* determines which state is allocated (ENGINE_TRAIN) */
     bool ema;                        /* keep an exponential moving average of the unlocked weights */
     /* Layers whose outputs the caller supplies instead of the picture (borrowed during open). n_inputs 0
      * means the picture. They must cut every path from the picture to the outputs. */
@@ -57,7 +57,7 @@ struct engine_options {
     const int *outputs;
     int n_outputs;
     /*
-     * Ranks that share each batch (ENGINE_TRAIN). NULL: this process alone. `batch` is then the part of this
+     * Ranks that share each batch (ENGINE_TRAIN). NULL: a single process. `batch` is then the part of this
      * rank. Loss, accuracy and gradient are those of the whole batch, and after each step all ranks have the
      * same weights, bit for bit. With sync_statistics, unlocked batch norms use the statistics of the whole
      * batch. Without it they use those of each rank's part, and the moving statistics become the mean over
@@ -65,12 +65,13 @@ struct engine_options {
      */
     struct dist *dist;
     bool sync_statistics;
-    /* The layers to compute with 8-bit integers (ENGINE_INFERENCE; borrowed during open). NULL: everything
-     * is computed in floats. EX_NODEVICE: the device does not support it. */
+    /* The layers to compute with 8-bit integers (ENGINE_INFERENCE; borrowed during open). NULL: all layers
+     * are computed in floats. engine_open fails with EX_NODEVICE when the device does not support
+     * integers. */
     const struct net_int8 *int8;
-    /* The net itself, if the caller does not need its weights after open (ENGINE_INFERENCE). The weights
-     * of each layer are then freed as soon as they are packed, so that there are never two copies of all
-     * weights. Call net_drop_weights afterwards, whatever open returns. NULL: the net is only read. */
+    /* The net itself, if the caller does not need its weights after open (ENGINE_INFERENCE). The weights of
+     * each layer are then freed when they are packed, so that there are never two copies of all weights. Call
+     * net_drop_weights afterwards, whatever open returns. NULL: the net is only read. */
     struct net *spent;
     /* Refuse a plan that needs more memory (EX_OSERR; the message names the largest batch that fits). 0:
      * the memory of the machine. */
@@ -87,8 +88,8 @@ struct engine_options {
  * InceptionV3 with only the head unlocked the boundary is {flatten_1}, and unlocked from conv2d_56 on it is
  * {mixed5, activation_55}. A cache of features has the outputs of the boundary: they are outputs of an
  * ENGINE_INFERENCE engine, and inputs of an ENGINE_TRAIN engine. *layers is in the order of the net,
- * malloc'ed, and freed by the caller. {the input layer} when everything is trainable; EX_DATAERR when
- * nothing is.
+ * malloc'ed, and freed by the caller. When all layers are trainable it is {the input layer}; when none is,
+ * the function fails with EX_DATAERR.
  */
 int engine_boundary(const struct net *net, int **layers, int *n_layers, struct error *err);
 
@@ -101,9 +102,10 @@ int engine_boundary(const struct net *net, int **layers, int *n_layers, struct e
 int engine_int8_sites(const struct net *net, int *group, bool *kernel, struct error *err);
 
 /*
- * Plans and allocates. The net is copied where needed, and may be changed or released afterwards.
- * EX_NODEVICE: no such device. EX_DATAERR names a layer that the engine cannot run. EX_OSERR says how much
- * memory is needed and which batch would fit.
+ * Plans the computation and allocates its memory. The net is copied where needed, and may be changed or
+ * released afterwards. Returns 0, or -1 with err set. EX_NODEVICE: there is no such device. EX_DATAERR: the
+ * engine cannot run a layer, which the message names. EX_OSERR: memory is missing; the message says how much
+ * is needed and which batch would fit.
  */
 int engine_open(struct engine **out, const struct net *net, const struct engine_options *options,
                 struct error *err);
@@ -121,7 +123,8 @@ int engine_join_ranks(struct engine *e, struct error *why, struct error *err);
 int engine_memory_need(const struct net *net, const struct engine_options *options, size_t *bytes,
                        struct error *err);
 size_t engine_memory_bytes(const struct engine *e);
-const char *engine_device(const struct engine *e);      /* "cpu" when asked for "auto" */
+/* the name of the device, for example "cpu" when the options say "auto" */
+const char *engine_device(const struct engine *e);
 const char *engine_description(const struct engine *e); /* "oneDNN 2.6.3, 2 threads, avx512_core" */
 
 /* --- running --- */
@@ -139,12 +142,12 @@ struct engine_batch {
         *values;
 };
 
-/* Inference with the current weights. In ENGINE_TRAIN unlocked batch norms use their moving
- * statistics, and there is no dropout. */
+/* Runs inference with the current weights. In ENGINE_TRAIN unlocked batch norms use their moving statistics,
+ * and there is no dropout. */
 int engine_forward(struct engine *e, const struct engine_batch *in, struct error *err);
 
-/* Copies output i (in the order of options.outputs; 0 is the net's output when none were named) of the
- * last run: n x size floats, NHWC. */
+/* Copies output i of the last run to out: n x size floats, NHWC. i is an index in options.outputs; when that
+ * is empty, 0 is the net's output. */
 int engine_output(struct engine *e, int i, float *out, struct error *err);
 size_t engine_output_size(const struct engine *e, int i); /* floats per picture */
 
@@ -177,44 +180,44 @@ struct engine_result {
     double l2_loss;       /* sum over unlocked layers of l2 * sum w^2 */
     double gradient_norm; /* global, before clipping; in fp16 without the factor that keeps it in range */
     int n_correct;        /* rows whose largest target is the largest probability */
-    /* false: the loss or the gradient norm is NaN or infinite. The weights were not changed, or, if
-     * engine_steps_ahead is not 0, a later step that had already begun has spoiled them */
+    /* false: the loss or the gradient norm is NaN or infinite. The weights are unchanged, or, if
+     * engine_steps_ahead is not 0, damaged by a later step that had already begun */
     bool finite;
 };
 
 /*
- * Forward pass (batch statistics, dropout), loss, backward pass, and one step of the optimiser. When the
- * result is not finite, no step was made (only the statistics of batch norms have moved), and 0 is returned:
- * the caller stops the run, or returns to a checkpoint.
+ * Runs one training step: forward pass (with batch statistics and dropout), loss, backward pass, and one step
+ * of the optimiser. When the result is not finite, the optimiser's step is left out (only the statistics of
+ * batch norms have changed), and 0 is returned. The caller must then stop the run, or return to a checkpoint.
  */
 int engine_train_step(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                       const struct engine_step *step, struct engine_result *result, struct error *err);
 
 /*
- * The same without waiting. begin queues a step, and end returns the result of the oldest step that has not
- * ended. Up to engine_steps_ahead() further steps may begin before end is called, so that the device has work
- * while the host handles results. (It is 0 with ranks, where begin does all the work.) The arguments of begin
- * may be changed after it returns. engine_probabilities returns those of the step that ended last.
+ * Do the same without waiting. begin queues a step, and end returns the result of the oldest step that has
+ * not ended. Up to engine_steps_ahead() further steps may begin before end is called, so that the device has
+ * work while the host handles results. (It is 0 with ranks, where begin does all the work.) The arguments of
+ * begin may be changed after it returns. engine_probabilities returns those of the step that ended last.
  */
 int engine_train_begin(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                        const struct engine_step *step, struct error *err);
 int engine_train_end(struct engine *e, struct engine_result *result, struct error *err);
 int engine_steps_ahead(const struct engine *e);
 
-/* The same in pieces. engine_gradients makes forward pass, loss and backward pass, and leaves the
- * gradient, with its L2 part, in the gradient arena. */
+/* Do the same in two parts. engine_gradients runs forward pass, loss and backward pass, and leaves the
+ * gradient, with its L2 part, in the gradient arena. engine_apply runs the step of the optimiser. */
 int engine_gradients(struct engine *e, const struct engine_batch *in, const struct engine_target *target,
                      const struct engine_step *step, struct engine_result *result, struct error *err);
 int engine_apply(struct engine *e, const struct engine_step *step, struct engine_result *result,
                  struct error *err);
 
-/* Probabilities (n x classes) of the last forward, gradients or train_step run. */
+/* Copies the probabilities (n x classes) of the last forward, gradients or train_step run to out. */
 int engine_probabilities(struct engine *e, float *out, struct error *err);
 
 /*
- * Recomputes the moving statistics of unlocked batch norms. After begin, each run is a forward pass with the
- * statistics of its batch (no dropout, no gradient), and the moving statistics become the mean over all runs
- * so far.
+ * Recompute the moving statistics of unlocked batch norms. After begin, each run is a forward pass with the
+ * statistics of its batch (no dropout, no gradient). The moving statistics become the mean over all runs so
+ * far.
  */
 int engine_refresh_begin(struct engine *e, struct error *err);
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err);
@@ -224,9 +227,9 @@ bool engine_has_batch_norm(const struct engine *e);
 /* --- state --- */
 
 /*
- * The state as flat float32 for checkpoints, in the order of the net and in Keras' layouts, and therefore the
- * same for every device. With this state, and the step number and seed of the caller, a run continues with
- * the same bits on the same device and machine with the same number of threads.
+ * The state as flat float32 arrays for checkpoints. They are in the order of the net and in Keras' layouts,
+ * and therefore the same for every device. With this state, and the step number and seed of the caller, a run
+ * continues with the same bits on the same device and machine with the same number of threads.
  */
 enum engine_state {
     ENGINE_WEIGHTS,     /* unlocked kernels, biases, gammas, betas */

@@ -18,7 +18,7 @@
 struct storage {
     struct tensor_shape whole; /* n = rows: batch or chunk; n = 0 for raw bytes (saved state, masks) */
     size_t bytes, row_bytes;
-    int begin, end; /* first and last step of the plan that touches it; begin = -1: not used */
+    int begin, end; /* first and last step of the plan that reads or writes it; begin = -1: not used */
     size_t offset;  /* in the arena */
     bool whole_batch;
     int gradient; /* storage of its gradient, or NO */
@@ -28,9 +28,9 @@ struct value { /* a layer's output as some operation sees it */
     int layer;
     int storage;               /* NO until decided */
     struct tensor_shape shape; /* n = 0; parent_c and first_c say which slice of the storage */
-    int producer;              /* node, or NO when fed by the caller */
+    int producer;              /* index of a node, or NO when the caller supplies the value */
     bool needs_gradient;
-    int segment; /* segment of its producer, or of its readers when it is fed */
+    int segment; /* segment of its producer, or of its readers when the caller supplies it */
 };
 
 enum { P_KERNEL, P_BIAS, P_GAMMA, P_BETA, P_MEAN, P_VARIANCE, P_SLOTS };
@@ -39,13 +39,15 @@ struct node {
     struct op_desc d;
     int x[OP_MAX_INPUTS], y; /* values */
     int segment;
-    bool backward;      /* between the loss and a layer that learns */
-    int weight_layer;   /* net layer of kernel and bias, or NO */
-    int norm_layer;     /* net layer of the batch norm folded in, or of BATCH_NORM and AFFINE, or NO */
+    bool backward;    /* the node is between the loss and a layer that learns */
+    int weight_layer; /* net layer of kernel and bias, or NO */
+    /* net layer of the batch norm that is folded into the node or that the node (BATCH_NORM, AFFINE) is, or
+     * NO */
+    int norm_layer;
     int param[P_SLOTS]; /* index in plan.params (of the first, where joined), NO where constant or absent */
     double momentum, rate; /* BATCH_NORM; MULTIPLY */
-    float line[2];         /* AFFINE of no layer's weights: y = line[0] * x + line[1] */
-    bool joined;           /* BATCH_NORM: of several layers (plan_join.c) */
+    float line[2];         /* AFFINE without weights of a layer: y = line[0] * x + line[1] */
+    bool joined;           /* BATCH_NORM: the node computes the batch norms of several layers (plan_join.c) */
     int saved, mask;       /* storages */
     struct backend_op *op;
 };
@@ -79,8 +81,8 @@ struct plan {
     bool has_batch_norm, has_l2, keeps_input;
 };
 
-/* Whether this dropout has an effect in training, which is so after vectors. Dropouts within a base drop
- * whole maps or blocks; they are not applied. */
+/* Whether this dropout has an effect in training. Only dropouts on vectors have; those within a base would
+ * drop whole maps or blocks, and are not applied. */
 static inline bool plan_drops(const struct net_layer *l)
 {
     const struct net_shape *s = &l->output;
@@ -93,9 +95,9 @@ static inline bool plan_drops(const struct net_layer *l)
 int plan_build(struct plan *p, const struct net *net, const struct engine_options *o,
                const struct backend_table *t, const struct backend *b, struct error *err);
 /*
- * plan_join.c: joins batch norms before a concatenation. Neighbours among its inputs x[*n] that come from
- * batch norms are replaced by one value, which one norm computes for all their channels. alone[layer]: only
- * one layer reads it. movable[i]: only the concatenation reads x[i].
+ * plan_join.c: joins batch norms before a concatenation. Adjacent inputs among x[*n] that are outputs of
+ * batch norms are replaced by one value, which one batch norm computes for all their channels. alone[layer]:
+ * only one layer reads this layer. movable[i]: only the concatenation reads x[i].
  */
 int plan_join_norms(struct plan *p, const struct backend_table *t, const struct backend *b, const bool *alone,
                     int *x, bool *movable, int *n, struct error *err);
@@ -115,19 +117,19 @@ static inline struct backend_options engine_backend_options(const struct engine_
                                     .described = card};
 }
 
-/* engine_outlook.c: the bytes that an engine with this plan allocates. */
+/* engine_outlook.c: returns the number of bytes that an engine with this plan allocates. */
 size_t plan_bytes(const struct plan *p, const struct engine_options *o);
 /* Sets EX_OSERR: how much memory is missing, and which batch would fit. */
 int plan_too_large(const struct net *net, const struct engine_options *o, const struct backend_table *t,
                    struct backend *b, size_t need, size_t limit, struct error *err);
 
-struct exchange { /* what op_io.exchange points to */
+struct exchange { /* the context of op_io.exchange */
     struct op_exchange x;
     struct dist *dist;
     struct error err; /* error of the first sum that failed; the engine checks it after each operation */
 };
 
-/* A step that has begun. queued: its results are still being copied; otherwise they are in result. */
+/* A step that has begun. queued: its results are still being copied; otherwise they are in `result`. */
 struct begun_step {
     bool queued;
     int n, n_whole;
@@ -157,7 +159,7 @@ struct engine {
     int rows;                 /* of the last run */
     bool probabilities_ready; /* the host copy is up to date */
     uint64_t refresh_runs;
-    int n_layers; /* of the net, to refuse a different one */
+    int n_layers; /* number of layers of the net; a net with another number is refused */
 };
 
 /* engine.c, for the training half */
@@ -167,7 +169,7 @@ struct tensor_shape engine_shape(const struct engine *e, int value, int rows);
 enum run_kind { RUN_INFERENCE, RUN_TRAIN, RUN_AGAIN, RUN_REFRESH };
 int engine_run_forward(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                        const struct engine_step *step, struct error *err);
-/* The two halves of a run: the input from the host (if the device has run_step, all of it), then the
+/* The two halves of a run: the upload of the input (if the device has run_step, of the whole batch), then the
  * layers. */
 int engine_feed(struct engine *e, const struct engine_batch *in, enum run_kind kind,
                 const struct engine_step *step, struct error *err);
@@ -183,7 +185,8 @@ bool engine_is_a_part(const struct engine *e); /* ranks, or GPUs of this process
 int engine_wait_for_ranks(struct engine *e, struct error *err);
 int engine_exchange_open(struct engine *e, struct error *err);
 /* Called after the backward pass of a node. Begins to sum the gradients that no earlier node will write.
- * *from: the offset in the arena from which on the sum has begun (at first the end of the arena). */
+ * The sum of all gradients from offset *from of the arena on has begun; at first *from is the end of the
+ * arena. */
 int engine_sum_gradients(struct engine *e, size_t node, size_t *from, struct error *err);
 int engine_finish_gradients(struct engine *e, size_t *from, struct error *err);
 int engine_mean_statistics(struct engine *e, struct error *err);

@@ -31,7 +31,7 @@ static int bytes_at(const struct net *net, const struct engine_options *options,
     return rc;
 }
 
-/* The batches that are tried: 1 to 16, then multiples of 8. */
+/* Returns the i-th batch that is tried: 1 to 16, then multiples of 8. */
 static int batch_of(int i) { return i < 16 ? i + 1 : (i - 13) * 8; }
 static int index_of(int batch) { return batch <= 16 ? batch - 1 : batch / 8 + 13; }
 
@@ -137,7 +137,8 @@ static struct outlook_row *add_row(struct sums *s, const struct node *n, const c
     return r;
 }
 
-/* One row for each plan of a convolution, and for each direction of anything else. */
+/* Adds the rows of a node: one for each plan of a convolution, or one for each direction of any other
+ * operation. */
 static int add_node(struct sums *s, const struct node *n, struct error *err)
 {
     const struct op_desc *d = &n->d;

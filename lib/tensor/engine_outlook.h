@@ -1,7 +1,7 @@
 /*
  * engine_outlook.h: predicts from a plan what an engine needs on a device: the memory of each part, and the
- * arithmetic and memory traffic of each operation. Nothing is run, and the device may be a card that is only
- * described (backend_options.described).
+ * arithmetic and memory traffic of each operation. No operation is run, and the device may be a card that is
+ * only described (backend_options.described).
  */
 #ifndef WINNOW_TENSOR_ENGINE_OUTLOOK_H
 #define WINNOW_TENSOR_ENGINE_OUTLOOK_H
@@ -17,7 +17,8 @@ struct outlook_row {
     size_t workspace_bytes;
     bool tensor_core;
     double operations,
-        bytes; /* a multiplication and an addition are two; operands read and results written */
+        /* operations: a multiplication and an addition are two; bytes: operands read and results written */
+        bytes;
 };
 
 struct engine_outlook {
@@ -34,8 +35,8 @@ struct engine_outlook {
 
 /*
  * Plans for options->batch pictures. card: a description, or NULL for the device that options->device names.
- * A plan that does not fit is EX_OSERR, and the message names the largest batch that fits. Call the release
- * function also after an error.
+ * Fails with EX_OSERR when the plan does not fit into memory; the message names the largest batch that fits.
+ * Call the release function also after an error.
  */
 int engine_outlook(struct engine_outlook *out, const struct net *net, const struct engine_options *options,
                    const char *card, struct error *err);

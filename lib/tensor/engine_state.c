@@ -1,5 +1,5 @@
-/* engine_state.c: weights, statistics and state of the optimiser as flat float32, in the order of the net
- * and in Keras' layouts, whatever layout the device uses. */
+/* engine_state.c: reads and writes the weights, the statistics and the state of the optimiser as flat float32
+ * arrays. They are in the order of the net and in Keras' layouts, whatever layout the device uses. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /*
- * engine_train.c: loss, backward, optimiser steps. The loss and its gradient are computed on the host in
- * double from the logits, so that all devices agree and a NaN is noticed in the step in which it appears. On
- * a device for which the host would have to wait, the device computes the gradient, and the host computes the
- * loss one step later, when the logits have arrived (engine_train_begin).
+ * engine_train.c: computes the loss, the backward pass and the steps of the optimiser. The loss and its
+ * gradient are computed on the host in double from the logits. So all devices agree, and a NaN is noticed in
+ * the step in which it appears. On a device for which the host would have to wait, the device computes the
+ * gradient, and the host computes the loss one step later, when the logits have arrived (engine_train_begin).
  */
 #include <math.h>
 #include <stdlib.h>
@@ -10,9 +10,9 @@
 
 #include "tensor/engine_internal.h"
 
-/* fp16 has no number below 6e-8, and none above 65504. So the loss is multiplied by this, and the gradients
- * are divided by it again, exactly; where one of them overflows, the step is made again with an eighth of
- * it. */
+/* fp16 has no positive number below 6e-8, and none above 65504. So the loss is multiplied by this factor, and
+ * the gradients are divided by it again, without rounding. When a gradient overflows, the step is repeated
+ * with an eighth of the factor. */
 #define FP16_LOSS_SCALE 4096.0
 #define FP16_LEAST_SCALE (1.0 / 4096)
 
@@ -144,7 +144,7 @@ static int sum_results(struct engine *e, struct engine_result *r, struct error *
     return 0;
 }
 
-/* kind: RUN_AGAIN where the batch has already moved the statistics. */
+/* kind: RUN_AGAIN when the batch has already changed the moving statistics. */
 static int scaled_gradients(struct engine *e, const struct engine_batch *in,
                             const struct engine_target *target, const struct engine_step *step,
                             enum run_kind kind, double scale, struct engine_result *result, struct error *err)
@@ -182,7 +182,7 @@ int engine_gradients(struct engine *e, const struct engine_batch *in, const stru
     bool scaled = e->options.precision == PRECISION_F16;
     double scale = scaled ? FP16_LOSS_SCALE : 1;
     int rc = scaled_gradients(e, in, target, step, RUN_TRAIN, scale, result, err);
-    /* Loss and norm are those of all ranks, so that all of them try again. */
+    /* Loss and norm are those of all ranks, so all ranks repeat the step together. */
     while (!rc && scaled && !result->finite && isfinite(result->loss) && (scale /= 8) >= FP16_LEAST_SCALE)
         rc = scaled_gradients(e, in, target, step, RUN_AGAIN, scale, result, err);
     return rc;
@@ -256,13 +256,13 @@ static void loss_factors(struct engine *e, const struct engine_target *target, i
     }
 }
 
-struct queued_step { /* what the body of a step needs */
+struct queued_step { /* the arguments of step_body */
     struct engine *e;
     const struct engine_batch *in;
     const struct engine_step *step;
 };
 
-/* Queues the same work for every batch; values that differ were sent to the device before. */
+/* Queues the same work for every batch. Values that differ were uploaded before. */
 static int step_body(void *context, struct error *err)
 {
     struct queued_step *q = context;

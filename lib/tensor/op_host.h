@@ -29,9 +29,9 @@ static inline void op_host_name(const struct op_desc *d, char *out, size_t bytes
 }
 
 /*
- * Keras [kh,kw,cin,cout] and ours: PARAM_CONV [cout,kh,kw,cin]; PARAM_DEPTHWISE (cout the multiplier) one
- * filter of [kh,kw] for each of the cin * cout channels that come out. Dense kernels and vectors are the same
- * on both sides.
+ * Converts parameters between Keras' layout [kh,kw,cin,cout] and ours. Ours is [cout,kh,kw,cin] for
+ * PARAM_CONV. For PARAM_DEPTHWISE (cout is the multiplier) it is one filter [kh,kw] for each of the cin *
+ * cout output channels. Dense kernels and vectors are the same in both.
  */
 static inline void op_host_reorder(const struct param_shape *p, const float *from, float *to, bool to_keras)
 {
@@ -49,7 +49,7 @@ static inline void op_host_reorder(const struct param_shape *p, const float *fro
             }
 }
 
-/* The values of the forward pass that the gradients of most operations need. */
+/* Returns which values of the forward pass the gradients of most operations need. */
 static inline unsigned op_host_backward_reads(const struct op_desc *d)
 {
     unsigned reads = d->activation != OP_LINEAR ? BACKWARD_READS_Y : 0;
@@ -65,7 +65,7 @@ static inline unsigned op_host_backward_reads(const struct op_desc *d)
     }
 }
 
-/* Refuses operations that cuda cannot run: -1 with a message that names the operation. */
+/* Returns -1 with err set for an operation that cuda cannot run (the message names it), and otherwise 0. */
 static inline int op_host_refuses(const struct op_desc *d, const char *name, int n_gpus, int most_channels,
                                   struct error *err)
 {
@@ -86,7 +86,7 @@ static inline int op_host_refuses(const struct op_desc *d, const char *name, int
     return 0;
 }
 
-/* Bytes as signed ones: value - 128. */
+/* Converts bytes to signed bytes: value - 128. */
 static inline void op_host_to_signed(uint8_t *restrict to, const uint8_t *restrict from, size_t n)
 {
     size_t i = 0;

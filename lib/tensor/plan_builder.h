@@ -12,9 +12,9 @@ struct builder {
     const struct backend_table *t;
     const struct backend *b;
     bool *needed, *fed, *tapped, *absorbed, *learns, *segment1, *gradient;
-    bool *alone;           /* exactly one layer reads it, and the caller does not */
-    int *readers, *reader; /* number of needed layers that read it; the last of them */
-    int *value;            /* value of a layer's output; NO while there is none */
+    bool *alone;           /* whether exactly one layer, and not the caller, reads the layer */
+    int *readers, *reader; /* number of needed layers that read the layer; the last of them */
+    int *value;            /* value of the layer's output; NO before it is planned */
 };
 
 static inline bool plan_trains(const struct builder *g) { return g->o->mode == ENGINE_TRAIN; }

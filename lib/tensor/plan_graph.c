@@ -1,5 +1,5 @@
-/* plan_graph.c: decides from the layers of a net what has to run: which layers are needed, which of them
- * learn or come after one that learns, and in which order they run. plan_layers.c makes the operations. */
+/* plan_graph.c: decides which layers of a net are needed, which of them learn or come after one that learns,
+ * and in which order they run. plan_layers.c makes the operations. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +90,7 @@ static int sort_segments(struct plan *p, struct error *err)
     return 0;
 }
 
-/* Marks the nodes between the loss and the layers that learn, and which gradients each of them has to
+/* Marks the nodes between the loss and the layers that learn, and sets which gradients each of them must
  * compute. */
 static void mark_backward(struct plan *p)
 {
@@ -118,7 +118,7 @@ static int finish(struct builder *g, struct error *err)
     struct plan *p = g->p;
     const struct net *net = g->net;
     if (g->o->int8 && plan_int8_convert(p, err)) return -1;
-    for (size_t i = 0; i < p->n_nodes; i++) { /* nodes got their shapes before slices were known */
+    for (size_t i = 0; i < p->n_nodes; i++) { /* the shapes in the nodes were set before slices were known */
         struct node *n = &p->nodes[i];
         for (int k = 0; k < n->d.n_x; k++)
             n->d.x[k] = p->values[n->x[k]].shape;
@@ -129,7 +129,8 @@ static int finish(struct builder *g, struct error *err)
             (p->values[i].storage = plan_add_storage(p, &p->values[i].shape, err)) == NO)
             return -1;
     if (sort_segments(p, err)) return -1;
-    for (size_t i = 0; i < p->n_nodes; i++) /* a fed value belongs to segment 0 if anything there reads it */
+    /* a value from the caller belongs to segment 0 if a node of segment 0 reads it */
+    for (size_t i = 0; i < p->n_nodes; i++)
         for (int k = 0; k < p->nodes[i].d.n_x; k++) {
             struct value *v = &p->values[p->nodes[i].x[k]];
             struct storage *s = &p->storages[v->storage];

@@ -5,13 +5,13 @@
 #include "net/net_int8.h"
 #include "tensor/plan_builder.h"
 
-/* Gives the shape of a layer's output the scale that options.int8 has for it. */
+/* Sets the scale in the shape of a layer's output to that in options.int8. */
 void plan_int8_shape(const struct builder *g, int layer, struct tensor_shape *s);
-/* Does the same for the outputs of the nodes from `first` on, once it is known with which layer each node
- * ends, and marks the nodes with integer weights. */
+/* Does the same for the outputs of the nodes from `first` on, when the last layer of each node is known, and
+ * marks the nodes with integer weights. */
 void plan_int8_mark(const struct builder *g, size_t first);
-/* Called when all nodes exist. If an operation cannot run on quantised tensors, inserts conversions of its
- * inputs to floats before it and of its output back after it. */
+/* Call it when all nodes exist. For each operation that cannot run on quantised tensors, inserts conversions
+ * of its inputs to floats, and of its output back. */
 int plan_int8_convert(struct plan *p, struct error *err);
 
 #endif

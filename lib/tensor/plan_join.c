@@ -13,7 +13,7 @@
  * channels there is no gap between them. */
 #define CHANNELS ((int)(BACKEND_ALIGN / sizeof(float)))
 
-/* The batch norm that makes value v, if it can be part of a joined one; otherwise NO. */
+/* Returns the batch norm that computes value v, if it can be part of a joined one, and otherwise NO. */
 static int norm_of(const struct plan *p, const struct backend_table *t, const struct backend *b,
                    const bool *alone, int v)
 {
@@ -39,7 +39,7 @@ static bool alike(const struct plan *p, const struct node *a, const struct node 
            p->values[a->x[0]].needs_gradient == p->values[b->x[0]].needs_gradient;
 }
 
-/* Turns the inputs of one norm into slices of the storage, from channel first_c on. */
+/* Makes the input of one norm a slice of the storage, from channel first_c on. */
 static void move(struct plan *p, int x, int storage, int total_c, int first_c)
 {
     int old = p->values[x].storage;

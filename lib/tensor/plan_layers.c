@@ -11,7 +11,7 @@ static int unsupported(const struct builder *g, int layer, const char *why, stru
     return error_set(err, EX_DATAERR, "layer '%s' (%s): %s", l->name, layer_kind_name(l->kind), why);
 }
 
-/* The only layer that reads this one's output, or NO. */
+/* Returns the only layer that reads this layer's output, or NO. */
 static int only_reader(const struct builder *g, int layer)
 {
     return g->alone[layer] && g->net->layers[g->reader[layer]].n_inputs == 1 ? g->reader[layer] : NO;
@@ -111,7 +111,7 @@ static bool set_activation(struct op_desc *d, enum activation_kind kind)
     return kind != ACTIVATION_SOFTMAX;
 }
 
-/* Sets the curve and its parameters, if the layer is one. */
+/* Sets the curve and its parameters. Returns whether the layer is a curve. */
 static bool curve_of(const struct net_layer *l, struct op_desc *d)
 {
     static const struct {
@@ -162,8 +162,8 @@ static bool curve_of(const struct net_layer *l, struct op_desc *d)
     return false;
 }
 
-/* The activation that d can have fused for this layer. Returns false for softmax, and
- * when the layer is something else. */
+/* Sets the activation in d that this layer is. Returns false for softmax, and when the layer is no activation
+ * that can be fused. */
 static bool activation_of(const struct net_layer *l, struct op_desc *d)
 {
     struct op_desc ignored;
@@ -177,8 +177,8 @@ static bool activation_of(const struct net_layer *l, struct op_desc *d)
            set_activation(d, l->activation);
 }
 
-/* Node n makes the output of `layer`. Fuses the activation layer after it into n, if no other layer reads
- * that output. Returns the layer whose output n then makes. */
+/* Node n computes the output of `layer`. Fuses the activation layer after it into n, if no other layer reads
+ * that output. Returns the layer whose output n then computes. */
 static int fuse_activation(struct builder *g, struct node *n, int layer)
 {
     int next = only_reader(g, layer);
@@ -190,7 +190,7 @@ static int fuse_activation(struct builder *g, struct node *n, int layer)
     return next;
 }
 
-/* TensorFlow's "same": the odd row or column of padding goes last. */
+/* In TensorFlow's "same" padding, an odd row or column of padding is at the end. */
 static void set_window(struct op_desc *d, const struct net_layer *l)
 {
     d->kernel_h = l->kernel_h;
@@ -360,8 +360,8 @@ static int add_scale(struct builder *g, int layer, struct error *err)
                : 0;
 }
 
-/* Fuses the sum of two inputs into the convolution that makes one of them, if the device supports it,
- * nothing else reads that input, and the other input is computed before it. */
+/* Fuses the sum of two inputs into the convolution that computes one of them, if the device supports it, no
+ * other layer reads that input, and the other input is computed before it. */
 static bool add_in_conv(struct builder *g, int layer)
 {
     const struct net_layer *l = &g->net->layers[layer];
@@ -407,8 +407,9 @@ static int add_add(struct builder *g, int layer, struct error *err)
     return 0;
 }
 
-/* Makes the storage of the concatenation. An input that only this layer reads, and that an operation makes
- * which can write slices, is moved into it. The others are copied by one CONCAT node, if there are any. */
+/* Adds the storage of the concatenation. An input is moved into it if only this layer reads the input, and if
+ * the operation that computes it can write slices. One CONCAT node copies the other inputs, if there are
+ * any. */
 static int add_concatenate(struct builder *g, int layer, struct error *err)
 {
     const struct net_layer *l = &g->net->layers[layer];
@@ -559,7 +560,7 @@ static int add_zero_padding(struct builder *g, int layer, struct error *err)
     return 0;
 }
 
-/* activation(line[0] * x + line[1]): its value, or NO with err set. */
+/* Adds a node that computes activation(line[0] * x + line[1]). Returns its value, or NO with err set. */
 static int add_line(struct builder *g, int layer, int x, const float line[2], enum op_activation activation,
                     struct error *err)
 {
@@ -575,9 +576,9 @@ static int add_line(struct builder *g, int layer, int x, const float line[2], en
 }
 
 /*
- * For a device that has no CURVE: those that can be made of a gate, which is a sigmoid or a line cut off at 0
- * and 1. The curve is the gate of a line of x, then a product with x or another line. 1: this curve is none
- * of these.
+ * For a device without CURVE: plans a curve as a gate of a line of x, and then a product with x or another
+ * line. A gate is a sigmoid, or a line clipped to 0..1. Returns 0, 1 when the curve does not have this form,
+ * or -1 with err set.
  */
 static int add_gated(struct builder *g, int layer, int x, const struct op_desc *curve, struct error *err)
 {

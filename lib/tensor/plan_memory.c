@@ -1,9 +1,9 @@
 /*
- * plan_memory.c: computes when each storage is live and assigns it an offset in one arena, so that space is
- * reused as soon as a storage is no longer needed. Time is counted in steps: step 0 is the upload, then come
- * the nodes forward in order, the loss, and the nodes backward in reverse. The largest storages are placed
- * first, each at the lowest offset that is free during its whole life. For the nets that were tried, the
- * arena is at most a few percent larger than the storages that are needed at the same time.
+ * plan_memory.c: computes when each storage is live, and assigns it an offset in one arena. Space is reused
+ * as soon as a storage is no longer needed. Time is counted in steps: step 0 is the upload, then come the
+ * nodes forward in order, the loss, and the nodes backward in reverse. The largest storages are placed first,
+ * each at the lowest offset that is free during its whole life. For the nets that were tried, the arena is at
+ * most a few percent larger than the storages that are needed at the same time.
  */
 #include <stdlib.h>
 
@@ -177,8 +177,8 @@ int plan_finish(struct plan *p, const struct engine_options *o, const struct bac
         s->bytes = t->tensor_bytes(b, &s->whole);
     }
     if (make_operations(p, t, b, err) || find_lifetimes(p, t, err) || place_storages(p, err)) return -1;
-    /* Parameters are laid out in node order. Their gradients have the same layout, so that the backward pass
-     * fills it from the end. */
+    /* Parameters are laid out in the order of the nodes. Their gradients have the same layout, so the
+     * backward pass fills it from the end. */
     for (size_t i = 0; i < p->n_nodes; i++)
         for (int slot = 0; slot < P_SLOTS; slot++)
             for (int k = p->nodes[i].param[slot]; k != NO; k = p->params[k].next) {

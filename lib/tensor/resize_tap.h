@@ -1,6 +1,6 @@
 /*
- * resize_tap.h: the input pixels from which OP_RESIZE interpolates an output pixel, along one axis, for all
- * backends that run on the host. The rule is TensorFlow's: pixel centres at half, no antialiasing.
+ * resize_tap.h: finds the input pixels from which OP_RESIZE interpolates an output pixel, along one axis, for
+ * all backends that run on the host. The rule is TensorFlow's: pixel centres at half, no antialiasing.
  */
 #ifndef WINNOW_TENSOR_RESIZE_TAP_H
 #define WINNOW_TENSOR_RESIZE_TAP_H
@@ -14,8 +14,8 @@ struct resize_tap {
 };
 
 /*
- * from_corner: PyTorch's nearest pixel. It differs from TensorFlow's where the factor is not whole; in float,
- * as onnxruntime has it.
+ * from_corner: use PyTorch's nearest pixel, which differs from TensorFlow's when the factor is not an
+ * integer. It is computed in float, as in onnxruntime.
  */
 static inline struct resize_tap resize_tap(int i, int in, int out, bool nearest, bool from_corner)
 {

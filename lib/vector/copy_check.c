@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 8, MARGIN = 3 /* pixels at the edge of a picture are mixed with the surroundings */ };
+/* MARGIN: pixels at the edge of a picture that are blurred with its surroundings */
+enum { BLOCK = 8, MARGIN = 3 };
 
 /* Thresholds for the quick check at the middle level, in which blocks only have to correlate. */
 #define LEAST_AGREEMENT 0.65
-#define LEAST_MIDDLE 0.45 /* correlation of a pair that is looked at more closely */
-#define LEAST_ALIKE 0.4   /* of the blocks at 32 pixels, of pictures laid on each other as they are, */
+#define LEAST_MIDDLE 0.45 /* smallest correlation of a pair that is compared further */
+#define LEAST_ALIKE 0.4   /* smallest share of agreeing blocks at 32 pixels, without a warp, of pictures */
 #define MOST_APART 3      /* whose sides differ by no more pixels of 128 */
 #define LEAST_CORRELATION 0.7
 #define LEAST_QUICK_BLOCKS 20
@@ -31,11 +32,11 @@ enum { BLOCK = 8, MARGIN = 3 /* pixels at the edge of a picture are mixed with t
  * collages may share parts without being copies. */
 #define SMALL_COVERAGE 0.72
 #define SMALL_BLOCKS 72
-#define SMALL_AGREEMENT 0.985 /* or where all of it agrees, both ways */
+#define SMALL_AGREEMENT 0.985 /* or if all of it agrees, in both directions */
 #define LEAST_BLOCKS 16
 #define FLAT_SPREAD 5.0   /* grey levels: a block without detail */
 #define FLAT_APART 24.0   /* grey levels between two blocks without detail that disagree */
-#define LEVEL_APART 30.0  /* grey levels between two blocks with detail, besides half their spread */
+#define LEVEL_APART 30.0  /* grey levels between two blocks with detail, in addition to half their spread */
 #define COLOUR_APART 14.0 /* difference, of 128, between two blocks of different colours, */
 /* and as a share of the stronger colour, because copies often have another saturation */
 #define COLOUR_SHARE 0.25
@@ -66,7 +67,7 @@ static struct block compare_block(const float *a, const float *b, int stride)
     return k;
 }
 
-/* Whether the colours of a at a place and of b at the corresponding place differ. */
+/* Whether the colours of a at a position and of b at the corresponding position differ. */
 static bool other_colour(const struct copy_view *a, const struct copy_view *b, int level, double x, double y,
                          float u, float v)
 {
@@ -103,7 +104,7 @@ void copy_find_detail(struct copy_view *v)
             if (has_detail(l, x, y)) v->detail[v->n_detail++] = (struct spot){(uint8_t)x, (uint8_t)y};
 }
 
-/* The share of a's blocks with detail, at the middle level, whose centre is inside b. */
+/* Returns the share of a's blocks with detail, at the middle level, whose centre is inside b. */
 static double covered_by(const struct copy_view *va, const struct copy_view *vb, const double w[6],
                          bool mirrored)
 {
@@ -118,7 +119,7 @@ static double covered_by(const struct copy_view *va, const struct copy_view *vb,
     return va->n_detail ? (double)covered / va->n_detail : 0;
 }
 
-/* The same for b's blocks inside a. */
+/* Returns the same for b's blocks inside a. */
 static double covers(const struct copy_view *va, const struct copy_view *vb, const double w[6], bool mirrored)
 {
     double det = w[0] * w[3] - w[1] * w[2], sign = mirrored ? -1 : 1;
@@ -134,7 +135,8 @@ struct laid {
     bool hidden[COPY_SIDE * COPY_SIDE]; /* in either */
 };
 
-/* Resamples b at the pixels of a. w: the warp between these two layers. False: they hardly overlap. */
+/* Resamples b at the pixels of a. w: the warp between these two layers. Returns false when they hardly
+ * overlap. */
 static bool lay_over(struct laid *l, const struct layer *a, const struct layer *b, const double w[6],
                      bool mirrored, struct warped *o)
 {
@@ -156,14 +158,14 @@ static bool lay_over(struct laid *l, const struct layer *a, const struct layer *
     return true;
 }
 
-/* Whether a place of b is that far from its edge. */
+/* Whether a position in b is at least `margin` from its edge. */
 static bool within(const struct layer *b, float u, float v, float margin)
 {
     return u >= margin - 0.5f && v >= margin - 0.5f && u <= (float)b->width - 0.5f - margin &&
            v <= (float)b->height - 0.5f - margin;
 }
 
-/* Whether a block of a lies wholly in b, and not on b's edge either. */
+/* Whether a block of a is wholly inside b, and not on its edge. */
 static bool block_in(const struct laid *l, const struct layer *b, int at, int width, int margin)
 {
     const int corners[4] = {at, at + BLOCK - 1, at + (BLOCK - 1) * width, at + (BLOCK - 1) * (width + 1)};
@@ -289,7 +291,7 @@ static bool are_one(const double a[6], const double b[6])
     return true;
 }
 
-/* What a comparison has tried. */
+/* The warps that a comparison has tried, and the best result. */
 struct search {
     double tried[KEPT + 1][6];
     bool mirrored[KEPT + 1];
@@ -297,14 +299,14 @@ struct search {
     struct warped o;
 };
 
-/* Betters a beginning and judges it; the best that was seen is left in *m. */
+/* Refines an initial warp and compares the pictures with it. *m keeps the best result so far. */
 static void try_warp(struct copy_view *a, struct copy_view *b, bool mirrored, double w[6],
                      double least_correlation, struct search *s, struct copy_match *m)
 {
     if (!copy_refine(a, b, mirrored, w, COARSE - 1, COARSE - 1, 8, least_correlation, &s->o)) return;
     for (int k = 0; k < s->n_tried; k++)
         if (s->mirrored[k] == mirrored && are_one(s->tried[k], w))
-            return; /* several lead to the same result */
+            return; /* another initial warp has led to the same result */
     memcpy(s->tried[s->n_tried], w, sizeof s->tried[0]);
     s->mirrored[s->n_tried++] = mirrored;
     if (!copy_refine(a, b, mirrored, w, 1, 1, 8, least_correlation, &s->o)) return;
@@ -322,8 +324,9 @@ static void try_warp(struct copy_view *a, struct copy_view *b, bool mirrored, do
 }
 
 /*
- * The one on the other as they are, where their shapes allow it: what is pasted on a picture of a few lines
- * hides where it lies, and most copies lie there. True: worth a try.
+ * Sets w to the warp that lays one whole picture on the other, if their shapes allow it. This is the position
+ * of most copies. The search may miss it when something is pasted on a picture with few lines. Returns true
+ * when the warp should be tried.
  */
 static bool lie_alike(const struct copy_view *a, const struct copy_view *b, double w[6], struct search *s)
 {

@@ -1,7 +1,7 @@
 /*
- * copy_hidden.c: finds a part of a picture that was covered later: one rectangle of a single grey level, such
- * as a bar over a face. Pixels there are not compared. The grey level must be rare in both pictures: if one
- * chart has a line where the other shows the white page, the two do differ.
+ * copy_hidden.c: finds a part of a picture that was covered later, such as a bar over a face: one rectangle
+ * of a single grey level. Pixels there are not compared. The grey level must be rare in both pictures.
+ * Otherwise two charts would count as equal when one has a line where the other shows the white page.
  */
 #include "vector/copy_internal.h"
 
@@ -9,17 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLAT_RANGE 6.0f  /* largest range of grey levels among a flat pixel and its neighbours */
-#define LEVEL_RANGE 3    /* of flat pixels of one colour, either way: JPEG's ripple */
-#define MOST_COMMON 0.15 /* flat pixels of that level, of all pixels */
+#define FLAT_RANGE 6.0f /* largest range of grey levels among a flat pixel and its neighbours */
+/* largest difference of grey levels among flat pixels of one colour, because of JPEG's artefacts */
+#define LEVEL_RANGE 3
+#define MOST_COMMON 0.15 /* largest share of flat pixels with that level */
 #define LEAST_PATCH 0.01 /* of the area */
 #define MOST_PATCH 0.09
-#define PATCH_FILLED 0.8    /* of the rectangle around it */
+#define PATCH_FILLED 0.8    /* smallest share of the rectangle that the patch fills */
 #define PATCH_DIFFERS 0.4   /* least share of it that differs from the other picture, */
 #define PIXEL_DIFFERS 16.0f /* in grey levels */
 enum { AROUND = 2 /* pixels that the reduction mixes with what is beside it */ };
 
-/* The lowest and highest of each pixel and those beside it, along a line of n. */
+/* Computes the lowest and the highest value of each pixel and its neighbours, along a line of n pixels. */
 static void spread_line(const float *low, const float *high, float *lower, float *higher, int n)
 {
     for (int i = 0; i < n; i++) {

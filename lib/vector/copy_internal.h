@@ -16,7 +16,7 @@ struct texel {
 
 struct layer {
     int width, height;
-    float cx, cy; /* where the picture's middle is: halving an odd side moves it off the layer's */
+    float cx, cy; /* the picture's middle; it is not the layer's middle when an odd side was halved */
     float value[COPY_SIDE * COPY_SIDE];
     struct texel texels[COPY_SIDE * COPY_SIDE];
 };
@@ -35,8 +35,8 @@ struct spot {
 
 struct copy_view {
     bool flat, grey;
-    bool fine; /* the finest layer has its slopes and its flat pixels: few pairs need them */
-    bool flat_pixels[COPY_SIDE * COPY_SIDE]; /* of the finest layer: nothing is drawn there */
+    bool fine; /* the slopes and the flat pixels of the finest layer are computed; only few pairs need them */
+    bool flat_pixels[COPY_SIDE * COPY_SIDE]; /* pixels of the finest layer without any detail */
     int flat_counts[256];                    /* of each grey level */
     float cb[COPY_COLOURS * COPY_COLOURS], cr[COPY_COLOURS * COPY_COLOURS];
     struct spot detail[COPY_SIDE * COPY_SIDE / 64]; /* blocks of the middle layer with detail */
@@ -64,7 +64,7 @@ struct warped {
     double correlation; /* of the two */
 };
 
-/* Bilinear; (x, y) is clamped into the picture. */
+/* Returns the bilinear sample at (x, y), which is clamped to the picture. */
 static inline float sample(const float *v, int width, int height, float x, float y)
 {
     x = x < 0 ? 0 : x > (float)(width - 1) ? (float)(width - 1) : x;
@@ -76,7 +76,8 @@ static inline float sample(const float *v, int width, int height, float x, float
     return top + fy * (bottom - top);
 }
 
-/* The position in b of pixel (x, y) of a, relative to its centre. Mirrored: measured from b's right edge. */
+/* Finds the position in b of pixel (x, y) of a, which is relative to a's centre. With `mirrored`, x in b is
+ * measured from b's right edge. Returns whether the position is inside b. */
 static inline bool place_in(const struct layer *b, const float w[6], bool mirrored, float x, float y,
                             float *u, float *v)
 {
@@ -86,12 +87,12 @@ static inline bool place_in(const struct layer *b, const float w[6], bool mirror
     return *u >= -0.5f && *v >= -0.5f && *u <= (float)b->width - 0.5f && *v <= (float)b->height - 0.5f;
 }
 
-/* Finds the best KEPT positions of b on a, best first; unused ones have the score 0. */
+/* Finds the KEPT best positions of b on a, best first. Unused entries have the score 0. */
 void copy_find_places(const struct copy_view *a, const struct copy_view *b, struct place kept[KEPT]);
 /* Converts a position on the coarse grids to a warp between the finest layers. */
 void copy_warp_of(const struct place *p, const struct copy_view *va, const struct copy_view *vb, double w[6]);
-/* Refines a warp from level `from` to level `to`, with at most this many steps at each. False: the pictures
- * do not fit, or correlate less at one of the levels. */
+/* Refines a warp from level `from` to level `to`, with at most this many steps at each level. Returns false
+ * when the pictures do not fit, or correlate less at one of the levels. */
 bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirrored, double w[6], int from,
                  int to, int most_steps, double least_correlation, struct warped *o);
 /* w: between these two layers. One of so many rows. */

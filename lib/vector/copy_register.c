@@ -121,7 +121,7 @@ void copy_view_make(struct copy_view *v, const struct copy_thumb *t)
 
 /* --- where it lies: mirror, scale and place ------------------------------------------------------------- */
 
-#define LEAST_COARSE 0.4     /* below it nothing is refined */
+#define LEAST_COARSE 0.4     /* a position with a lower correlation is not refined */
 #define COARSE_COVERAGE 0.45 /* of the larger picture */
 
 static inline float rectangle(const float *sums, int stride, int x0, int y0, int x1, int y1)
@@ -129,7 +129,7 @@ static inline float rectangle(const float *sums, int stride, int x0, int y0, int
     return sums[y1 * stride + x1] - sums[y0 * stride + x1] - sums[y1 * stride + x0] + sums[y0 * stride + x0];
 }
 
-/* The correlation of the overlap, when the corner of b is at (dx, dy) of a. */
+/* Returns the correlation of the overlap when the corner of b is at (dx, dy) of a. */
 static inline __attribute__((always_inline)) double correlate(const struct scaled *a, const struct scaled *b,
                                                               int dx, int dy)
 {
@@ -153,7 +153,7 @@ static inline __attribute__((always_inline)) double correlate(const struct scale
            sb = (double)rectangle(b->sum, b->width + 1, x0 - dx, y0 - dy, x1 - dx, y1 - dy);
     double va = (double)rectangle(a->squares, a->width + 1, x0, y0, x1, y1) - sa * sa / n,
            vb = (double)rectangle(b->squares, b->width + 1, x0 - dx, y0 - dy, x1 - dx, y1 - dy) - sb * sb / n;
-    if (va < n || vb < n) return 0; /* no more than a grey level of spread */
+    if (va < n || vb < n) return 0; /* the spread is at most one grey level */
     return ((double)product - sa * sb / n) / sqrt(va * vb);
 }
 
@@ -290,7 +290,7 @@ void copy_warp_into(struct warped *o, const struct layer *a, const struct layer 
     for (int i = 0; i < a->height; i += row_step) {
         int k = 0, end = a->width;
         float y = (float)i - a->cy;
-        /* what of a line lies in a rectangle is one piece */
+        /* the part of a line that is inside a rectangle is one piece */
         while (k < end && !place_in(b, w, mirrored, (float)k - a->cx, y, &u, &v))
             k++;
         while (end > k && !place_in(b, w, mirrored, (float)(end - 1) - a->cx, y, &u, &v))
@@ -429,7 +429,7 @@ void copy_warp_of(const struct place *p, const struct copy_view *va, const struc
     double sy = (double)lb->height / b->height / ((double)la->height / a->height);
     sx = sy = sqrt(sx * sy);
     double turn = p->turn ? turns[p->turn - 1] : 0, c = cos(turn), n = sin(turn);
-    /* the turned grid shows at q what a shows at (c -n, n c) q */
+    /* the rotated grid at q is a at (c -n, n c) q */
     w[0] = sx * c;
     w[1] = sx * n;
     w[2] = -sy * n;
@@ -448,7 +448,7 @@ bool copy_refine(const struct copy_view *a, const struct copy_view *b, bool mirr
         double at = 1 << level, moved = 1;
         double v[6] = {w[0], w[1], w[2], w[3], w[4] / at, w[5] / at};
         for (int step = 0; step < most_steps && moved > SETTLED; step++) {
-            /* every other row says enough, but for the small layer */
+            /* every other row is enough, except in the small layer */
             copy_warp_into(o, &a->layers[level], &b->layers[level], v, mirrored, level < COARSE - 1 ? 2 : 1);
             if (o->n < 64 || !improve(o, &a->layers[level], v, &moved)) return false;
         }

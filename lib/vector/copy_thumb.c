@@ -18,7 +18,7 @@
 static bool uniform_line(const struct frame *f, bool row, int at, int *low, int *high)
 {
     int begin = row ? f->left : f->top, end = row ? f->right : f->bottom, lo = *low, hi = *high;
-    int step = (end - begin) / 256 + 1; /* a sample of a long line is enough */
+    int step = (end - begin) / 256 + 1; /* of a long line, some pixels are enough */
     for (int i = begin; i < end; i += step) {
         size_t x = (size_t)(row ? i : at), y = (size_t)(row ? at : i);
         int v = copy_luma(f->pixels + (y * (size_t)f->width + x) * (size_t)f->channels, f->channels);
@@ -67,7 +67,7 @@ static void add_row(float *cells, int m, const float *row, int n, float weight)
     }
 }
 
-/* The weight of row v of n in cell y of m. */
+/* Returns the weight of row v of n in cell y of m. */
 static float share(int v, int n, int y, int m)
 {
     float step = (float)n / (float)m, from = (float)y * step, to = (float)(y + 1) * step;
@@ -108,7 +108,7 @@ static void soften(float *plane, int width, int height)
     }
 }
 
-/* Means over exact areas: the same picture mirrored gives the same thumb mirrored. */
+/* Averages over exact areas, so that the thumb of a mirrored picture is the mirrored thumb. */
 static void shrink(const struct frame *f, struct copy_thumb *t)
 {
     enum { PIECE = 4096, SMALL = COPY_COLOURS * COPY_COLOURS };

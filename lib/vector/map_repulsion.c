@@ -1,8 +1,9 @@
 /*
- * map_repulsion.c: computes the repulsion between all points of a map. A few thousand points are compared
- * pair by pair. More are interpolated to a grid of SIDE x SIDE nodes. The forces between the nodes are a
- * convolution, which is computed by Fourier transforms, and the force on a point is interpolated from the
- * four nodes around it. The time is that of the transforms, plus a constant time for each point.
+ * map_repulsion.c: computes the repulsion between all points of a map. Up to a few thousand points are
+ * compared pair by pair. Otherwise the points are interpolated to a grid of SIDE x SIDE nodes. The forces
+ * between the nodes are a convolution, which is computed by Fourier transforms. The force on a point is
+ * interpolated from the four nodes around it. The time is that of the transforms, plus a constant time for
+ * each point.
  *
  * The roots of unity are computed by halving angles, because the last bit of sin() differs between libraries.
  */
@@ -50,7 +51,8 @@ static void make_roots(struct complex_number *roots)
     }
 }
 
-/* In place, over FULL values that are `stride` apart. inverse: without the division by FULL. */
+/* Transforms FULL values that are `stride` apart, in place. inverse: the inverse transform, without the
+ * division by FULL. */
 static void transform_line(const struct map_field *f, struct complex_number *v, size_t stride, bool inverse)
 {
     struct complex_number line[FULL];
@@ -125,7 +127,7 @@ void map_field_close(struct map_field *f)
     free(f);
 }
 
-/* Both parts of the force in one complex number. */
+/* Computes the kernels. One complex number contains both components of the force. */
 static void make_kernels(struct map_field *f, double step, unsigned n_threads)
 {
     f->step = step;
@@ -141,7 +143,7 @@ static void make_kernels(struct map_field *f, double step, unsigned n_threads)
     transform(f, f->kernel_force, FULL, false, n_threads);
 }
 
-/* The four nodes around a point, and its shares of them. */
+/* The four nodes around a point, and their weights. */
 struct spot {
     size_t node;
     double share[4];
@@ -193,7 +195,8 @@ static double over_grid(struct map_field *f, const double *y, size_t n, double *
             f->charge[s.node + to[k]].re += s.share[k];
     }
     transform(f, f->charge, SIDE, false, n_threads);
-    /* The charges times their convolution, without going back (Parseval); the kernel is real there. */
+    /* Multiplies the charges by their convolution. This needs no inverse transform (Parseval); the
+     * transformed kernel is real. */
     for (size_t i = 0; i < (size_t)FULL * FULL; i++)
         sum += (f->charge[i].re * f->charge[i].re + f->charge[i].im * f->charge[i].im) * f->kernel_sum[i].re;
     sum = sum * part - (double)n; /* subtract the points themselves */
@@ -237,7 +240,7 @@ static void pair_work(void *context, unsigned worker)
 double map_repulsion(struct map_field *field, const double *y, size_t n, double *force, unsigned n_threads)
 {
     if (field) return over_grid(field, y, n, force, n_threads);
-    /* The sums stand in what follows the forces: see vector_map.c, which has n more there. */
+    /* The sums are stored after the forces, where vector_map.c has space for n more values. */
     struct pairing p = {.y = y, .force = force, .sums = force + 2 * n, .n = n};
     double sum = 0;
     parallel_run(n_threads, pair_work, &p);

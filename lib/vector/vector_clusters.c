@@ -1,7 +1,7 @@
 /*
- * vector_clusters.c: k-means++ for the initial centres, then Lloyd's algorithm with the cosine. The time is
- * proportional to rows x clusters x values x steps: 16,384 rows, 91 clusters, 64 values and 25 steps take
- * 2.4e9 multiplications.
+ * vector_clusters.c: chooses the initial centres by k-means++, and runs Lloyd's algorithm with the cosine.
+ * The time is proportional to rows x clusters x values x steps: 16,384 rows, 91 clusters, 64 values and 25
+ * steps take 2.4e9 multiplications.
  */
 #include "vector/vector_clusters.h"
 
@@ -72,7 +72,7 @@ static void assign_work(void *context, unsigned worker)
     atomic_fetch_add(&a->n_changed, n_changed);
 }
 
-/* Returns how many rows are elsewhere than before. */
+/* Assigns each row to its nearest centre. Returns how many rows changed their cluster. */
 static size_t assign(struct assigning *a, size_t n, unsigned n_threads)
 {
     a->n = n;

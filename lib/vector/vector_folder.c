@@ -57,7 +57,7 @@ int vector_info_write(const struct vector_info *info, const char *folder, struct
 /* --- reading ----------------------------------------------------------------------------------------------
  */
 
-/* The number after `key` in a head, which is a Python dictionary as NumPy writes it. */
+/* Returns the text after `key` in a header, which is a Python dictionary as NumPy writes it. */
 static const char *after_key(const char *head, const char *key)
 {
     const char *at = strstr(head, key);
@@ -156,7 +156,7 @@ static int read_info(struct vector_info *info, const char *folder, struct error 
 }
 
 /* Scales v to length 1, so that the product of two vectors is their cosine. A zero vector is not changed.
- * -1: not finite. */
+ * Returns 0, or -1 when a value is not finite. */
 static int normalise(float *v, size_t n)
 {
     double sum = 0;

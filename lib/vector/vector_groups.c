@@ -1,5 +1,5 @@
-/* vector_groups.c: computes star-shaped groups and neighbour distances from the pairs of a join. Time is
- * that of the join and of sorting its pairs; memory 12 bytes a pair, 16 for each vector. */
+/* vector_groups.c: computes star-shaped groups and neighbour distances from the pairs of a join. The time is
+ * that of the join and of sorting its pairs. Memory is 12 bytes for each pair and 16 for each vector. */
 #include "vector/vector_groups.h"
 
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "vector/vector_join.h"
 
-/* Candidates of one star. A larger neighbourhood is cut into several groups anyway. */
+/* The largest number of candidates for one star. A larger neighbourhood is divided into several groups
+ * anyway. */
 #define STAR_NEIGHBOURS 64
 
 struct near_one {

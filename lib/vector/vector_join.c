@@ -1,10 +1,10 @@
 /*
  * vector_join.c: compares all pairs of vectors, first with 8-bit integers. n vectors of 64 values need n * n
- * / 2 * 64 multiplications, 2.9e12 for 300,000 vectors. Vectors are rounded to 7 and 8 bits, with which a
- * processor makes two to four times as many multiplications at once as with floats. The rounding errors give
- * a bound on the error of a product. Pairs that cannot be within the distance are skipped safely, and the few
- * others are computed again from the floats. An index would not help: in 64 dimensions, at the distances of
- * copies, it could not exclude much without losing pairs.
+ * / 2 * 64 multiplications, 2.9e12 for 300,000 vectors. Vectors are rounded to 7 and 8 bits. A processor does
+ * two to four times as many multiplications of such numbers at once as of floats. The rounding errors give a
+ * bound on the error of a product. Pairs that cannot be within the distance are skipped safely, and the
+ * products of the few others are computed again from the floats. An index would not help: in 64 dimensions,
+ * at the distances of copies, it could not exclude much without losing pairs.
  */
 #include "vector/vector_join.h"
 
@@ -17,8 +17,9 @@
 #include "base/parallel.h"
 #include "vector/vector_kernels.h"
 
-enum { BLOCK = 128, CHUNK = 64 }; /* rows of one side, groups of the other that stay in the cache meanwhile */
-#define MOST_PRODUCT 32700        /* of the rounded vectors, in 16 bits */
+/* rows of one side, and groups of rows of the other side, that are in the cache at the same time */
+enum { BLOCK = 128, CHUNK = 64 };
+#define MOST_PRODUCT 32700 /* of the rounded vectors, in 16 bits */
 
 struct neighbour {
     float cosine;
@@ -56,7 +57,7 @@ int vector_join_use(const char *kernel)
     return wanted_kernel ? 0 : -1;
 }
 
-/* Sums in a fixed order on every machine. */
+/* Returns the cosine. The sum has a fixed order, which is the same on every machine. */
 static double cosine_of(const float *a, const float *b, size_t n)
 {
     double sum[4] = {0};
@@ -83,7 +84,7 @@ uint32_t vector_distance(const float *a, const float *b, size_t n_values)
 /* --- rounding -------------------------------------------------------------------------------------------
  */
 
-/* The length of the error of rounding x to multiples of 1 / scale. */
+/* Returns the length of the error vector when x is rounded to multiples of 1 / scale. */
 static double rounding_of(const float *x, size_t n, double scale)
 {
     double sum = 0;

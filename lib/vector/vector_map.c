@@ -1,4 +1,5 @@
-/* vector_map.c: initial positions from principal components, attraction of neighbours, and the steps. */
+/* vector_map.c: computes the initial positions from principal components, the attraction of neighbours, and
+ * the steps. */
 #include "vector/vector_map.h"
 
 #include <math.h>
@@ -24,7 +25,8 @@
 
 /* --- the start --- */
 
-/* The direction of largest variance, by the power method, which starts along the axis of largest variance. */
+/* Computes the direction of largest variance by the power method, which starts at the axis of largest
+ * variance. */
 static void strongest(const double *around, size_t d, double *direction, double *scratch)
 {
     size_t widest = 0;
@@ -70,7 +72,8 @@ static int principal_start(double *y, const float *values, size_t n, size_t d, s
             y[2 * i + c] = at;
             squares += at * at;
         }
-        /* Small, so that the first steps can still rearrange the points. */
+        /* The initial positions are close together, so that the first steps can still rearrange the
+         * points. */
         for (size_t i = 0; squares > 0 && i < n; i++)
             y[2 * i + c] *= 1e-2 / sqrt(squares / (double)n) / (c ? 2 : 1);
         for (size_t a = 0; a < d; a++)

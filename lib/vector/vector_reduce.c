@@ -1,9 +1,9 @@
 /*
- * vector_reduce.c: principal components of up to VECTOR_FIT_ROWS rows of some 2,000 values. The covariance is
- * summed in double, then block power iteration (a subspace of the wanted components and a margin, multiplied
- * and made orthogonal a fixed number of times) and the eigenvectors of the small matrix that is left (Halko,
- * Martinsson, Tropp 2011). Every sum runs in a fixed order, so that neither the number of threads nor the
- * vector width changes a bit.
+ * vector_reduce.c: computes the principal components of up to VECTOR_FIT_ROWS rows of some 2,000 values. The
+ * covariance is summed in double. Block power iteration then multiplies a subspace, of the wanted components
+ * and some more, by it and makes the subspace orthogonal, a fixed number of times. Last come the eigenvectors
+ * of the small matrix in this subspace (Halko, Martinsson, Tropp 2011). Every sum is added in a fixed order,
+ * so the bits depend neither on the number of threads nor on the vector width.
  */
 #include "vector/vector_reduce.h"
 
@@ -167,7 +167,8 @@ static void make_orthonormal(double *q, size_t d, size_t m, double *dots)
     }
 }
 
-/* Eigenvalues of the symmetric a [m][m] on its diagonal, eigenvectors in the columns of v: cyclic Jacobi. */
+/* Computes, by cyclic Jacobi, the eigenvalues of the symmetric a [m][m] on its diagonal, and the eigenvectors
+ * in the columns of v. */
 static void solve_small(double *a, double *v, size_t m)
 {
     memset(v, 0, m * m * sizeof *v);
@@ -383,7 +384,7 @@ int vector_fit_write(const struct vector_fit *f, const char *path, struct error 
     return rc;
 }
 
-/* A word of at most `most` bytes, ended by stop; moves *at after it. */
+/* Reads a word of at most `most` bytes, ended by stop, and moves *at past it. */
 static bool take_word(const char **at, const char *end, char stop, char *out, size_t most)
 {
     const char *p = memchr(*at, stop, (size_t)(end - *at));

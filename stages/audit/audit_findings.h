@@ -28,11 +28,12 @@ struct finding {
 };
 
 /*
- * Writes one HTML file, from web/audit, that shows findings [n], sorted by check, and the map (may be NULL)
- * with the pictures to label next [n_next]; labels are the names of the labels in the map. The page does not
+ * Writes one HTML file, from web/audit. It shows findings [n], sorted by check, and the map (may be NULL)
+ * with the pictures to label next [n_next]. labels are the names of the labels in the map. The page does not
  * contain the pictures: it refers to them by the relative path from its folder to root. They are blurred
- * until the user shows them. Labels and paths are untrusted: they are data for the script of the page, never
- * code, and its policy allows only its own script and style and local pictures. EX_CANTCREAT.
+ * until the user shows them. Labels and paths are untrusted. They are data for the script of the page, never
+ * code, and the page's policy allows only its own script and style and local pictures. Returns 0, or -1 with
+ * err set (EX_CANTCREAT).
  */
 int audit_page_write(const char *path, const char *root, const struct finding *findings, size_t n,
                      const struct audit_map *map, const struct label_next *next, size_t n_next,

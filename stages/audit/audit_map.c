@@ -15,7 +15,7 @@
 #include "vector/vector_map.h"
 
 #define NEIGHBOURS 5
-/* 99.9 % as for facts, because many clusters are tested at once. */
+/* The quantile for 99.9 %, as for facts, because many clusters are tested at once. */
 #define Z_CLEAR 3.2905
 #define LEAST_ROWS 10 /* smallest cluster that is tested */
 
@@ -41,7 +41,7 @@ static int by_id(const void *x, const void *y)
     return c ? c : strcmp(a->path, b->path);
 }
 
-/* Keeps the points that have a vector, and copies these in their order. */
+/* Keeps the points that have a vector, and copies the vectors in the order of the points. */
 static int find_vectors(struct audit_map *m, const struct vector_set *set, const char *folder, float **values,
                         struct error *err)
 {
@@ -100,7 +100,7 @@ static int find_neighbours(struct audit_map *m, const float *values, size_t d, u
     return rc;
 }
 
-/* --- answers --- */
+/* --- predictions --- */
 
 static void find_answers(struct audit_map *m, const struct predictions *p, const char *const *labels,
                          size_t n_labels)
@@ -131,8 +131,8 @@ static int by_pair(const void *x, const void *y)
     return (a->said > b->said) - (a->said < b->said);
 }
 
-/* Finds the most frequent entry of each cluster. mistakes: the pairs of label and answer of wrong rows;
- * otherwise the labels of all rows. */
+/* Finds the most frequent entry of each cluster. mistakes: the entries are pairs of label and prediction of
+ * the wrong rows; otherwise they are the labels of all rows. */
 static int most_frequent(struct audit_map *m, bool mistakes, struct error *err)
 {
     struct tally *all = mem_alloc((m->n + 1) * sizeof *all, err);

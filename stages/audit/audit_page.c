@@ -16,7 +16,7 @@
 
 /* pictures shown for a check: more than people look at would slow the browser down */
 #define MOST_PICTURES 500
-#define MOST_SHOWN 12 /* of a cluster: the most typical */
+#define MOST_SHOWN 12 /* pictures shown of a cluster, the most typical ones */
 
 extern const char audit_page_html[] __attribute__((visibility("hidden")));
 extern const char audit_page_css[] __attribute__((visibility("hidden")));
@@ -77,7 +77,7 @@ static int put_checks(struct text *t, const struct finding *findings, size_t n, 
     for (int c = 0; c < N_ALL_CHECKS; c++)
         start[c + 1] += start[c];
     for (int k = 0; rc == 0 && k < N_ALL_CHECKS; k++) {
-        int c = (k + CHECK_NEAR_EMPTY) % N_ALL_CHECKS; /* what concerns the whole set comes first */
+        int c = (k + CHECK_NEAR_EMPTY) % N_ALL_CHECKS; /* findings about the whole set come first */
         if (start[c + 1] == start[c]) continue;
         rc = text_puts(t, comma, err) || put_check(t, findings + start[c], start[c + 1] - start[c], err) ? -1
                                                                                                          : 0;
@@ -124,7 +124,8 @@ static void put_16(uint8_t *to, size_t value)
     to[1] = (uint8_t)(value >> 8);
 }
 
-/* x, y, label and cluster of all points, 16 bits each (65535: no label), then a byte of the answer. */
+/* Writes x, y, label and cluster of all points, 16 bits each (65535: no label), then for each a byte: whether
+ * the prediction is right. */
 static int put_points(struct text *t, const struct audit_map *m, struct error *err)
 {
     uint8_t *bytes = mem_zalloc(9 * m->n + 1, 1, err);
@@ -142,7 +143,7 @@ static int put_points(struct text *t, const struct audit_map *m, struct error *e
     return rc;
 }
 
-/* The pictures to label next: [point, 1 if it was chosen by its margin]. */
+/* Writes the pictures to label next, each as [point, 1 if it was chosen by its margin]. */
 static int put_next(struct text *t, const struct label_next *next, size_t n, struct error *err)
 {
     size_t shown = n < MOST_PICTURES ? n : MOST_PICTURES;

@@ -1,5 +1,5 @@
-/* audit_page_parts.c: the files of web/audit as bytes in the program, so that it needs no other file to
- * write the page. */
+/* audit_page_parts.c: embeds the files of web/audit in the program, which then needs no other file to write
+ * the page. */
 #include "page/page_template.h"
 
 PAGE_PART(audit_page_html, "web/audit/audit.html");

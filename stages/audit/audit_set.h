@@ -9,7 +9,8 @@
 #include "manifest/manifest.h"
 #include "picture_checks.h"
 
-/* The facts. Those from FACT_PIXELS on are numbers, the others strings. */
+/* The properties of a picture's file that might predict its label. Those from FACT_PIXELS on are numbers, the
+ * others strings. */
 enum fact {
     FACT_FORMAT,
     FACT_MODE,
@@ -31,32 +32,32 @@ extern const char *const fact_names[N_FACTS];
 struct audit_set {
     size_t n_rows, n_labelled;
     double *size; /* [n_rows] */
-    /* Of the rows that have a label: */
+    /* Arrays over the rows that have a label. */
     uint32_t *label;
     uint8_t *fold;
     uint32_t *words[FACT_PIXELS]; /* number of the word in texts */
     double *numbers[N_FACTS];     /* from FACT_PIXELS on */
-    bool has[N_FACTS];            /* the manifest has its column */
+    bool has[N_FACTS];            /* whether the manifest has the column of the fact */
     struct names labels, texts[FACT_PIXELS];
     size_t capacity_rows, capacity_labelled;
 };
 #define AUDIT_SET_EMPTY ((struct audit_set){0})
 
-/* The columns of the manifest, by their index; -1 where there is none. */
+/* The indices of the manifest's columns; -1 for a column that does not exist. */
 struct audit_columns {
     int path, label, mode, width, height, stats[6], edge_width;
     int group, xxh128, url, bytes, format, frames, orientation;
 };
 
-/* EX_DATAERR when a column is missing that validate --with stats would have written. */
+/* Finds the columns. Fails with EX_DATAERR when a column that validate --with stats writes is missing. */
 int audit_columns_find(struct audit_columns *c, const struct manifest_reader *r, struct error *err);
-/* The measures of the current row. EX_DATAERR where a field is not such a number. */
+/* Reads the measures of the current row. Fails with EX_DATAERR when a field is not a valid number. */
 int audit_row_measures(struct picture_measures *m, const struct audit_columns *c,
                        const struct manifest_reader *r, struct error *err);
 /* Adds the current row. */
 int audit_set_add(struct audit_set *s, const struct audit_columns *c, const struct manifest_reader *r,
                   struct error *err);
-/* After the last row: numbers the labels in the order of their names. */
+/* Call it after the last row. Numbers the labels in the order of their names. */
 int audit_set_finish(struct audit_set *s, struct error *err);
 void audit_set_release(struct audit_set *s);
 

@@ -42,7 +42,8 @@ static int add_finding(struct audit *a, int check, double score, double threshol
     return 0;
 }
 
-/* By check, the worst first; then by names, so that the order of the rows does not matter. */
+/* Orders findings by check, the worst first, and then by names, so that the order of the rows does not
+ * matter. */
 static int by_check(const void *x, const void *y)
 {
     const struct finding *a = x, *b = y;
@@ -116,7 +117,7 @@ struct fact_bounds {
     double first[FACT_MOST_BINS], last[FACT_MOST_BINS];
 };
 
-/* A value as it is shown: a word, or the range of a bin. */
+/* Writes a value for the user: a word, or the range of a bin. */
 static int value_text(struct text *out, const struct audit_set *s, enum fact f, const struct fact_bounds *b,
                       uint32_t value, struct error *err)
 {

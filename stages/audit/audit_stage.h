@@ -10,17 +10,19 @@ struct audit_options {
     struct common_options common;
     const char *scores, *facts, *sheet, *map, *next; /* files to write, or NULL */
     const char *features, *predictions, *classified; /* to read, or NULL */
-    int64_t n_clusters;                              /* 0: by the number of pictures */
-    double least_gain;                               /* of a fact over the largest class, a share of rows */
-    double class_ratio;                              /* to the median of the other classes */
-    int64_t least_rows;                              /* of a class */
+    int64_t n_clusters;                              /* 0: chosen from the number of pictures */
+    /* smallest share of rows that a fact must predict correctly beyond the largest class */
+    double least_gain;
+    double class_ratio; /* to the median of the other classes */
+    int64_t least_rows; /* of a class */
 };
 #define AUDIT_DEFAULTS                                                                                       \
     {                                                                                                        \
         .common = COMMON_OPTIONS_DEFAULTS, .least_gain = 0.05, .class_ratio = 10, .least_rows = 20           \
     }
 
-/* manifest NULL or "-" is standard input. Prints findings about the whole set as warnings. */
+/* Runs the audit. manifest NULL or "-" means standard input. Findings about the whole set are printed as
+ * warnings. */
 int audit_run(const struct audit_options *opt, const char *manifest, struct stage_counts *n,
               struct error *err);
 

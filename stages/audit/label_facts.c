@@ -1,6 +1,6 @@
-/* label_facts.c: the simplest rule on one fact, out of fold. The rows are visited value by value, so that
- * only the classes that occur at a value are looked at: time grows with rows x folds, whatever the number
- * of values and classes. */
+/* label_facts.c: tests the simplest rule on one fact, on rows that it did not learn from. Rows are processed
+ * value by value, so only the classes that occur with a value are counted. The time grows with rows x folds,
+ * whatever the number of values and classes. */
 #include "label_facts.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define FACT_FOLD_STREAM 0x66616374666f6cull
 /* About thirteen facts are tested at once; at 95 %, one of five sound sets would get a false warning. */
 #define Z_CLEAR 3.2905 /* 99.9 %, two-sided */
-/* A bin with fewer rows learns noise. */
+/* A rule for a bin with fewer rows would learn noise. */
 #define ROWS_A_BIN 50
 #define BINS 32
 _Static_assert(FACT_MOST_BINS >= 2 * BINS + 1, "each full bin may follow one that is not full, and one ends");
@@ -57,7 +57,7 @@ uint32_t fact_bins(uint32_t *bin, double *first, double *last, const double *num
     return at + 1;
 }
 
-/* What is counted of one value, class by class. */
+/* The counts of one value, class by class. */
 struct counts {
     uint64_t *all;  /* [labels] */
     uint64_t *fold; /* [folds][labels] */
@@ -66,8 +66,8 @@ struct counts {
 };
 
 /* The class that the rule predicts for one value in one fold: the most frequent class with this value in
- * the other folds; of several, the one that is most frequent there overall. UINT32_MAX: the value does not
- * occur in the other folds. */
+ * the other folds; if there are several, the one that is most frequent in the other folds overall.
+ * UINT32_MAX: the value does not occur in the other folds. */
 static uint32_t choose(const struct counts *c, const struct counts *whole, uint32_t n_labels, int fold)
 {
     uint32_t best = UINT32_MAX;

@@ -1,5 +1,6 @@
-/* label_next.c: two queues for each cluster, by distance and by margin. The next picture is from the
- * cluster with the fewest labels for its size. Time is pictures x clusters, memory 20 bytes a picture. */
+/* label_next.c: keeps two queues for each cluster, one by distance and one by margin. The next picture is
+ * from the cluster with the fewest labels for its size. Time grows with pictures x clusters; memory is 20
+ * bytes for each picture. */
 #include "label_next.h"
 
 #include <math.h>
@@ -23,7 +24,8 @@ static int by_cluster_and_key(const void *x, const void *y)
     return (a->point > b->point) - (a->point < b->point);
 }
 
-/* All points without a label, cluster by cluster; at [k + 1] becomes where those of cluster k end. */
+/* Sets *out to all points without a label, cluster by cluster. at[k + 1] becomes the end of those of cluster
+ * k. */
 static int queue(const struct audit_map *m, const double *key, struct queued **out, size_t *at, size_t *n,
                  struct error *err)
 {

@@ -16,16 +16,17 @@ struct label_next {
     bool by_margin;
 };
 
-/* margin [m->n]: the largest probability minus the second largest, NaN if unknown; NULL: none is known.
- * *out gets all *n points without a label; the caller frees it. EX_OSERR. */
+/* Sets *out to all *n points without a label, in the order in which they should be labelled; the caller frees
+ * it. margin [m->n]: the largest probability minus the second largest, NaN if unknown; margin NULL: none is
+ * known. Returns 0, or -1 with err set (EX_OSERR). */
 int label_next_order(const struct audit_map *m, const double *margin, struct label_next **out, size_t *n,
                      struct error *err);
 
-/* Reads the columns p_CLASS of a table with xxh128 or id, such as classify writes, as margins [m->n], NaN
- * where a point has none. EX_DATAERR. */
+/* Sets margin [m->n] from the columns p_CLASS of a table with xxh128 or id, such as classify writes. It is
+ * NaN for a point that the table does not have. Returns 0, or -1 with err set (EX_DATAERR). */
 int label_next_margins(const struct audit_map *m, const char *path, double *margin, struct error *err);
 
-/* rank path xxh128 cluster why distance margin. */
+/* Writes a table with the columns rank, path, xxh128, cluster, why, distance and margin. */
 int label_next_write(const struct audit_map *m, const double *margin, const struct label_next *order,
                      size_t n, const char *path, struct error *err);
 

@@ -1,7 +1,7 @@
 /*
- * audit: says what a set of pictures has that a person should see before training on it. Reads: path mode
- * width height and the columns of validate --with stats (and label format frames orientation bytes xxh128
- * group url); features of embed and predictions where they are given. Opens no picture.
+ * audit: reports problems of a set of pictures that a person should see before training on it. Reads: path
+ * mode width height and the columns of validate --with stats (and label format frames orientation bytes
+ * xxh128 group url); also features of embed and predictions, if options name them. It opens no picture.
  */
 #include "audit_stage.h"
 

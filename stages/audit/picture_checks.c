@@ -1,4 +1,4 @@
-/* picture_checks.c: the scores of CleanVision's checks from the statistics of validate. The order of
+/* picture_checks.c: computes the scores of CleanVision's checks from the statistics of validate. The order of
  * operations is that of CleanVision, because the last bit decides about pictures exactly at a threshold. */
 #include "picture_checks.h"
 
@@ -16,7 +16,7 @@ const char *const picture_check_names[N_CHECKS] = {"dark",     "light",
 
 double picture_size(uint32_t width, uint32_t height) { return sqrt((double)width) * sqrt((double)height); }
 
-/* A quantile with the rounding of NumPy, which interpolates from the nearer of the two ranks;
+/* Returns a quantile with the rounding of NumPy, which interpolates from the nearer of the two ranks;
  * sort_quantile does not. */
 static double quantile(const double *sorted, size_t n, double q)
 {

@@ -1,7 +1,7 @@
 /*
- * augment_stage.c: decoding, augmenting and encoding happen in the sandboxed workers. This process names the
- * files and writes them. A file is named by the content of its source, the drawn parameters and how its
- * source became pixels, so that other settings never overwrite it.
+ * augment_stage.c: makes variants. The sandboxed workers decode, augment and encode. This process names the
+ * files and writes them. The name of a file depends on the content of its source, the drawn parameters and
+ * the settings of the decoder, so a run with other settings never overwrites it.
  */
 #include "augment_stage.h"
 
@@ -73,8 +73,8 @@ static int encode(const struct augment_options *o, const struct image *m, uint8_
 
 /*
  * Makes a thumbnail. For an HTML page it is a JPEG. For a PNG sheet, which this process draws, it is the
- * width and the height as bytes, and then RGB samples, so that nothing that a worker made is decoded outside
- * of a worker.
+ * width and the height as bytes, and then RGB samples. So no data from a worker is decoded outside of a
+ * worker.
  */
 static int encode_thumb(const struct image *m, bool raw, uint8_t **bytes, size_t *n, struct error *err)
 {
@@ -154,7 +154,8 @@ out:
 }
 
 /* Finds the blocks in a result, in the order in which they were made: thumb 0; file 1, thumb 1; and so on.
- * Returns -1 when the sizes are inconsistent, which happens only if a hostile picture controls the worker. */
+ * Returns 0, or -1 when the sizes are inconsistent, which happens only if a hostile picture controls the
+ * worker. */
 static int split_result(const struct augment_options *o, const struct decoded *d, const uint8_t **files,
                         uint32_t *n_files, const uint8_t **thumbs, uint32_t *n_thumbs)
 {
@@ -210,7 +211,7 @@ static int write_made_row(struct run *r, const char *const *fields, int64_t v, c
 
 /* --- the memory --------------------------------------------------------------------------------- */
 
-/* Increase it when the same picture and options give another file than before. */
+/* Increase this when the same picture and options give another file than before. */
 #define ANSWERS_VERSION 1
 #define MADE "made"
 
@@ -246,7 +247,7 @@ static const struct remembered *find_made(struct run *r, const char *const *fiel
                                                                     : NULL;
 }
 
-/* Parses the next variant in a remembered result, in place. False: there is none. */
+/* Parses the next variant in a remembered result, in place. Returns false when there is none. */
 static bool next_made(char **at, struct made *m)
 {
     const char **const fields[MADE_FIELDS] = {&m->name, &m->bytes, &m->xxh128, &m->width, &m->height};
@@ -313,7 +314,8 @@ static int recall(struct run *r, const char *const *fields, struct error *err)
 }
 
 /*
- * Whether variants are made of the row's picture: it is in a split that is augmented, and no variant itself.
+ * Whether variants are made of the row's picture: it must be in a split that is augmented, and must not be a
+ * variant.
  */
 static bool is_source(const struct run *r, const char *const *fields)
 {
@@ -333,8 +335,9 @@ static bool wanted(void *context, const char *const *fields)
 }
 
 /*
- * The file appears whole or not at all, but is not synced. One syncfs before the manifest is committed costs
- * less than an fsync for each of a million files, and is as safe, since only that manifest names them.
+ * The file appears whole or not at all, but is not synced. One syncfs before the manifest is committed takes
+ * less time than an fsync for each of a million files. It is as safe, because only that manifest names the
+ * files.
  */
 static int write_file(const char *path, const uint8_t *bytes, size_t n, struct error *err)
 {
@@ -425,7 +428,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
     r->n->n_read++;
     progress_update(&r->progress, r->n->n_read, NULL);
     if (!d && r->remembers && is_source(r, fields)) return recall(r, fields, err);
-    /* Copied without change. A row that says which variant it is keeps saying it. */
+    /* The row is copied without change. If it has a variant number, it keeps it. */
     if (!d) {
         const char *variant = cell(fields, r->c.variant);
         const char *const same[] = {variant[0] ? variant : "0", cell(fields, r->c.source),
@@ -489,7 +492,7 @@ int augment_run(const struct augment_options *opt, struct manifest_filter *f, st
     o.decode.shrink_to_px = (int)opt->size;
     o.finish = finish;
     o.context = (void *)opt;
-    /* This is address space and not memory: a page takes memory when it is written to. */
+    /* This is only address space: a page takes memory when it is first written. */
     o.result_bytes = (size_t)(opt->variants + 1) * (64u << 20);
     if (o.result_bytes > (size_t)8 << 30) o.result_bytes = (size_t)8 << 30;
     o.threads = stage_threads(&opt->common);

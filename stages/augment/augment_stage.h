@@ -31,15 +31,16 @@ extern const char *const augment_adds[]; /* variant source params */
 #define AUGMENT_MOST_VARIANTS 1000 /* for more, run again with --seed 2, 3 ... */
 
 /*
- * A sheet that shows variants side by side: HTML with the pictures inside, or one PNG. It has at most
- * most_rows rows, spread over the labels as evenly as the manifest allows: a new label replaces the last row
- * of the label with the most rows.
+ * A sheet that shows variants side by side. It is an HTML file that contains the pictures, or one PNG. It has
+ * at most most_rows rows, spread over the labels as evenly as the manifest allows: a new label replaces the
+ * last row of the label with the most rows.
  */
 struct sheet;
 int sheet_open(struct sheet **out, const char *path, int n_columns, int64_t most_rows, const char *spec_text,
                struct error *err);
 static inline bool sheet_is_png(const char *path) { return path && text_ends(path, ".png"); }
-/* Whether the sheet takes a row with that label. If so, the row counts as taken. */
+/* Whether the sheet has space for a row with that label. If so, the space is reserved, and sheet_add must
+ * follow. */
 bool sheet_promise(struct sheet *s, const char *label, struct error *err);
 int sheet_begin_row(struct sheet *s, const char *path, const char *label, struct error *err);
 /* Adds the thumbnail of the row for a column, from 0: a JPEG, or for a PNG sheet a byte of width, a byte

@@ -71,7 +71,8 @@ static int put_escaped(struct text *t, const char *text, struct error *err)
     return 0;
 }
 
-/* Writes the parameters for people: one in each line, with two decimals. The manifest has the exact ones. */
+/* Writes the parameters for the user, one in each line, with two decimals. The manifest has the exact
+ * values. */
 static int put_parameters(struct text *t, const char *params, struct error *err)
 {
     int decimals = -1;
@@ -130,7 +131,7 @@ static int find_label(struct sheet *s, const char *label, size_t *out, struct er
     return 0;
 }
 
-/* The last of the labels that have most rows. */
+/* Returns the last of the labels that have the most rows. */
 static size_t richest(const struct sheet *s, bool promised)
 {
     size_t best = 0;
@@ -252,7 +253,7 @@ static int write_png(const struct sheet *s, struct error *err)
     if (image_reserve(&canvas, s->n_rows ? s->n_columns * CELL : CELL,
                       (int)(s->n_rows ? s->n_rows : 1) * CELL, 3, err))
         goto out;
-    memset(canvas.pixels, 255, image_bytes(&canvas)); /* nothing to show is one white cell */
+    memset(canvas.pixels, 255, image_bytes(&canvas)); /* an empty sheet is one white cell */
     for (size_t i = 0; i < s->n_rows; i++)
         if (s->rows[i].strip.pixels)
             memcpy(canvas.pixels + i * image_bytes(&s->rows[i].strip), s->rows[i].strip.pixels,

@@ -1,7 +1,7 @@
 /*
- * classifier.c: opens the model, and has the code that both ways of running share. It reads the small header
- * first and starts the decoders, so that the first picture is decoded while the weights are read and the
- * network is planned.
+ * classifier.c: opens the model, and has the code that operands.c and watch.c share. It reads the small
+ * header first and starts the decoders, so that the first picture is decoded while the weights are read and
+ * the network is planned.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static int name_classes(struct classifier *c, struct error *err)
     return 0;
 }
 
-/* Limit on the frames that are scored of one picture. */
+/* The largest number of frames of one picture that are scored. */
 #define MOST_FRAMES 256
 
 static int choose_frames(struct image_loader_options *lo, const char *frames, struct error *err)

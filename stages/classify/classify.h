@@ -32,7 +32,7 @@ struct threshold {
     double limit;
 };
 
-/* The model, and what every result needs. */
+/* The model, and the data that all results share. */
 struct classifier {
     struct net header; /* classes and sizes, read before the weights */
     struct predictor *predictor;
@@ -46,34 +46,34 @@ struct classifier {
     float *probabilities;           /* batch x n_classes */
     struct scores **owners;         /* of the pictures in the batch */
     int batch, filled;
-    uint64_t n_flagged, n_held, n_unreadable; /* held: not allowed by the decisions */
+    uint64_t n_flagged, n_held, n_unreadable; /* held: number of pictures that the decisions do not allow */
 };
 
 /*
- * Reads the header and starts the decoders. classifier_ready reads the weights later, while the first
- * picture is being decoded. n_known: how many pictures there are in all, or 0 when more may come; a batch is
- * not planned larger.
+ * Reads the header of the model and starts the decoders. classifier_ready reads the weights later, while the
+ * first picture is being decoded. n_known: the number of pictures, which limits the batch, or 0 when more may
+ * come.
  */
 int classifier_open(struct classifier *c, const struct classify_options *opt, struct error *err);
 int classifier_ready(struct classifier *c, const struct classify_options *opt, uint64_t n_known,
                      struct error *err);
 void classifier_close(struct classifier *c);
-/* The combined scores of the frames of one picture. One block, freed with free(). */
+/* The combined scores of the frames of one picture. It is one block of memory, freed with free(). */
 struct scores {
     float *p;                   /* n_classes: for each class the largest value of all frames */
     uint32_t *over;             /* for each threshold: the number of frames that reach it */
     int n_frames;               /* how many have been scored */
-    enum net_decision decision; /* the strictest; NET_ALLOW where the model carries no thresholds */
+    enum net_decision decision; /* the strictest of all frames; NET_ALLOW when the model has no thresholds */
     int decided_by;             /* view of the decisions, or -1 */
 };
-/* Puts a decoded picture into the batch, and runs the batch when it is full. *out is complete after
- * classifier_flush; until then it must stay. */
+/* Adds a decoded picture to the batch, and runs the batch when it is full. *out is complete after
+ * classifier_flush, and must not be freed before. */
 int classifier_add(struct classifier *c, const struct loaded_image *image, struct scores **out,
                    struct error *err);
 /* Counts flagged pictures and those that are not allowed. Returns a set of bits: bit i means that a frame
  * reached threshold i. */
 uint64_t classifier_judge(struct classifier *c, const struct scores *s);
-/* Runs what is in the batch. */
+/* Runs the pictures in the batch. */
 int classifier_flush(struct classifier *c, struct error *err);
 
 /* --- results --- */
@@ -95,8 +95,8 @@ struct result_writer {
     const struct manifest_schema *base;
     struct text line;
 };
-/* live: appends to the file and flushes each line. Otherwise the file appears whole at
- * commit. Writes the TSV header. */
+/* Opens the output and writes the TSV header. With `live`, lines are appended to the file and each is
+ * flushed. Otherwise the file appears whole at commit. */
 int result_writer_open(struct result_writer *w, const struct classifier *c,
                        const struct classify_options *opt, const struct manifest_schema *base, bool live,
                        struct error *err);
@@ -109,11 +109,11 @@ int result_argmax(const float *p, int n);
 
 /* --- the two ways to run --- */
 
-/* Operands: pictures, folders, manifests ("-" or .tsv). Without any: a manifest on standard
- * input. rejects must not be open yet. */
+/* Classifies the operands: pictures, folders, manifests ("-" or .tsv). Without operands it reads a manifest
+ * from standard input. rejects must not be open yet. */
 int classify_operands(struct classifier *c, const struct classify_options *opt,
                       const struct operands *operands, struct stage_counts *n, struct error *err);
-/* Runs until a signal asks to stop, or with --once until the inbox is empty. */
+/* Runs until a signal requests a stop, or with --once until the inbox is empty. */
 int classify_watch(struct classifier *c, const struct classify_options *opt, struct stage_counts *n,
                    struct error *err);
 

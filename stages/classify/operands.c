@@ -1,5 +1,5 @@
-/* operands.c: makes one ordered stream of pictures from pictures, folders and manifests. Pictures are
- * decoded ahead and classified in batches, and results are written in the order of the input. */
+/* operands.c: classifies pictures, folders and manifests as one ordered stream. Pictures are decoded ahead
+ * and classified in batches, and results are written in the order of the input. */
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -13,10 +13,10 @@
 #include "base/text.h"
 #include "classify.h"
 
-/* A picture under way, in one block: the fields and the path to open follow the struct. */
+/* A picture in progress. It is one block of memory: the fields and the path to open follow the struct. */
 struct job {
     const char **fields;   /* base columns */
-    const char *file;      /* what is opened, NULL when the path was refused */
+    const char *file;      /* the path that is opened; NULL when it was refused */
     struct scores *scores; /* NULL when unreadable; owned */
     char xxh128[33];
     const char *reason;
@@ -27,7 +27,7 @@ struct stream {
     const struct classify_options *opt;
     const struct operands *operands;
     int next;            /* operand */
-    bool standard_input; /* no operands: one manifest from there */
+    bool standard_input; /* there are no operands: a manifest is read from standard input */
     struct manifest_reader reader;
     bool reading;
     int *kept, path_column, label_column; /* of the open manifest: base column i is its column kept[i] */
@@ -74,7 +74,7 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
         struct stat st;
         if (e->d_name[0] == '.') continue;
         rc = text_printf(&path, err, "%s%s%s", folder, text_ends(folder, "/") ? "" : "/", e->d_name);
-        /* Links to files are followed. Links to folders are not, since they may form a circle. */
+        /* Links to files are followed. Links to folders are not, because they may form a circle. */
         errno = 0;
         if (!rc && !lstat(path.data, &st) && S_ISDIR(st.st_mode))
             rc = walk(s, path.data, depth + 1, err);
@@ -94,7 +94,8 @@ static int walk(struct stream *s, const char *folder, int depth, struct error *e
 
 /* --- columns --- */
 
-/* A column that the results add. One from an earlier run is left out, so that it is not repeated. */
+/* Whether the results add a column with this name. A column from an earlier run is left out, so that it does
+ * not occur twice. */
 static bool is_result_column(const struct classifier *c, const struct classify_options *opt, const char *name)
 {
     if (strcmp(name, "pred") == 0 || (opt->hash && strcmp(name, "xxh128") == 0) ||
@@ -199,7 +200,7 @@ static struct job *make_job(const char *const *fields, size_t n, const char *fil
 static int job_from_path(struct stream *s, const char *path, struct job **out, struct error *err)
 {
     const char *fields[2] = {path, ""};
-    assert(s->base.n <= 2); /* files are taken only where no manifest's columns pass through */
+    assert(s->base.n <= 2); /* files are operands only when the columns of no manifest are copied */
     *out = make_job(fields, s->base.n, path, err);
     if (*out && !text_is_utf8(path, strlen(path))) {
         (*out)->file = NULL;
@@ -232,7 +233,7 @@ static int job_from_row(struct stream *s, struct job **out, struct error *err)
     return *out ? 1 : -1;
 }
 
-/* 1: *out is the next picture. 0: there are no more. -1: error. */
+/* Sets *out to the next picture. Returns 1, 0 when there are no more, or -1 with err set. */
 static int stream_next(struct stream *s, const struct classifier *c, struct job **out, struct error *err)
 {
     for (;;) {
@@ -320,7 +321,8 @@ static int flush_batch(struct run *r, struct error *err)
     return rc;
 }
 
-/* Takes the oldest picture from the decoders into the batch. 1; 0 when there is none; -1. */
+/* Moves the oldest picture from the decoders to the batch. Returns 1, 0 when there is none, or -1 with err
+ * set. */
 static int take_one(struct run *r, struct error *err)
 {
     struct classifier *c = r->c;
@@ -339,7 +341,7 @@ static int take_one(struct run *r, struct error *err)
     }
     r->pending[r->n_pending++] = job;
     if (!job->reason && image.pixels) {
-        /* The first picture was decoded while nothing else was ready. The weights are needed now. */
+        /* The first picture is decoded, and the weights are needed now. */
         if (classifier_ready(c, r->opt, r->ended ? r->n->n_read : 0, err)) return -1;
         if (classifier_add(c, &image, &job->scores, err)) return -1;
     } else if (!job->reason) {
@@ -363,8 +365,8 @@ static int run_all(struct run *r, struct error *err)
                 break;
             }
             r->n->n_read++;
-            /* A refused path keeps its place in the order: it goes through the loader
-             * as a file that does not exist. */
+            /* A refused path keeps its position in the order: it is submitted to the loader as a file that
+             * does not exist. */
             if (image_loader_submit(c->loader, job->file ? job->file : "/dev/null/refused", job, err)) {
                 free(job);
                 return -1;

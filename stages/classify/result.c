@@ -18,7 +18,8 @@ int result_argmax(const float *p, int n)
     return best;
 }
 
-/* The k-th likeliest class; ties by position. k is small, so that selection by rank is fast enough. */
+/* Returns the k-th likeliest class; ties are broken by position. k is small, so selection by rank is fast
+ * enough. */
 static int ranked(const float *p, int n, int64_t k)
 {
     for (int i = 0; i < n; i++) {
@@ -43,7 +44,7 @@ static int put_flags(const struct result_writer *w, struct text *line, uint64_t 
     return 0;
 }
 
-/* Of the frames scored those that meet each threshold, as a share. */
+/* Writes, for each threshold, the share of the scored frames that meet it. */
 static int put_shares(struct result_writer *w, const struct scores *s, struct error *err)
 {
     char number[32];

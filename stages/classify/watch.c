@@ -1,10 +1,10 @@
 /*
- * watch.c: an inbox for moderation. Classifies what is in the folder, and then whatever is moved there or
- * finished there (inotify), until a signal. With --hand-off each picture leaves by one rename, and its
- * result is written beside the destination before that. A consumer that sees a picture therefore finds its
- * result. A program that dies loses nothing: a picture that was not handed off is still in the inbox at the
- * next start. Writers should use a name that begins with '.' or ends in .part or .tmp, and rename the file;
- * a file that is written in place is taken when it is closed.
+ * watch.c: watches an inbox for moderation. It classifies the files in the folder, and then each file that is
+ * moved there or closed there (inotify), until a signal. With --hand-off each picture is moved by one rename,
+ * and its result is written beside the destination before that. A consumer that sees a picture therefore
+ * finds its result. When the program dies, no picture is lost: one that was not handed off is still in the
+ * inbox at the next start. Writers should use a name that begins with '.' or ends in .part or .tmp, and
+ * rename the file. A file that is written in place is classified when it is closed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -122,8 +122,8 @@ static void folder_name(char *out, size_t bytes, const char *class_name)
     if (out[0] == '.') out[0] = '_';
 }
 
-/* Whether a result without its picture is this one. A run that was killed before
- * it moved the picture leaves one. */
+/* Whether an existing result file has this text. A run that was killed before it moved the picture leaves its
+ * result. */
 static bool is_ours(const char *side, const struct text *result)
 {
     struct error ignored = {0};
@@ -151,7 +151,7 @@ static int hand_off(struct watch *w, const char *name, const char *where, const 
             goto out;
         if (result_json(&w->out, r, err) || text_puts(&w->out.line, "\n", err)) goto out;
         if (io_exists(to.data) || (io_exists(side.data) && !is_ours(side.data, &w->out.line)))
-            continue; /* never over an earlier image of that name */
+            continue; /* never overwrite an earlier picture of that name */
         if (io_mkdirs_for(to.data, err)) goto out;
         if (atomic_file_write(side.data, w->out.line.data, w->out.line.n_bytes, err)) {
             /* It may have been renamed although syncing the folder failed. */
@@ -205,7 +205,7 @@ static int finish(struct watch *w, const struct entry *e, const struct result *r
 
 /* --- classifying --- */
 
-/* Classifies up to one batch of the pictures that wait. */
+/* Classifies at most one batch of the waiting pictures. */
 static int classify_some(struct watch *w, struct error *err)
 {
     struct classifier *c = w->c;
@@ -248,7 +248,7 @@ static int classify_some(struct watch *w, struct error *err)
             r.flags = classifier_judge(c, r.scores);
         }
         w->n->n_read++;
-        /* The picture disappeared before it was read: somebody took it. It does not count as unreadable. */
+        /* Another process moved the picture before it was read. It does not count as unreadable. */
         if (r.reason && strcmp(r.reason, "not-found") == 0) continue;
         if (finish(w, e, &r, err)) goto out;
     }
@@ -296,7 +296,7 @@ int classify_watch(struct classifier *c, const struct classify_options *opt, str
     struct watch w = {.c = c, .opt = opt, .n = n, .inotify = -1, .out = {.file = ATOMIC_FILE_EMPTY}};
     int rc = -1;
     signals_long_stage();
-    /* Begins to watch before it lists the folder, so that nothing is missed in between. */
+    /* The watch begins before the folder is listed, so that no file is missed in between. */
     w.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (w.inotify < 0 ||
         inotify_add_watch(w.inotify, opt->watch,

@@ -1,5 +1,5 @@
-/* collect_reports.c: reads and joins reports. There are few of them (hundreds), so that pictures are found
- * by comparing with all hashes of the manifest. */
+/* collect_reports.c: reads and joins reports. There are only hundreds, so each reported hash is compared with
+ * all hashes of the manifest. */
 #include "collect_reports.h"
 
 #include <stdlib.h>
@@ -17,7 +17,8 @@ static bool plain_field(const char *s)
     return n <= REPORT_MAX_FIELD && text_is_utf8(s, n);
 }
 
-/* The report about this picture, model and claim, which is added when it is new. Returns NULL on failure. */
+/* Returns the report about this picture, model and claim, which is added when it is new, or NULL with err
+ * set. */
 static struct report *find(struct reports *r, const struct report *like, struct error *err)
 {
     for (size_t i = 0; i < r->n; i++) {
@@ -62,7 +63,7 @@ struct row {
     const char *slice;
 };
 
-/* Checks one row. 0, or 1 with why set. */
+/* Checks one row. Returns 0, or 1 with why set. */
 static int check_row(const struct manifest_reader *in, struct row *row, const int *columns, struct error *why)
 {
     static const char *const names[] = {"id",   "pdq",           "pdq_quality", "model_id",
@@ -94,8 +95,8 @@ static int check_row(const struct manifest_reader *in, struct row *row, const in
     return 0;
 }
 
-/* 1: the file is invalid. -1, with err set: the machine failed, for example because of memory, and the
- * report must not be skipped for that. */
+/* Returns 1 when the file is invalid. Returns -1 with err set when the machine failed, for example without
+ * memory: the report must then not be skipped. */
 static int bad_or_broken(const struct error *why, struct error *err)
 {
     if (why->code == EX_DATAERR) return 1;
@@ -103,7 +104,8 @@ static int bad_or_broken(const struct error *why, struct error *err)
     return -1;
 }
 
-/* Goes over all rows, once to check them and once to take them, so that nothing is taken from a bad file. */
+/* Reads all rows. It is called twice, first to check them and then to add them, so that no row of an invalid
+ * file is added. */
 static int pass(struct reports *r, const char *bytes, size_t n_bytes, const char *name, bool take,
                 struct error *why, struct error *err)
 {
@@ -274,7 +276,7 @@ int reports_write(const struct reports *r, const char *path, struct error *err)
         char n[32], distance[16] = "";
         snprintf(n, sizeof n, "%llu", (unsigned long long)x->n);
         if (x->distance >= 0) snprintf(distance, sizeof distance, "%d", x->distance);
-        /* Fixed means that the present model says what the user said. Unknown
+        /* A mistake is fixed when the present model predicts the label that the user claimed. It is unknown
          * without a prediction or a claim. */
         const char *fixed = !x->now[0] || !x->claimed[0] ? "" : strcmp(x->now, x->claimed) == 0 ? "1" : "0";
         const char *cells[] = {x->match_id[0] ? x->match_id : x->id,

@@ -21,15 +21,16 @@ struct collect_options {
     int64_t distance;
 };
 
-/* Everything that was said about one picture, for one model and one claim. */
+/* The reports about one picture, with one model and one claimed label. */
 struct report {
     const char *id, *pdq, *quality, *model, *pred, *claimed; /* in the arena; "" where empty */
     struct text slices;                                      /* names with commas */
     uint64_t n;                                              /* files that said so */
     size_t last_file;
-    const char *match_id, *match_label, *match_by; /* the row of the manifest, "" without one */
+    /* the row of the manifest that was found; "" without one */
+    const char *match_id, *match_label, *match_by;
     int distance;
-    const char *now; /* today's prediction, "" when unknown */
+    const char *now; /* the present prediction; "" when unknown */
 };
 
 struct reports {
@@ -39,15 +40,15 @@ struct reports {
 };
 #define REPORTS_EMPTY ((struct reports){0})
 
-/* Adds a file. 0: it was taken. 1: it is not a report; it is counted, *why says why, and nothing of it is
- * kept. -1: this machine failed (memory). */
+/* Adds a file. Returns 0, or 1 when it is not a report. The file is then only counted, and *why says why.
+ * Returns -1 with err set when there is no memory. */
 int reports_add_memory(struct reports *r, const char *bytes, size_t n_bytes, const char *name,
                        struct error *why, struct error *err);
 void reports_release(struct reports *r);
 
 /* Finds each reported picture in a manifest: by xxh128, or else the nearest pdq within max_distance bits. */
 int reports_match(struct reports *r, const char *manifest, int max_distance, struct error *err);
-/* Takes the present prediction (pred) of each picture from a predictions file. */
+/* Reads the present prediction (pred) of each picture from a predictions file. */
 int reports_predict(struct reports *r, const char *predictions, struct error *err);
 
 int reports_write(const struct reports *r, const char *path, struct error *err);

@@ -1,5 +1,5 @@
 /* collect-reports: joins the reports of the demo page's users into one table, makes slices for eval from
- * them, and says which of the mistakes are fixed. */
+ * them, and shows which of the mistakes are fixed. */
 #include <stdlib.h>
 #include <string.h>
 

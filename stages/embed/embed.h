@@ -1,8 +1,8 @@
 /*
- * embed.h: computes the pooled features of the base for each row of a manifest. They are kept in the cache of
- * phase head of train, under the same keys, so that each of the two programs uses what the other computed.
- * targets.c opens the net and its caches, embed.c processes the pictures, and embed_output.c writes the
- * folder.
+ * embed.h: computes the pooled features of the base for each row of a manifest. They are kept in the cache
+ * that phase head of train uses, under the same keys, so that each program uses the features that the other
+ * computed. targets.c opens the net and its caches, embed.c processes the pictures, and embed_output.c writes
+ * the folder.
  */
 #ifndef WINNOW_STAGE_EMBED_H
 #define WINNOW_STAGE_EMBED_H
@@ -32,7 +32,7 @@ struct embed_options {
         .common = COMMON_OPTIONS_DEFAULTS, .device = "auto", .unlock_from = "auto", .batch = 32              \
     }
 
-/* EX_USAGE: the options contradict each other. */
+/* Fails with EX_USAGE when options contradict each other. */
 int embed_check_options(const struct embed_options *o, struct error *err);
 
 struct embed {
@@ -53,12 +53,14 @@ struct embed {
 };
 #define EMBED_EMPTY ((struct embed){.net = NET_EMPTY})
 
-/* targets.c: net, device, boundaries, caches; --fit. */
+/* targets.c: opens the net, the device, the boundaries, the caches and the reduction of --fit. */
 int embed_open(struct embed *e, struct error *err);
-/* embed.c: every row's picture into the caches; rows to rows.tsv (out) and rejects. */
+/* embed.c: computes the features of every row's picture into the caches, and writes the rows to rows.tsv
+ * (out) or to rejects. */
 int embed_run(struct embed *e, struct manifest_reader *in, struct manifest_writer *out,
               struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
-/* embed_output.c: reduce.fit and features.npy. info.tsv is embed_finish's, after rows.tsv. */
+/* embed_output.c: embed_write writes reduce.fit and features.npy; embed_finish writes info.tsv, after
+ * rows.tsv. */
 int embed_write(struct embed *e, struct error *err);
 int embed_finish(const struct embed *e, struct error *err);
 void embed_release(struct embed *e);

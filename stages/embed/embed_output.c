@@ -1,4 +1,4 @@
-/* embed_output.c: features.npy, reduce.fit and info.tsv. */
+/* embed_output.c: writes features.npy, reduce.fit and info.tsv. */
 #include "embed.h"
 
 #include <stdlib.h>
@@ -24,7 +24,8 @@ static int feature(const struct embed *e, size_t row, float *out, struct error *
     return 0;
 }
 
-/* On the pictures with the smallest content hashes, in that order: the order of the rows changes nothing. */
+/* Fits the reduction on the pictures with the smallest content hashes, in that order, so that the order of
+ * the rows does not matter. */
 static int make_fit(struct embed *e, struct error *err)
 {
     struct vector_spec spec;
@@ -91,7 +92,7 @@ int embed_write(struct embed *e, struct error *err)
     struct text path = TEXT_EMPTY;
     int rc = -1;
     if ((e->opt->reduce && make_fit(e, err)) || path_in(e, "info.tsv", &path, err)) goto out;
-    /* From here until the new one is there, the folder is not a whole one. */
+    /* Until the new info.tsv is written, the folder counts as incomplete. */
     if (unlink(path.data) && io_exists(path.data)) {
         error_errno(err, EX_CANTCREAT, "cannot remove '%s'", path.data);
         goto out;

@@ -1,6 +1,6 @@
 /*
- * embed: what a base network makes of each picture, as vectors. Reads: path (variant). Writes a folder:
- * features.npy, rows.tsv, reduce.fit, info.tsv.
+ * embed: computes the features of each picture with a base network, and writes them as vectors. Reads: path
+ * (variant). Writes a folder: features.npy, rows.tsv, reduce.fit, info.tsv.
  */
 #include "embed.h"
 

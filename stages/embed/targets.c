@@ -8,7 +8,8 @@
 
 static int open_net(struct embed *e, struct error *err)
 {
-    /* The head is not computed. But the net of train has one, and the indices of layers must be the same. */
+    /* The head is not computed. But the net of train has a head, and the indices of layers must be the
+     * same. */
     static char one[] = "a", two[] = "b";
     static char *const classes[] = {one, two};
     const struct embed_options *o = e->opt;
@@ -42,7 +43,7 @@ static int open_cache(struct embed *e, int target, const char *name, enum activa
     return 0;
 }
 
-/* The inputs for fine-tuning are computed on the way to the features. */
+/* Opens the cache of the inputs for fine-tuning, which are computed together with the features. */
 static int open_boundary(struct embed *e, struct error *err)
 {
     struct net unlocked = NET_EMPTY;

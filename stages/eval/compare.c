@@ -1,6 +1,6 @@
 /*
  * compare.c: compares two models on the same rows. Rows that only one side has are left out and counted.
- * Labels and slices are those of NEW. Prints a table (or writes compare.tsv into --out) and checks the
+ * Labels and slices are those of NEW. It prints a table (or writes compare.tsv into --out) and checks the
  * gates.
  */
 #include <math.h>
@@ -14,7 +14,7 @@
 #include "eval.h"
 #include "gate.h"
 
-/* path is a predictions file, or a folder that holds predictions.tsv. */
+/* Opens one side. path is a predictions file, or a folder that contains predictions.tsv. */
 static int open_side(const char *path, struct manifest_source *source, struct error *err)
 {
     struct text inside = TEXT_EMPTY;
@@ -43,7 +43,8 @@ static int same_classes(const struct predictions *a, const struct predictions *b
     return 0;
 }
 
-/* The thresholds of each view from the metrics.tsv beside the predictions; a missing file is not an error. */
+/* Reads the thresholds of each view from the metrics.tsv beside the predictions. A missing file is not an
+ * error. */
 static int read_thresholds(struct evaluation *e, const char *side, struct error *err)
 {
     static const char *const required[] = {"metric", "key", "value", NULL};
@@ -156,8 +157,8 @@ out:
     return rc;
 }
 
-/* After join both have the same rows, so that old can use new's slices. compare_run takes
- * them out before it releases old. */
+/* After join both have the same rows, so old can use new's slices. compare_run removes them before it
+ * releases old. */
 static void lend_slices(struct predictions *old, const struct predictions *new, struct slice **own,
                         size_t *n_own)
 {
@@ -283,7 +284,7 @@ static void put_all(struct text *t, const struct evaluation *old, const struct e
     }
 }
 
-/* 0 when all gates are met, EX_VERDICT_NO when one is not met, -1 on an error. */
+/* Returns 0 when all gates are met, EX_VERDICT_NO when one is not met, or -1 with err set. */
 static int check_gates(const struct eval_options *o, const struct evaluation *old,
                        const struct evaluation *new, struct error *err)
 {
@@ -339,7 +340,7 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     int rc = -1;
     bool lent = false;
     without_bootstrap.bootstrap = 0;
-    for (size_t i = 0; i < o->gates.n; i++) { /* a mistyped gate is reported before anything is read */
+    for (size_t i = 0; i < o->gates.n; i++) { /* a mistyped gate is reported before any file is read */
         struct gate g;
         if (gate_parse(&g, o->gates.items[i], err)) return -1;
     }

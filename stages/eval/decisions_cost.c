@@ -63,8 +63,8 @@ int decision_costs_choose(struct decision_rule *out, const struct decision_costs
         weight[j] = weight[j] > 0 ? rates->rate[j] / weight[j] : 0;
     }
     if (sort_rows_descending(score, n, order, err)) goto out;
-    /* Begins above the highest score, where nothing is reviewed or blocked, and goes down;
-     * rows with one score move together. */
+    /* Begins above the highest score, where no row is reviewed or blocked, and goes down. Rows with equal
+     * scores are handled together. */
     double positives = 0, rows = 0, negatives = 0, blocking = 0, block = INFINITY;
     for (size_t j = 0; j < k; j++)
         positives += view->positive[j] ? rates->rate[j] : 0;

@@ -1,4 +1,5 @@
-/* decisions_rates.c: the rates of the classes, as given or as estimated from unlabelled scores. */
+/* decisions_rates.c: sets the rates of the classes, as the user gave them or as they are estimated from
+ * unlabelled scores. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #define RATE_SEED 20260
 /* p-value of the test for calibration, below which the report says that the scores are not calibrated */
 #define DOUBT 0.01
-#define RATE_ROUNDING 1e-9 /* how far the sum of the given rates may be from 1 */
+#define RATE_ROUNDING 1e-9 /* largest difference of the sum of the given rates from 1 */
 
 static int class_of(const struct predictions *p, const char *name)
 {
@@ -42,7 +43,7 @@ static int parse_rate(char *text, double *rate, struct error *err)
     return 0;
 }
 
-/* Takes one CLASS=RATE. rates [K] is NaN for classes that were not named. */
+/* Parses one CLASS=RATE. rates [K] is NaN for classes that are not named. */
 static int take_rate(char *item, double *rates, const struct predictions *p, struct error *err)
 {
     char shown[100], known[300], *equals = strrchr(item, '=');
@@ -101,7 +102,7 @@ out:
     return rc;
 }
 
-/* Bounds of column k of the draws. */
+/* Returns an interval of column k of the draws. */
 static struct interval interval_of(const double *draws, size_t n, int n_classes, int k, double value,
                                    double *scratch)
 {

@@ -123,7 +123,7 @@ int decisions_write_curves(const struct decisions *d, const char *folder, struct
     return rc;
 }
 
-/* Of the next 100,000 uploads: whole pictures. */
+/* Writes a number of the next 100,000 uploads, in whole pictures. */
 static void put_count_cell(struct html *h, const struct decision_shares *s, enum decision_outcome o)
 {
     html_raw(h, "<td>%s <small>%s to %s</small></td>", COUNT((uint64_t)llrint(NEXT * s->value[o])),
@@ -168,7 +168,7 @@ static void put_promise(struct html *h, const struct decision_guarantee *g, cons
              COUNT(g->test_missed), COUNT(g->test_n), 100 * g->test_bound);
 }
 
-/* "hentai + porn": what a view's name stands for. */
+/* Writes the classes of a view, such as "hentai + porn". */
 static void put_view_classes(struct html *h, const struct view *view, const struct evaluation *e)
 {
     const char *plus = "";
@@ -206,7 +206,7 @@ static void put_guarantees(struct html *h, const struct decisions *d, const stru
                           "'group'.");
 }
 
-/* n of them and its bounds, on a line of its own. */
+/* Writes a number of pictures and its bounds, on a separate line. */
 static void put_load(struct html *h, const struct decision_shares *s, double factor, const char *whose)
 {
     html_raw(h, "<div>%s %s <small>%s to %s</small></div>",
@@ -215,7 +215,8 @@ static void put_load(struct html *h, const struct decision_shares *s, double fac
              COUNT((uint64_t)ceil(factor * s->interval[OUTCOME_REVIEW].high)));
 }
 
-/* Pictures in review a day, and for each of two moderators: what a team wants to know first. */
+/* Writes how many pictures a day are reviewed, in all and by each of two moderators. A team wants to know
+ * this first. */
 static void put_days(struct html *h, const struct decisions *d)
 {
     static const int uploads[] = {1000, 5000, 10000, 100000};

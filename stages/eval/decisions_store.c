@@ -22,8 +22,8 @@ static void fill_promise(struct net_promise *out, const struct decision_guarante
                                 .test_missed = g->test_missed};
 }
 
-/* Adds the named view to out. EX_USAGE when there is no view of that name. A view
- * without a guarantee is left out. */
+/* Adds the named view to out. A view without a guarantee is left out. Fails with EX_USAGE when there is no
+ * view of that name. */
 static int add_view(struct net_decisions *out, const struct decisions *d, const char *name, struct error *err)
 {
     char shown[100];

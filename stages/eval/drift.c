@@ -1,8 +1,7 @@
 /*
  * drift.c: compares unlabelled pictures of two times: mean scores, shares of predicted classes, and with
- * labelled rows the estimated rates. Both files are read once, side by side, in bounded memory. With
- * millions of pictures every difference is significant. A line is therefore printed only where a difference
- * is also large.
+ * labelled rows the estimated rates. Both files are read once, in bounded memory. With millions of pictures
+ * every difference is significant. A line is therefore printed only if a difference is also large.
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,8 +18,8 @@
 
 #define DRIFT_DRAWS 300
 #define DRIFT_SEED 20261
-/* A change matters when a share changes by MATTERS_POINTS, or by the factor
- * MATTERS_RATIO and by MATTERS_LEAST. */
+/* A change of a share is large when it is at least MATTERS_POINTS, or at least the factor MATTERS_RATIO and
+ * MATTERS_LEAST. */
 #define MATTERS_RATIO 1.25
 #define MATTERS_LEAST 0.001
 #define MATTERS_POINTS 0.02
@@ -47,7 +46,7 @@ static void read_side(struct drift *d, int side)
 
 static void read_worker(void *context, unsigned worker) { read_side(context, (int)worker); }
 
-/* Writes one row of the table, and adds it to the line when the change matters. */
+/* Writes one row of the table, and adds it to the printed line when the change is significant and large. */
 static int put_change(struct drift *d, const char *measure, int k, double old, double new,
                       struct interval change, struct error *err)
 {
@@ -62,7 +61,7 @@ static int put_change(struct drift *d, const char *measure, int k, double old, d
                            format_real(text[2], change.low),
                            format_real(text[3], change.high),
                            matters ? "1" : "0"};
-    /* Where there are estimated rates, the line has them instead of the shares of predictions. */
+    /* If there are estimated rates, the line has them instead of the shares of predictions. */
     if (matters && strcmp(measure, d->o->val_predictions ? "rate" : "predicted_share") == 0 &&
         text_printf(&d->line, err, "%s %s of '%s' %.3g %% -> %.3g %% (%+.2g to %+.2g points)",
                     d->line.data ? "," : "", measure, text_for_people(shown, sizeof shown, d->classes[k]),

@@ -40,14 +40,15 @@ struct views {
 };
 #define VIEWS_EMPTY ((struct views){0})
 /*
- * Makes the views from "name=a+b": those of --view, those of --views, and the built-in ones
- * (default-views.txt), which apply where all their classes exist. It is an error when a view that was asked
- * for names an unknown class, no class, or all classes.
+ * Makes the views from texts "name=a+b": those of --view, those of --views, and the built-in ones
+ * (default-views.txt). A built-in view is used only if all its classes exist. It is an error when a view of
+ * an option names an unknown class, no class, or all classes.
  */
 int views_make(struct views *out, const struct eval_options *o, const struct predictions *p,
                struct error *err);
 void views_release(struct views *v);
-/* The score of a row in a view: the sum of the probabilities of its classes, rounded to 12 decimals. */
+/* Returns the score of a row in a view: the sum of the probabilities of the view's classes, rounded to 12
+ * decimals. */
 double view_score(const struct view *view, const struct predictions *p, size_t row);
 
 /* --- numbers --- */
@@ -62,7 +63,8 @@ struct slice_result {
     uint64_t k, n, rest_k, rest_n;
     double value, difference; /* NaN where a denominator is 0 */
     struct interval wilson, newcombe;
-    /* Tests the difference from the other rows. NaN for ALL and for slices that are empty or too small. */
+    /* p-values of the difference from the other rows. NaN for ALL and for slices that are empty or too
+     * small. */
     double p, p_holm;
     bool flagged; /* p_holm < 0.05 and n >= --min-slice */
 };
@@ -78,7 +80,7 @@ struct view_result {
     uint64_t tp, fp, fn, tn;                              /* at --threshold */
     struct slice_result *slices;                          /* for each rate: ALL, then every slice */
     size_t n_slices;
-    /* --compare: the thresholds that go with the predictions; NaN when there are none */
+    /* --compare: the thresholds that were stored for the predictions; NaN when there are none */
     double review, block;
 };
 
@@ -104,12 +106,12 @@ struct evaluation {
 int evaluation_make(struct evaluation *out, const struct predictions *p, const struct views *views,
                     const struct eval_options *o, struct error *err);
 void evaluation_release(struct evaluation *e);
-/* The interval from the bootstrap, or Wilson's when there is no bootstrap or when it has no width, because
- * all rows are right or none is. */
+/* Returns the interval of the accuracy from the bootstrap. It is Wilson's when there is no bootstrap, or when
+ * the bootstrap's has no width because all rows are right or none is. *bootstrap says which. */
 struct interval evaluation_accuracy_interval(const struct evaluation *e, bool *bootstrap);
 
-/* The largest minus the smallest value of a rate over the slices of a family whose denominator is not 0.
- * NaN when there is no such slice. */
+/* Returns the largest minus the smallest value of a rate over the slices of a family. Slices whose
+ * denominator is 0 are left out. NaN when no slice is left. */
 double slice_gap(const struct predictions *p, const struct slice_result *results, size_t n,
                  enum slice_rate rate, const char *family);
 
@@ -150,17 +152,17 @@ struct report_input {
     const struct user_reports *reports;
     const struct decisions *decisions;
     struct manifest_source *source; /* predictions to read rows from again */
-    const char *model_line;         /* what made the predictions, or "" */
+    const char *model_line;         /* describes the model of the predictions, or "" */
 };
 int report_write(const struct report_input *in, const char *path, struct error *err);
 
 /* --- two models --- */
 
-/* eval --compare OLD NEW. 0, EX_VERDICT_NO when a gate is not met, or -1. */
+/* eval --compare OLD NEW. Returns 0, EX_VERDICT_NO when a gate is not met, or -1 with err set. */
 int compare_run(const struct eval_options *o, const char *old_path, const char *new_path, struct error *err);
 
-/* eval --drift OLD NEW: compares the scores of unlabelled pictures of two times. Writes a table,
- * and a line when a change matters. */
+/* eval --drift OLD NEW: compares the scores of unlabelled pictures of two times. Writes a table, and prints a
+ * line when a change is significant. */
 int drift_run(const struct eval_options *o, const char *old_path, const char *new_path, struct error *err);
 
 /* --- predictions from a model --- */

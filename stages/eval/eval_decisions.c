@@ -1,8 +1,8 @@
 /*
- * eval_decisions.c: which shares of the uploads are allowed, reviewed and blocked at given rates. For each
- * class these shares are drawn from their posterior under Jeffreys' prior (a Dirichlet distribution with 1/2
- * added to each count), and the rates from their resamples. An interval thus includes the uncertainty of
- * both, and "none of 200" does not become "never".
+ * eval_decisions.c: computes which shares of the uploads are allowed, reviewed and blocked at given rates.
+ * For each class these shares are drawn from their posterior under Jeffreys' prior (a Dirichlet distribution
+ * with 1/2 added to each count), and the rates from their resamples. An interval therefore includes the
+ * uncertainty of both, and "none of 200" does not become "never".
  */
 #include "eval_decisions.h"
 
@@ -24,7 +24,8 @@ const char *const decision_outcome_names[DECISION_OUTCOMES] = {"allow",  "review
                                                                "missed", "false_alarm", "wrong_block",
                                                                "cost",   "precision"};
 
-/* Steps of 2 %, and smaller ones near 1, where rare classes are decided. */
+/* Thresholds in steps of 2 %, and in smaller steps near 1, where the thresholds of rare classes usually
+ * are. */
 const double decision_thresholds[DECISION_THRESHOLDS] = {0.02, 0.04, 0.06,  0.08, 0.1,  0.12, 0.14, 0.16,
                                                          0.18, 0.2,  0.22,  0.24, 0.26, 0.28, 0.3,  0.32,
                                                          0.34, 0.36, 0.38,  0.4,  0.42, 0.44, 0.46, 0.48,
@@ -127,7 +128,7 @@ out:
     return rc;
 }
 
-/* The rate of all classes of the view together. */
+/* Computes the rate of all classes of the view together. */
 static int view_rate(struct view_decisions *v, const struct class_rates *r, struct error *err)
 {
     double *sums = mem_zalloc(r->n_draws + 1, sizeof *sums, err);

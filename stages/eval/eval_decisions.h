@@ -12,14 +12,15 @@
 #include "net/net_decisions.h"
 #include "report_page.h"
 
-/* How often each class arrives. */
+/* The share of each class among the uploads. */
 struct class_rates {
     int n_classes;
-    double *rate;   /* [K], sum 1 */
-    double *draws;  /* [n_draws][K], rates that are as likely; NULL where they were given */
+    double *rate; /* [K], sum 1 */
+    /* [n_draws][K], draws of the rates that express their uncertainty; NULL when the user gave the rates */
+    double *draws;
     size_t n_draws; /* 0 where they were given */
     struct interval *interval;
-    /* Only where the rates were estimated: the black-box estimate, and how the estimate was made. */
+    /* Only if the rates were estimated: the black-box estimate, and how the estimate was computed. */
     double *black_box;
     struct interval *black_box_interval;
     bool recalibrated;
@@ -30,16 +31,17 @@ struct class_rates {
 #define CLASS_RATES_EMPTY ((struct class_rates){0})
 
 /*
- * Takes the rates from --prevalence CLASS=RATE,...: classes that are not named share the rest as in the test
- * set. EX_USAGE: an unknown class, or rates whose sum is impossible. With --prevalence-from they are
- * estimated from labelled: the validation rows where there are any. EX_DATAERR: a class with a rate has no
- * row in p.
+ * Sets the rates. With --prevalence CLASS=RATE,... they are those of the option; classes that are not named
+ * share the remaining rate as in the test set. With --prevalence-from they are estimated, with the help of
+ * the rows in `labelled`: the validation rows if there are any. Fails with EX_USAGE for an unknown class or
+ * rates whose sum is impossible, and with EX_DATAERR when a class with a rate has no row in p.
  */
 int class_rates_make(struct class_rates *out, const struct eval_options *o, const struct predictions *p,
                      const struct predictions *labelled, struct error *err);
 void class_rates_release(struct class_rates *r);
 
-/* Allow a score below review, block it from block on, and review it between the two. */
+/* A picture whose score is below `review` is allowed, one with `block` or more is blocked, and a person
+ * reviews those between. */
 struct decision_rule {
     double review, block; /* block: INFINITY where nothing is blocked unseen */
 };
@@ -80,7 +82,7 @@ struct view_decisions {
     double rate; /* of the view's classes */
     struct interval rate_interval;
     struct decision_shares at_rule;
-    struct decision_shares *curve; /* at decisions_thresholds, blocking nothing */
+    struct decision_shares *curve; /* outcomes at decisions_thresholds when nothing is blocked */
 };
 
 #define DECISION_THRESHOLDS 52
@@ -92,7 +94,7 @@ struct decision_costs {
     double miss, review, wrong_block;
 };
 int decision_costs_parse(struct decision_costs *out, const char *text, struct error *err);
-/* Finds the rule that costs least on the validation rows at these rates. */
+/* Finds the rule with the lowest cost on the validation rows at these rates. */
 int decision_costs_choose(struct decision_rule *out, const struct decision_costs *costs,
                           const struct view *view, const struct predictions *val,
                           const struct class_rates *rates, struct error *err);
@@ -103,7 +105,7 @@ struct decisions {
     struct view_decisions *views;
     size_t n_views; /* 0: nothing was asked for */
     bool has_rates, grouped;
-    struct net_decisions stored; /* that the model carries and this run does not choose anew */
+    struct net_decisions stored; /* thresholds in the model, if this run does not choose new ones */
     size_t n_refused;            /* number of guarantees for which there are too few rows */
 };
 #define DECISIONS_EMPTY ((struct decisions){0})
@@ -116,7 +118,7 @@ int decisions_read_stored(struct decisions *out, const struct eval_options *o, s
 
 /* --- output --- */
 
-/* Gives the rows for metrics.tsv, by calling put(context, metric, key, value, interval, n). */
+/* Calls put(context, metric, key, value, interval, n) for each row of metrics.tsv. */
 typedef void decisions_put(void *context, const char *metric, const char *key, double value,
                            struct interval interval, uint64_t n);
 void decisions_each_metric(const struct decisions *d, const struct evaluation *e, decisions_put *put,

@@ -15,13 +15,13 @@ const double eval_recall_levels[EVAL_N_RECALL] = {0.9, 0.95, 0.99};
 const char *const slice_rate_names[SLICE_RATES] = {"fpr", "fnr", "flag_rate", "accuracy"};
 
 #define BOOTSTRAP_SEED 12345 /* fixed by the reference cases */
-/* With more rows than this, Wilson's interval agrees to four digits and costs nothing. */
+/* With more rows than this, Wilson's interval agrees with the bootstrap to four digits and takes no time. */
 #define BOOTSTRAP_MAX_ROWS 2000000
 #define SIGNIFICANT 0.05
 #define CALIBRATE_ROWS ((size_t)4096) /* scored again at a time */
 
-/* k and n of each rate over the rows of one slice (rows NULL: all). decided [n_rows]: the row is flagged
- * as positive. When it is NULL, right is used. */
+/* k and n of each rate over the rows of one slice (rows NULL: all rows). decided [n_rows]: whether a row is
+ * flagged as positive. When it is NULL, `right` is used. */
 struct rate_counts {
     uint64_t k[SLICE_RATES], n[SLICE_RATES];
 };
@@ -182,7 +182,8 @@ static void take_numbers(void *context, unsigned worker)
         w->rcs[i] = w->one(w, i, &w->errs[i]);
 }
 
-/* Calls one for 0..n-1. The first error by number is reported, whichever came first. */
+/* Calls w->one for 0..n-1 on several threads. If several calls fail, the error of the lowest number is
+ * reported. */
 static int share_out(struct shared_work *w, struct error *err)
 {
     int rc = 0;

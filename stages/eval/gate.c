@@ -1,7 +1,7 @@
 /*
- * gate.c: see gate.h. "no worse" fails only on evidence: a rate on the same rows is compared by the exact
- * McNemar test, Holm-corrected over the checks of the gate, and fails when it is worse at 5 %. A metric for
- * which there is no such test fails when it is worse at all.
+ * gate.c: see gate.h. "no worse" fails only when there is evidence. A rate on the same rows is compared by
+ * the exact McNemar test, with Holm's correction over the checks of the gate, and fails when it is worse at 5
+ * %. A metric without such a test fails when it is worse at all.
  */
 #include "gate.h"
 
@@ -145,7 +145,8 @@ struct single {
     double value;
 };
 
-/* A metric that is one number over all classes. */
+/* Sets *value to a metric that is one number over all classes. Returns false when name is not such a
+ * metric. */
 static bool single_metric(const struct evaluation *e, const char *name, double *value)
 {
     const struct single metrics[] = {{"accuracy", e->c.accuracy},

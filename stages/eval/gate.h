@@ -1,5 +1,5 @@
 /*
- * gate.h: conditions that a new model has to meet, in the form in which they are given on a command line:
+ * gate.h: evaluates conditions that a new model must meet. They have this form on the command line:
  *   [VIEW:]METRIC[@KEY=VALUE][[SLICE]] OP NUMBER | old [(+|-) NUMBER]        OP is one of >= <= > <
  *   [VIEW:]METRIC[@KEY=VALUE][[SLICE]] no worse                              not significantly worse than old
  * Without a view METRIC is accuracy, balanced_accuracy, kappa, mcc, top2_accuracy, log_loss, brier, ece,
@@ -21,7 +21,7 @@ struct gate {
     double at;                                        /* of @fpr= and @recall=; NaN without */
     enum gate_op op;
     bool relative; /* against old */
-    double number; /* the bound, or what is added to old */
+    double number; /* the bound, or the number that is added to the old value */
 };
 int gate_parse(struct gate *g, const char *text, struct error *err);
 
@@ -41,10 +41,11 @@ struct gate_checks {
 int gate_evaluate(const struct gate *g, const struct evaluation *old, const struct evaluation *new,
                   struct gate_checks *out, struct error *err);
 
-/* Rates at the thresholds that go with the predictions (eval.h: view_result.review and block). */
+/* Rates at the thresholds that were stored for the predictions (eval.h: view_result.review and block). */
 enum decided_rate { DECIDED_MISSES, DECIDED_LOAD, DECIDED_WRONG, DECIDED_RATES };
 extern const char *const decided_rate_names[DECIDED_RATES];
-/* Whether row i is a case of the rate; *hit: whether it is one of those that the rate counts. */
+/* Whether row i belongs to the denominator of the rate. *hit becomes whether it also belongs to the
+ * numerator. */
 bool decided_rate_row(const struct view_result *v, enum decided_rate rate, size_t i, bool *hit);
 
 #endif

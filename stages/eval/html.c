@@ -7,7 +7,7 @@
 
 #include "page/page.h"
 
-#define RANGE_PX 140 /* of the line of an interval */
+#define RANGE_PX 140 /* length of the line of an interval */
 
 void html_raw(struct html *h, const char *format, ...)
 {

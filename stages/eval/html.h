@@ -22,8 +22,8 @@ void html_escaped(struct html *h, const char *s);
 char *html_count(char out[HTML_COUNT_BYTES], uint64_t n);
 #define COUNT(n) html_count((char[HTML_COUNT_BYTES]){0}, n)
 
-/* Table cells: k of n as a rate with Wilson's interval; a number with its
- * interval, if it has one; a number. */
+/* Write a table cell: k of n as a rate with Wilson's interval; a number with its interval, if it has one; a
+ * number. */
 void html_rate_cell(struct html *h, uint64_t k, uint64_t n);
 void html_interval_cell(struct html *h, double x, struct interval ci, int digits);
 void html_number_cell(struct html *h, double x, int digits);

@@ -1,5 +1,5 @@
-/* eval: measures a classifier: metrics with intervals, curves, slices, report.html. It works from a file
- * of predictions, from a model and pictures, or compares two models (--compare, --gate). */
+/* eval: measures a classifier: metrics with intervals, curves, slices, report.html. Its input is a file of
+ * predictions, or a model and pictures; it also compares two models (--compare, --gate). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -303,7 +303,8 @@ static int predict_validation(struct eval_options *o, struct text *path, struct 
 
 static int run(const struct eval_options *given, const struct operands *operands, struct error *err)
 {
-    struct eval_options copy = *given, *o = &copy; /* predictions that are made here are named in it */
+    /* a copy, in which the predictions that are computed here can be named */
+    struct eval_options copy = *given, *o = &copy;
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
     struct text made = TEXT_EMPTY, model_line = TEXT_EMPTY, val = TEXT_EMPTY;
     int rc = -1;

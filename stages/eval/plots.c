@@ -1,9 +1,9 @@
 /*
  * plots.c: draws SVG with gnuplot. One process draws all plots, without a shell and without a user's
  * settings. The script is in a file without a name, so that gnuplot and this program cannot wait for each
- * other. No text from data is given to gnuplot, which would run a command in back quotes in a title; legends
- * are HTML. The colours in its output are markers that become variables of the page, so that one drawing
- * suits light, dark and paper.
+ * other. gnuplot gets no text from data, because it would run a command in back quotes in a title; legends
+ * are HTML. The colours in its output are markers, which are replaced by CSS variables of the page. So one
+ * drawing suits a light page, a dark page and paper.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct 
     like.n = n;
     like.x = mem_dup(x, n * sizeof *x, err);
     like.y = mem_dup(y, n * sizeof *y, err);
-    p->lines[p->n_lines++] = like; /* owned from here on, filled or not */
+    p->lines[p->n_lines++] = like; /* from here on the plot owns the line, also after an error */
     return like.x && like.y ? 0 : -1;
 }
 
@@ -83,7 +83,7 @@ static void write_plot(FILE *f, const struct plot *p)
     fputs("\n", f);
 }
 
-/* Reads "rgb( 12,   0,   1)" or the like at s: its three numbers. Returns its length, or 0. */
+/* Reads the three numbers of text such as "rgb( 12, 0, 1)" at s. Returns its length, or 0. */
 static size_t scan_rgb(const char *s, int rgb[3])
 {
     int length = 0;
@@ -132,7 +132,7 @@ fail:
     return -1;
 }
 
-/* Takes the <svg> elements from gnuplot's output, one for each plot, in order. */
+/* Copies the <svg> elements from gnuplot's output, one for each plot, in order. */
 static int take_svgs(char *output, struct plot *plots, size_t n, struct error *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -188,7 +188,7 @@ out:
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err)
 {
     struct text output = TEXT_EMPTY;
-    /* In memory, so that no folder has to be writable. */
+    /* The script is a file in memory, so that no folder must be writable. */
     int status = 0, rc = -1, fd = memfd_create("gnuplot", MFD_CLOEXEC);
     FILE *script = fd < 0 ? NULL : fdopen(fd, "w+");
     if (!script) {

@@ -1,7 +1,7 @@
 /*
  * predict.c: runs a model over a shard set, or over the pictures of a manifest, and writes predictions.tsv
- * in the order of the source: path id label pred p_<class>..., and split, fold and group where the source
- * has them.
+ * in the order of the source: path id label pred p_<class>..., and split, fold and group if the source has
+ * them.
  */
 #include <math.h>
 #include <stdio.h>
@@ -17,11 +17,12 @@
 #include "predict_memory.h"
 #include "shard/shard.h"
 
-#define MOST_ROWS 1024 /* that wait to be written: of known rows and one batch of others */
+/* largest number of rows that wait to be written: known rows and one batch of others */
+#define MOST_ROWS 1024
 
 struct out_row {
     const char *path, *id, *label, *split, *fold, *group;
-    uint64_t checksum; /* of the record; 0: a picture of a manifest */
+    uint64_t checksum; /* checksum of the record; 0 for a picture of a manifest */
 };
 
 struct sink {
@@ -43,7 +44,7 @@ struct sink {
     struct progress progress;
 };
 
-/* Computes the pictures that wait. */
+/* Computes the waiting pictures. */
 static int sink_compute(struct sink *s, struct error *err)
 {
     size_t n = (size_t)s->n_classes;
@@ -91,7 +92,7 @@ static int sink_flush(struct sink *s, struct error *err)
     return 0;
 }
 
-/* pixels NULL: the row's probabilities are in their place already. */
+/* Adds a row. pixels NULL: the row's probabilities are already in place. */
 static int sink_add(struct sink *s, const uint8_t *pixels, const struct out_row *row, struct error *err)
 {
     struct out_row *to = &s->rows[s->n_rows];
@@ -242,8 +243,7 @@ out:
     return rc;
 }
 
-/* Takes one picture from the loader and makes its row. The token holds what the
- * row needs besides the picture. */
+/* Takes one picture from the loader and adds its row. The token has the other data of the row. */
 static int take_one(struct sink *s, struct image_loader *loader, const struct eval_options *o,
                     struct error *err)
 {
@@ -308,7 +308,7 @@ static int predict_manifest(struct sink *s, const struct eval_options *o, struct
     progress_start(&s->progress, &o->common, 0, "pictures");
     while ((got = manifest_reader_next(&r, err)) > 0) {
         const char *split = manifest_field(&r, c_split), *variant = manifest_field(&r, c_variant);
-        /* A manifest without splits is used whole. */
+        /* Of a manifest without splits, all rows are used. */
         if ((c_split >= 0 && strcmp(o->split, "all") != 0 && strcmp(o->split, split) != 0) ||
             (variant[0] && strcmp(variant, "0") != 0))
             continue;
@@ -399,8 +399,8 @@ int predict_store_temperature(const struct eval_options *o, double temperature, 
     struct net net = NET_EMPTY;
     int rc = -1;
     if (net_open(&net, o->model, err)) return -1;
-    /* The model's own temperature was applied to the predictions, so that
-     * the fitted one comes in addition. */
+    /* The predictions already include the model's own temperature, so the fitted temperature is an additional
+     * factor. */
     double own = net.metadata.temperature > 0 ? net.metadata.temperature : 1;
     net.metadata.temperature = own * temperature;
     rc = net_write_tfjs(&net, o->model, err);

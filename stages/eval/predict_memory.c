@@ -1,9 +1,10 @@
 /*
- * predict_memory.c: --memory of eval: what a model said of the pictures of a shard set, by the picture's
- * content hash, so that a model that stays (the published one, or one whose report is made again) computes
- * new pictures only. The question is the model, as the bytes of its files, and all that a probability depends
- * on; the first of the values is the checksum of the record, so that a picture that was packed in another way
- * is computed again. Bits do not depend on the batch (docs/training-run.md), so the rows are the same.
+ * predict_memory.c: --memory of eval. It keeps the predictions of a model for the pictures of a shard set, by
+ * the picture's content hash. A model that was evaluated before (the published one, or one whose report is
+ * written again) then computes new pictures only. The key of a prediction also includes the bytes of the
+ * model's files and all settings that a probability depends on. The first value is the checksum of the
+ * record: a picture that was packed in another way is computed again. The bits of a prediction do not depend
+ * on its batch (docs/training-run.md), so the rows are the same as without the memory.
  */
 #include <dirent.h>
 #include <math.h>
@@ -17,7 +18,7 @@
 #include "io/io.h"
 #include "predict_memory.h"
 
-/* Raise it when the same model and record give another answer than before. */
+/* Increase this when the same model and record give another result than before. */
 #define ANSWERS_VERSION 1
 #define SCORED "scored"
 #define MOST_FILES 1000
@@ -38,7 +39,7 @@ static int add_file(struct text *words, const char *name, const char *path, stru
     return text_printf(words, err, " %s %s", name, hex);
 }
 
-/* The files of the model's folder, in the order of their names; or the one file that it is. */
+/* Appends the files of the model's folder, in the order of their names, or the model's single file. */
 static int add_model(struct text *words, const char *model, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -82,7 +83,7 @@ int predict_memory_open(struct predict_memory *m, const struct eval_options *o,
     struct text words = TEXT_EMPTY;
     struct error own = {0};
     m->n_classes = predictor_n_classes(predictor);
-    /* What a GPU computes depends on more than can be written down here. */
+    /* The result of a GPU depends on more than can be recorded here. */
     if (strcmp(device, "cpu") != 0 && strcmp(device, "ref") != 0) {
         stage_note(&o->common, "--memory is not used on %s", device);
         return 0;

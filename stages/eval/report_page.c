@@ -1,7 +1,7 @@
 /*
- * report_page.c: report.html, one file without scripts that opens from the disk, prints, and has a light and
- * a dark form. All text from data is escaped. The policy of the page allows nothing but its own style and
- * the thumbnails, which are data URIs.
+ * report_page.c: writes report.html, one file without scripts. It can be opened from the disk and printed,
+ * and has a light and a dark form. All text from data is escaped. The policy of the page allows only its own
+ * style and the thumbnails, which are data URIs.
  */
 #include "report_page.h"
 
@@ -78,8 +78,9 @@ static void put_tiles(struct html *h, const struct evaluation *e)
 
 #define MAX_CONFUSION 40 /* classes; nobody can read a wider table */
 
-/* Each cell has a count and its share of the row. Right ones have one colour and mistakes another; the
- * larger the share, the stronger the colour. A class without rows has no shares. */
+/* Writes the confusion matrix. Each cell has a count and its share of the row. Right predictions have one
+ * colour and mistakes another; the larger the share, the stronger the colour. A class without rows has no
+ * shares. */
 static void put_confusion(struct html *h, const struct evaluation *e)
 {
     const struct predictions *p = e->p;
@@ -170,7 +171,8 @@ static void put_classes(struct html *h, const struct evaluation *e)
     html_raw(h, ".</p>\n");
 }
 
-/* Writes how many were found and how many false alarms there are at a point of the curve. -1: no point. */
+/* Writes the cells for one point of the curve: how many positives were found, and how many false alarms there
+ * are. at -1: there is no point. */
 static void put_point_cells(struct html *h, const struct curve *c, int64_t at, bool of_found)
 {
     uint64_t tp = at < 0 ? 0 : c->tp[at], fp = at < 0 ? 0 : c->fp[at];

@@ -1,11 +1,11 @@
-/* report_page.h: the parts of report.html: plots by gnuplot, thumbnails, the page. */
+/* report_page.h: functions that make the parts of report.html: plots by gnuplot, thumbnails, and the page. */
 #ifndef WINNOW_EVAL_REPORT_PAGE_H
 #define WINNOW_EVAL_REPORT_PAGE_H
 
 #include "eval.h"
 #include "html.h"
 
-/* A line in a plot: n points. color is an index of the page's palette, 0..7. */
+/* A line of n points in a plot. color is an index in the page's palette, 0..7. */
 struct plot_line {
     double *x, *y;
     size_t n;
@@ -26,7 +26,7 @@ int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct 
              struct error *err);
 /*
  * Draws all plots with one gnuplot process, which gets numbers only and is started without a shell. When
- * gnuplot is not installed, *why says so, and that is not an error. Colours in the SVG become variables of
+ * gnuplot is not installed, *why says so; this is not an error. Colours in the SVG become CSS variables of
  * the page.
  */
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err);
@@ -38,8 +38,8 @@ struct thumbnails {
     size_t n;
 };
 #define THUMBNAILS_EMPTY ((struct thumbnails){0})
-/* Makes thumbnails of the pictures with these paths and ids, from the shard set if there is one, or
- * else from the files under --root. */
+/* Makes thumbnails of the pictures with these paths and ids, from the shard set if there is one, and
+ * otherwise from the files under --root. */
 int thumbnails_make(struct thumbnails *out, const struct eval_options *o, const char *const *paths,
                     const char *const *ids, size_t n, struct error *err);
 void thumbnails_release(struct thumbnails *t);

@@ -1,4 +1,5 @@
-/* report_plots.c: the curves, reduced to the points that a plot can show, and the training log. */
+/* report_plots.c: makes the plots of the curves, reduced to the points that a plot can show, and of the
+ * training log. */
 #include "report_plots.h"
 
 #include <math.h>
@@ -39,7 +40,7 @@ static int finish(struct plot *plot, struct points *p, struct plot_line like, st
 
 static double share(uint64_t k, uint64_t n) { return n ? (double)k / (double)n : 0; }
 
-/* Adds an ROC curve. Points that are less than a pixel from the last one are left out. On a logarithmic
+/* Adds an ROC curve. Points that are less than a pixel from the previous one are left out. On a logarithmic
  * axis x is measured in decades. */
 static int add_roc(struct plot *plot, const struct curve *c, bool log_x, double x_min, int color,
                    struct error *err)
@@ -89,7 +90,7 @@ static int add_reliability(struct plot *plot, const struct calibration_bin *bins
     return finish(plot, &p, like, err);
 }
 
-/* Adds a column of the log over the epochs, where it has numbers. */
+/* Adds a column of the log over the epochs. Epochs without a number are left out. */
 static int add_column(struct plot *plot, const struct manifest_table *t, const char *column, int color,
                       struct error *err)
 {

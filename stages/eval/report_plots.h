@@ -1,5 +1,5 @@
 /*
- * report_plots.h: which curves the report shows.
+ * report_plots.h: chooses and draws the curves of the report.
  */
 #ifndef WINNOW_EVAL_REPORT_PLOTS_H
 #define WINNOW_EVAL_REPORT_PLOTS_H
@@ -21,13 +21,14 @@ enum report_plot {
     REPORT_PLOTS
 };
 
-/* why: the reason, when there are no plots. */
+/* The plots of a report. why: the reason when there are none. */
 struct report_plots {
     struct plot plots[REPORT_PLOTS];
     struct text why;
 };
 
-/* log: the log.tsv of a training, or NULL. At most eight views and eight classes are drawn. */
+/* Makes all plots. log: the log.tsv of a training run, or NULL. At most eight views and eight classes are
+ * drawn. */
 int report_plots_make(struct report_plots *out, const struct evaluation *e, const struct decisions *decisions,
                       const char *log, struct error *err);
 void report_plots_release(struct report_plots *p);

@@ -1,5 +1,5 @@
-/* report_slices.c: the slices in the report: the rate of each slice, and its
- * difference from the other rows. */
+/* report_slices.c: writes the slices of the report: the rate of each slice, and its difference from the other
+ * rows. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,8 @@ static int compare_named(const void *x, const void *y)
     return c ? c : a->result < b->result ? -1 : a->result > b->result;
 }
 
-/* results: all rows, then each slice. Shown in the order of the slices' names. */
+/* Writes one table row for each slice, in the order of their names. results: that of all rows, then that of
+ * each slice. */
 static void put_slice_rows(struct html *h, const struct predictions *p, const struct slice_result *results,
                            size_t n, const char *title)
 {

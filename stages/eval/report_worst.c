@@ -1,4 +1,4 @@
-/* report_worst.c: the worst mistakes in the report, with thumbnails where there are any. */
+/* report_worst.c: writes the worst mistakes in the report, with thumbnails if there are any. */
 #include <stdlib.h>
 
 #include "base/mem.h"

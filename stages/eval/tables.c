@@ -10,7 +10,7 @@
 #include "eval_decisions.h"
 #include "io/spill.h"
 
-#define CURVE_POINTS 20000 /* of a curve in a file, about */
+#define CURVE_POINTS 20000 /* approximate number of points of a curve in a file */
 
 struct table {
     struct manifest_writer w;
@@ -240,8 +240,9 @@ out:
 
 /* --- curves --- */
 
-/* Which points of a curve go into a file: all of a short one. Of a long one, those where either rate has
- * changed by 1/CURVE_POINTS since the last written point; no corner that a person could see is lost. */
+/* Whether a point of a curve is written to the file. All points of a short curve are. Of a long curve, a
+ * point is written when either rate has changed by 1/CURVE_POINTS since the previous written point. No
+ * visible corner is lost. */
 static bool point_wanted(const struct curve *c, size_t i, size_t last)
 {
     if (c->n_points <= CURVE_POINTS || i == 0 || i + 1 == c->n_points) return true;

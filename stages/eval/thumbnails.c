@@ -1,5 +1,5 @@
-/* thumbnails.c: small copies of a few pictures, inside the page. The report stays one file, and the
- * pictures in it are no larger than is needed to see why the model was wrong. */
+/* thumbnails.c: makes small copies of a few pictures, which the page contains as data URIs. So the report is
+ * one file. The pictures are only large enough to see why the model was wrong. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +84,8 @@ static int from_files(struct thumbnails *t, const struct eval_options *o, const 
     if (!pixels || image_loader_open(&loader, &lo, err)) goto out;
     for (size_t i = 0; i < t->n; i++) {
         text_clear(&path);
-        /* A path that leads out of the root, or nowhere, gets no thumbnail: the
-         * report does not fail because of it. */
+        /* There is no thumbnail for a path that leads out of the root or to no file. The report does not fail
+         * because of it. */
         if (!paths[i][0] || path_join(&path, o->common.root, paths[i], o->common.allow_outside, &ignored) ||
             !io_exists(path.data))
             continue;

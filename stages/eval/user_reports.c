@@ -1,5 +1,5 @@
-/* user_reports.c: compares reports from users of the demo page (collect-reports) with what the model
- * says about those pictures now. */
+/* user_reports.c: compares reports from users of the demo page (collect-reports) with the present predictions
+ * for those pictures. */
 #include <stdlib.h>
 #include <string.h>
 

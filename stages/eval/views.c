@@ -62,7 +62,7 @@ static int add(struct views *v, const char *text, size_t length, bool optional, 
         error_set(err, EX_USAGE, "view '%s' holds every class: at least one must stay outside", copy.data);
         goto out;
     }
-    for (size_t i = 0; i < v->n; i++) /* the last definition of a name counts */
+    for (size_t i = 0; i < v->n; i++) /* a later definition of a name replaces an earlier one */
         if (strcmp(v->items[i].name, copy.data) == 0) {
             free(v->items[i].positive);
             v->items[i].positive = positive;
@@ -109,7 +109,7 @@ int views_make(struct views *out, const struct eval_options *o, const struct pre
     *out = VIEWS_EMPTY;
     if (o->views_file) {
         if (io_read_text(o->views_file, 1u << 20, &lines, &n_bytes, err)) goto fail;
-        if (memchr(lines, 0, n_bytes)) { /* what follows it would be dropped silently */
+        if (memchr(lines, 0, n_bytes)) { /* the text after the NUL would be ignored silently */
             char shown[256];
             error_set(err, EX_DATAERR, "'%s' contains a NUL byte: views are plain text, one in each line",
                       text_for_people(shown, sizeof shown, o->views_file));

@@ -1,4 +1,5 @@
-/* calibrate.c: the int8 form of the model, its scales chosen on training pictures of the shard set. */
+/* calibrate.c: computes the int8 form of the model, with scales that are chosen on training pictures of the
+ * shard set. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 
 struct pictures {
     struct shard_set *set;
-    uint64_t *record; /* of those that are looked at */
+    uint64_t *record; /* record numbers of the chosen pictures */
     int n;
     size_t bytes;
     uint8_t *scratch;
@@ -26,8 +27,8 @@ static int read_picture(void *context, int i, uint8_t *pixels, struct error *err
     return 0;
 }
 
-/* Training pictures, none that augmentation made, at equal distances: no random number, the same every
- * time. */
+/* Chooses training pictures at equal distances in the set, without variants. The choice uses no random
+ * number, so it is the same every time. */
 static int choose(struct pictures *p, const struct export *x, struct error *err)
 {
     uint64_t n_all = shard_set_info(p->set)->n_records, n_train = 0, most = (uint64_t)x->opt->calibration;

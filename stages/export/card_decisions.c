@@ -1,4 +1,4 @@
-/* card_decisions.c: the part of the card about the thresholds that the model carries. */
+/* card_decisions.c: writes the part of the card about the thresholds that are stored in the model. */
 #include <math.h>
 #include <string.h>
 

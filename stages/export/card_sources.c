@@ -1,5 +1,5 @@
-/* card_sources.c: the part of the card that says where the pictures come from, after the table and the
- * Croissant description that report-sources wrote. */
+/* card_sources.c: writes the part of the card that says where the pictures come from. Its data are the table
+ * and the Croissant description that report-sources wrote. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "manifest/manifest.h"
 #include "page/page.h"
 
-/* Rows of one kind that are shown; the table has the rest. */
+/* The largest number of rows of one kind that the card shows; the table has all rows. */
 #define MAX_SHOWN 10
 #define FILE_MAX_BYTES (1ull << 30)
 
@@ -81,7 +81,7 @@ out:
     return got;
 }
 
-/* Cites the file by its name and its SHA-256: whoever has it can see that it is the one. */
+/* Cites the file by its name and its SHA-256, so that a reader who has the file can verify it. */
 static int put_citation(FILE *f, const char *what, const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/');

@@ -1,7 +1,7 @@
 /*
  * demo_page.c: writes a static page that runs the model in the browser. It consists of the files in
- * web/demo, TensorFlow.js from npm, the model as a TFJS folder, and info.json with what the page says about
- * the model. The page needs no server code and sends no request to other hosts.
+ * web/demo, TensorFlow.js from npm, the model as a TFJS folder, and info.json with the facts about the model
+ * that the page shows. The page needs no server code and sends no request to other hosts.
  */
 #include <errno.h>
 #include <limits.h>
@@ -22,8 +22,8 @@
 static const char *const page_files[] = {"index.html", "page.css",  "page.js",  "open.js", "turn.js",
                                          "picture.js", "worker.js", "icon.svg", NULL};
 
-/* From npm: {the path below node_modules, the name in the page}. Only the plain and the SIMD build,
- * because threads need headers that static servers do not send. */
+/* Files from npm: {the path below node_modules, the name in the page}. Only the plain and the SIMD build are
+ * used, because threads need HTTP headers that static servers do not send. */
 static const struct {
     const char *from, *to;
 } npm_files[] = {
@@ -112,7 +112,7 @@ out:
 
 /* --- info.json --- */
 
-/* '<' is escaped as well, so that the text is safe wherever somebody pastes it. */
+/* '<' is escaped as well, so that the text is safe if somebody pastes it into HTML. */
 static int put_string(struct text *t, const char *s, struct error *err)
 {
     if (text_puts(t, "\"", err)) return -1;
@@ -242,7 +242,8 @@ static int put_decision_view(struct text *t, const struct net_decision_view *v, 
 
 /*
  * Writes the model's stored thresholds, but only if they were chosen for this model. "exact" is true if they
- * were chosen for the exported weights, false if they were chosen for the original ones before rounding.
+ * were chosen for the exported weights, and false if they were chosen for the original weights before
+ * rounding.
  */
 static int put_decisions(struct export *x, struct text *t, struct error *err)
 {

@@ -1,5 +1,5 @@
-/* export.c: writes one model in one format: opens it, folds the temperature,
- * writes, measures and describes it. */
+/* export.c: converts one model to one format. It opens the model, folds the temperature, writes the files,
+ * measures the accuracy and writes the model card. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,8 +62,8 @@ static int check_options(const struct export_options *o, struct error *err)
     return 0;
 }
 
-/* The date of the model: when its file was written. No clock is read, so that a
- * second export gives the same bytes. */
+/* Finds the date of the model, which is the time when its file was written. The present time is not used, so
+ * that a second export has the same bytes. */
 static int find_date(struct export *x, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -81,7 +81,8 @@ static int find_date(struct export *x, struct error *err)
     return 0;
 }
 
-/* nsfwjs does not look at a model's classes: it knows these names, by position. */
+/* Warns when the classes are not those of nsfwjs. nsfwjs does not read a model's classes: it assumes these
+ * names, by position. */
 static void warn_of_nsfwjs(const struct export *x)
 {
     static const char *const names[] = {"drawing", "hentai", "neutral", "porn", "sexy"};
@@ -96,10 +97,10 @@ static void warn_of_nsfwjs(const struct export *x)
             m->n_classes < 5 ? ", or fail" : "");
 }
 
-/* --- a single file, and its card beside it --- */
+/* --- formats that are a single file, with the card beside it --- */
 
-/* OUT as a file with that ending: OUT itself, or OUT/model<ending>. *folder
- * is the folder that contains it. */
+/* Finds the file to write: OUT itself if it has that ending, and otherwise OUT/model<ending>. *folder becomes
+ * the folder of the file. */
 static int file_in(const char *out, const char *ending, struct text *file, struct text *folder,
                    struct error *err)
 {
@@ -117,8 +118,9 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A name that ends in .keras is Keras 3's format, anything else the .h5 that every Keras reads. Weights alone
- * are those of the base, as keras-applications publishes them and takes them with include_top=False. */
+/* Writes a Keras file. A name that ends in .keras means Keras 3's format, and any other name the .h5 that
+ * every Keras reads. With --weights-only the file has the weights of the base, as keras-applications
+ * publishes them and loads them with include_top=False. */
 static int write_keras(const struct export *x, const char *file, struct error *err)
 {
     struct net base;
@@ -130,7 +132,7 @@ static int write_keras(const struct export *x, const char *file, struct error *e
     return rc;
 }
 
-/* An int8 model is measured as the folder that it would be, beside the file. */
+/* Measures the accuracy. An int8 model is measured as a temporary model folder beside the file. */
 static int measure(struct export *x, const char *file, struct error *err)
 {
     struct text made = TEXT_EMPTY, target = TEXT_EMPTY;
@@ -166,7 +168,7 @@ static int write_file(struct export *x, struct error *err)
     return rc;
 }
 
-/* --- a folder, whole or not at all --- */
+/* --- formats that are a folder, which appears whole or not at all --- */
 
 static const char *const format_names[] =
     {[TO_TFJS] = "tfjs", [TO_DEMO] = "demo", [TO_TRANSFORMERS] = "transformers"};
@@ -194,12 +196,13 @@ out:
     return rc;
 }
 
-/* Formats for scores get probabilities; Keras and TFJS get the model as it is. */
+/* Opens the model. Its outputs become probabilities, except for Keras and TFJS, which get the model as it
+ * is. */
 static int open_model(struct export *x, struct error *err)
 {
     const struct export_options *o = x->opt;
     struct text remarks = TEXT_EMPTY;
-    /* An ONNX file goes back as it came: whoever passes it on knows what it ends in. */
+    /* An ONNX file keeps its outputs, because the user knows what they are. */
     bool as_file = o->to == TO_TFJS || o->to == TO_KERAS || (o->to == TO_ONNX && onnx_is_file(o->model));
     int rc = scoring_model_open(&x->net, o->model, &o->scoring, as_file ? SCORING_AS_FILE : SCORING_FULL,
                                 &remarks, err);
@@ -230,7 +233,7 @@ int export_run(struct export *x, const struct export_options *opt, struct error 
     if ((opt->fold_temperature || opt->to == TO_TRANSFORMERS) && net_fold_temperature(&x->net, err))
         return error_prefix(err, "'%s'", opt->model);
     if (net_metadata_lines(&x->net, &x->facts, err) || (opt->shards && export_count(x, err))) return -1;
-    /* The id of the model as it is written; its files contain the id, too. */
+    /* The id of the model in its new encoding; its files contain this id, too. */
     if (x->encoding == NET_FLOAT32 || x->encoding == NET_WHOLE) {
         if (net_hash(&x->net, x->id, err)) return -1;
     } else {

@@ -34,8 +34,8 @@ struct export
     const struct export_options *opt;
     struct net net;
     enum net_encoding encoding;
-    char source_id[33];   /* of the weights that were read */
-    char id[33];          /* of the weights that were written */
+    char source_id[33];   /* id of the weights that were read */
+    char id[33];          /* id of the weights that were written */
     char date[16];        /* YYYY-MM-DD */
     struct text facts;    /* the model's metadata as key<TAB>value lines */
     struct text accuracy; /* before and after, as TSV lines; empty without --shards */
@@ -46,27 +46,27 @@ struct export
 int export_run(struct export *x, const struct export_options *opt, struct error *err);
 void export_release(struct export *x);
 
-/* Writes the value of a metadata line ("train.phase") to out, "" when it is absent. Returns out. */
+/* Writes the value of a metadata key such as "train.phase" to out, or "" when it is absent. Returns out. */
 const char *export_fact(const struct export *x, const char *key, char *out, size_t bytes);
 
-/* Measures the accuracy of two models (one when after is NULL) on the test
- * split: TSV lines in x->accuracy. */
+/* Measures the accuracy of two models (one when after is NULL) on the test split, and writes TSV lines to
+ * x->accuracy. */
 int export_accuracy(struct export *x, const char *before, const char *after, struct error *err);
 
 /* Converts x->net to int8, calibrated on pictures of the set. */
 int export_int8(struct export *x, struct error *err);
 
-/* Counts the pictures of each class and split in the set: x->counts. */
+/* Counts the pictures of each class and split in the set, and writes a table to x->counts. */
 int export_count(struct export *x, struct error *err);
 
-/* Appends text for a cell of a Markdown table or a heading to t, such that nothing in it is markup. */
+/* Appends s to t, escaped so that no part of it is markup in a cell of a Markdown table or in a heading. */
 int export_plain(struct text *t, const char *s, struct error *err);
 
 /*
- * Writes MODEL_CARD.md into folder, about `subject`: a file's name, or a format. `stays` is the same folder,
- * or the one that folder will become. If it has a card that winnow did not write, or one about another
- * subject, that card is kept, and the new one is <subject>.MODEL_CARD.md. EX_CANTCREAT when that is taken as
- * well.
+ * Writes MODEL_CARD.md into folder, about `subject`: a file's name, or a format. `stays` is the folder under
+ * its final name, or the same folder. If it has a card that winnow did not write, or one about another
+ * subject, that card is kept, and the new one is <subject>.MODEL_CARD.md. Fails with EX_CANTCREAT when such a
+ * file exists, too.
  */
 int export_card(struct export *x, const char *folder, const char *stays, const char *subject,
                 struct error *err);
@@ -74,10 +74,10 @@ int export_card(struct export *x, const char *folder, const char *stays, const c
 int export_card_decisions(FILE *f, const struct export *x, struct error *err);
 /* Writes the section about the origin of the pictures, or nothing without --sources and --croissant. */
 int export_card_sources(FILE *f, const struct export *x, struct error *err);
-/* Writes text into the card, such that nothing in it is markup. */
+/* Writes s to the card, escaped so that no part of it is markup. */
 void export_put_plain(FILE *f, const char *s);
 
-/* Writes the static page (index.html and everything that it needs) into out_folder. */
+/* Writes the static page (index.html and all files that it needs) into out_folder. */
 int export_demo(struct export *x, const char *out_folder, struct error *err);
 
 /* Writes the files that Transformers.js opens into out_folder. EX_DATAERR for a model without class names or
@@ -95,7 +95,7 @@ struct metric_table {
     struct metric_row *rows;
     size_t n, room;
 };
-/* NaN for text that is not a number. */
+/* Returns the number in s, or NaN when s is not a number. */
 double metric_number(const char *s);
 int metrics_read(struct metric_table *t, const char *path, struct error *err);
 const struct metric_row *metrics_find(const struct metric_table *t, const char *metric, const char *key);

@@ -1,6 +1,6 @@
 /*
- * export: a trained model for other programs: TensorFlow.js, ONNX, Keras, Transformers.js, or a page for
- * everybody to try it.
+ * export: converts a trained model for other programs: TensorFlow.js, ONNX, Keras, Transformers.js, or a demo
+ * page.
  */
 #include <stdio.h>
 

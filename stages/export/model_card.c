@@ -1,5 +1,5 @@
-/* model_card.c: writes MODEL_CARD.md from the model's folder and eval's tables. What is not known is
- * called unknown and never left out: a reader must see that nobody measured it. */
+/* model_card.c: writes MODEL_CARD.md from the model's folder and eval's tables. A fact that is not known is
+ * called unknown and never left out: a reader must see that it was not measured. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,7 +307,7 @@ static void put_tail(FILE *f, struct export *x)
     fputs(" (", f);
     export_put_plain(f, export_fact(x, "license.source", source, sizeof source));
     fputs(").\n", f);
-    if (strcmp(name, "MIT") == 0) { /* it asks that its notice goes with every copy */
+    if (strcmp(name, "MIT") == 0) { /* the MIT licence requires its notice in every copy */
         fputs("\nCopyright (c) ", f);
         export_put_plain(f, holder);
         fputs("\n\n"
@@ -331,11 +331,13 @@ static void put_tail(FILE *f, struct export *x)
     }
 }
 
-/* The last line of a card that export wrote says for what; a card of before has this sentence alone. */
+/* The last line of a card that export wrote names its subject. Cards of older versions have only this
+ * sentence. */
 #define MARK "<!-- winnow export: "
 #define OLD_MARK "- It knows only its classes: any other picture is put into one of them, "
 
-/* 1 when a card may be written as path: nothing is there, or a card of export's own for `subject`. */
+/* Returns 1 when a card may be written to path, because there is no file or one that export wrote for
+ * `subject`; 0 when not; -1 with err set. */
 static int is_free(const char *path, const char *subject, struct error *err)
 {
     struct text mark = TEXT_EMPTY;
@@ -352,7 +354,8 @@ static int is_free(const char *path, const char *subject, struct error *err)
     return rc;
 }
 
-/* MODEL_CARD.md, or <subject>.MODEL_CARD.md where the first is somebody else's or another export's. */
+/* Sets name to MODEL_CARD.md, or to <subject>.MODEL_CARD.md when the first is a file that export did not
+ * write, or a card of another export. */
 static int choose_name(struct text *name, const char *stays, const char *subject, struct error *err)
 {
     struct text path = TEXT_EMPTY;

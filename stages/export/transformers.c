@@ -1,7 +1,8 @@
 /*
- * transformers.c: a folder for Transformers.js' pipeline('image-classification', DIR): its names for the two
- * tensors of onnx/model.onnx, the classes in config.json, and the preprocessing in preprocessor_config.json.
- * The pipeline applies the softmax itself, so the graph ends in logits, with the temperature folded in.
+ * transformers.c: writes a folder for Transformers.js' pipeline('image-classification', DIR): onnx/model.onnx
+ * with the names of tensors that Transformers.js expects, the classes in config.json, and the preprocessing
+ * in preprocessor_config.json. The pipeline applies the softmax itself, so the graph ends in logits, with the
+ * temperature folded in.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,11 @@
 #include "onnx/onnx.h"
 #include "page/page.h"
 
-/* Transformers.js opens no model whose type it does not know. This one says only that a picture goes in. */
+/* Transformers.js opens only models of a type that it knows. This type means only that the input is a
+ * picture. */
 #define MODEL_TYPE "mobilenet_v2"
 
-/* Adds "decisions", the thresholds that the model carries, when they were chosen for these weights. */
+/* Adds "decisions", the thresholds that are stored in the model, if they were chosen for these weights. */
 static int put_decisions(struct text *t, const struct export *x, struct error *err)
 {
     const struct net_metadata *m = &x->net.metadata;
@@ -58,9 +60,10 @@ static int write_config(const struct export *x, const char *folder, struct error
 }
 
 /*
- * x = byte * scale + offset is said as (byte * rescale_factor - image_mean) / image_std with the mean -offset
- * and a deviation of 1, which rounds as classify does. Lanczos (1) is the one method that averages what it
- * shrinks in node as well; bilinear and bicubic pick samples there.
+ * Writes preprocessor_config.json. x = byte * scale + offset is written as (byte * rescale_factor -
+ * image_mean) / image_std, with the mean -offset and a deviation of 1, which rounds as classify does. Lanczos
+ * (1) is the only method that averages when it reduces a picture in node, too; bilinear and bicubic sample
+ * single pixels there.
  */
 static int write_preprocessor(const struct net *n, const char *folder, struct error *err)
 {

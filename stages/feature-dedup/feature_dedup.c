@@ -19,7 +19,7 @@ static void tell(const struct feature_dedup *s)
                (unsigned long long)s->d.n_conflicts);
 }
 
-/* A listed row is not a candidate any more: nodes are made twice. */
+/* Applies the block list. A listed row is not a candidate afterwards, so the nodes are made again. */
 static int block(struct feature_dedup *s, struct error *err)
 {
     if (feature_block(s, err)) return -1;

@@ -1,7 +1,7 @@
 /*
- * feature_dedup.h: near duplicates that hashes miss (crops, captions, borders, turns), by the vectors
- * that embed wrote. feature_rows.c gives each row its vector, feature_pairs.c finds the rows that may
- * be copies and verifies each pair on its pixels, lib/dedup does the rest.
+ * feature_dedup.h: finds near duplicates that hashes miss (crops, captions, borders, rotations), with the
+ * vectors that embed wrote. feature_rows.c finds the vector of each row, feature_pairs.c finds the rows that
+ * may be copies and verifies each pair on its pixels, and lib/dedup decides which rows are kept.
  *
  * Memory: 100 bytes a row; 6 bytes a value of a vector; 256 bytes a row for its neighbours; 17 KB a
  * picture that may be a copy; 12 bytes a pair.
@@ -23,9 +23,10 @@ struct feature_options {
     bool no_verify, allow_truncated, no_sandbox;
 };
 /*
- * Thousandths of 1 - cosine. Of ten alterations all but a few percent lie within 450, and so do some
- * hundredths of the pairs of different pictures of one kind: the pixels decide. A listed picture has no
- * pixels here, so a match must be much nearer. tests/bench/feature-dedup.sh measures all of it.
+ * Distances are thousandths of 1 - cosine. For ten kinds of alterations, all but a few percent of the copies
+ * are within 450. So are a few percent of the pairs of different pictures of one kind, so the pixels decide.
+ * A picture on a block list has no pixels here, so its limit is much smaller. tests/bench/feature-dedup.sh
+ * measures these figures.
  */
 #define FEATURE_DEFAULTS                                                                                     \
     {                                                                                                        \
@@ -40,22 +41,23 @@ struct feature_options {
 struct feature_dedup {
     const struct feature_options *opt;
     struct dedup d;
-    struct vector_set *sets; /* of --features, in its order */
+    struct vector_set *sets; /* the sets that --features names, in that order */
     size_t n_sets;
     size_t n_values;
     const float **vectors; /* of each node, borrowed from sets */
     size_t vectors_capacity;
-    uint64_t n_without; /* rows that no folder has a vector of */
+    uint64_t n_without; /* number of rows without a vector in any folder */
     size_t n_candidates, n_unseen;
 };
 
 /* feature_rows.c */
 int feature_read_sets(struct feature_dedup *s, struct error *err);
 int feature_read_rows(struct feature_dedup *s, struct manifest_source *in, bool against, struct error *err);
-/* Nodes: rows of the same content are one. After the last feature_read_rows. */
+/* Makes the nodes; rows with the same content are one node. Call it after the last feature_read_rows. */
 int feature_make_nodes(struct feature_dedup *s, struct error *err);
 
-/* feature_pairs.c: needs nodes; leaves pairs, lists and ROW_PATH. */
+/* feature_pairs.c: these need the nodes. feature_find_pairs sets the pairs, the neighbour lists and
+ * ROW_PATH. */
 int feature_block(struct feature_dedup *s, struct error *err);
 int feature_find_pairs(struct feature_dedup *s, struct manifest_source *in, struct manifest_source *against,
                        struct error *err);

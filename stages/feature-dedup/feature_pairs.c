@@ -1,7 +1,7 @@
 /*
- * feature_pairs.c: candidate pairs by their vectors, then each of them on its pixels. Pictures of one
- * kind have vectors as near as a copy's, so a pair that cannot be verified (a file is gone, or flat) is
- * no pair.
+ * feature_pairs.c: finds candidate pairs by their vectors, and verifies each of them on its pixels. Different
+ * pictures of one kind may have vectors as near as those of copies. So a pair that cannot be verified (a file
+ * is missing or flat) does not count.
  */
 #include "feature_dedup.h"
 
@@ -178,7 +178,7 @@ out:
     return rc;
 }
 
-/* Keeps the pairs that show the same. */
+/* Keeps only the pairs that are copies by their pixels. */
 static int keep_verified(struct feature_dedup *s, struct near_pairs *pairs, struct manifest_source *in,
                          struct manifest_source *against, struct error *err)
 {
@@ -204,7 +204,7 @@ static int keep_verified(struct feature_dedup *s, struct near_pairs *pairs, stru
     for (size_t i = 0; i < pairs->n; i++)
         if (same[i]) pairs->pairs[kept++] = pairs->pairs[i];
     pairs->n = kept;
-    for (size_t i = 0; i < s->d.n_rows; i++) /* a path was wanted to look at the picture */
+    for (size_t i = 0; i < s->d.n_rows; i++) /* the path was needed only to open the picture */
         s->d.rows[i].flags &= (uint8_t)~ROW_PATH;
     rc = 0;
 out:

@@ -1,4 +1,4 @@
-/* feature_rows.c: the rows of a manifest, and the vector of each by its content hash. */
+/* feature_rows.c: reads the rows of a manifest, and finds the vector of each by its content hash. */
 #include "feature_dedup.h"
 
 #include <stdlib.h>
@@ -46,7 +46,7 @@ int feature_read_rows(struct feature_dedup *s, struct manifest_source *in, bool 
 
 struct place {
     uint32_t set, row;
-    uint32_t node; /* DEDUP_NONE: of no row yet */
+    uint32_t node; /* DEDUP_NONE: no row has this content yet */
 };
 
 static int add_node(struct feature_dedup *s, struct place *at, struct error *err)
@@ -58,7 +58,7 @@ static int add_node(struct feature_dedup *s, struct place *at, struct error *err
     return 0;
 }
 
-/* The place of a content hash, or NULL. */
+/* Returns the entry of a content hash, or NULL. */
 static struct place *find_place(const struct feature_dedup *s, const struct hash_index *index,
                                 struct place *places, const struct xxh128 *id)
 {

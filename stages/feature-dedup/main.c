@@ -1,6 +1,6 @@
 /*
- * feature-dedup: takes copies that hashes miss out of a manifest, by the vectors of embed, verified on
- * pixels. Reads: path xxh128 (label bytes width height group if present). Adds: group.
+ * feature-dedup: removes copies that hashes miss from a manifest. It finds them by the vectors of embed, and
+ * verifies them on pixels. Reads: path xxh128 (label bytes width height group if present). Adds: group.
  */
 #include "feature_dedup.h"
 

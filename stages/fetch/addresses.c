@@ -91,7 +91,8 @@ int address_release(struct schedule *s, uint32_t address, struct error *err)
         if (a->head == NO_INDEX) a->tail = NO_INDEX;
         h->waiting = false;
         if (host_make_ready(s, host, err)) return -1;
-        n_free -= h->ready; /* otherwise the host has nothing to request or must wait; try the next one */
+        /* if the host is not ready, it has no request to send or must wait; try the next host */
+        n_free -= h->ready;
     }
     return 0;
 }

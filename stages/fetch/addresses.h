@@ -3,9 +3,9 @@
  * may belong to one small machine, and a limit for each name would not protect it.
  *
  * The address of a name becomes known only when a connection is about to be made. A host whose address is
- * unknown therefore sends only one request at a time. The engine tells us the address before it connects
- * (fetch_admit). When the address has no free place, the engine does not connect, and the host waits in the
- * queue of that address. From then on the schedule checks the address first.
+ * unknown therefore sends only one request at a time. The engine calls fetch_admit with the address before it
+ * connects. When the address has no free place, the engine does not connect, and the host waits in the queue
+ * of that address. From then on the schedule checks the address first.
  *
  * No host is forgotten in such a queue: whenever an address has a free place and waiting hosts, one of these
  * hosts is in the queue of the schedule. address_leave frees a place; a host leaves the queue of the schedule
@@ -27,19 +27,23 @@ struct addresses {
     struct address *items;
     size_t n, capacity;
     struct hash_index index;
-    uint32_t limit; /* of transfers in flight to one; UINT32_MAX: none, as a proxy makes the connections */
+    /* largest number of transfers in flight to one address; UINT32_MAX: no limit, because a proxy makes the
+     * connections */
+    uint32_t limit;
 };
 
 struct schedule;
 struct http_transfer;
 
-/* Gives the number of the address, which is added when it is new. Ports do not matter: it is one machine. */
+/* Sets *index to the number of the address, which is added when it is new. Ports are ignored, because all
+ * ports are on one machine. */
 int addresses_add(struct addresses *as, const struct sockaddr *address, socklen_t n_bytes, uint32_t *index,
                   struct error *err);
 bool addresses_full(const struct addresses *as, const struct host *h);
 void addresses_release(struct addresses *as);
 
-/* t takes a place at the address of its host, if that is known; otherwise when it connects. */
+/* Assigns t a place at the address of its host, if the address is known. Otherwise t gets a place when it
+ * connects. */
 void address_enter(struct schedule *s, uint32_t host, struct http_transfer *t);
 /* Frees t's place, if it has one. */
 int address_leave(struct schedule *s, struct http_transfer *t, struct error *err);

@@ -11,7 +11,7 @@
 
 #define CATCH_UP_S 0.02
 
-/* A transfer's token: the entry's index, or what host_files.c gave. */
+/* A transfer's token: the entry's index, or a pointer that host_files.c has set. */
 static void *entry_token(uint32_t index) { return (void *)(((uintptr_t)index << 1) | 1); }
 static bool token_is_entry(const void *token) { return ((uintptr_t)token & 1) != 0; }
 static uint32_t token_entry(const void *token) { return (uint32_t)((uintptr_t)token >> 1); }
@@ -22,7 +22,8 @@ bool fetch_token_entry(const struct http_transfer *t, uint32_t *entry)
     return *entry != NO_INDEX;
 }
 
-/* False: a file on another host, to which a redirect from *host led. */
+/* Sets *host to the host of a transfer. Returns false when its file is on another host, to which a redirect
+ * from *host led. */
 static bool token_host(struct fetch *f, const struct http_transfer *t, uint32_t *host)
 {
     if (!token_is_entry(t->token)) return host_files_token(t->token, host);
@@ -37,12 +38,13 @@ static void use_up_start(struct fetch *f, struct host *h)
     double spacing = f->rate_given || !h->loopback ? f->spacing_s : 0;
     if (h->robots && h->robots->crawl_delay_s > spacing) spacing = h->robots->crawl_delay_s;
     if (spacing <= 0) return;
-    /* The loop sleeps for whole milliseconds. A high rate loses time by that, and may catch up. */
+    /* The loop sleeps for whole milliseconds. With a high rate this loses time, which the host may catch up
+     * on. */
     double late = spacing > CATCH_UP_S ? spacing : CATCH_UP_S;
     h->free_at = (h->free_at > f->schedule.now - late ? h->free_at : f->schedule.now) + spacing;
 }
 
-/* Applies rules of the host's files that need no request. */
+/* Applies the rules that need no request. Returns whether they forbid the address. */
 static bool forbidden(struct fetch *f, uint32_t index, const struct host *h, const char *url)
 {
     char words[RIGHTS_TEXT_BYTES];
@@ -176,8 +178,8 @@ broken:
     fetch_abort(f);
 }
 
-/* Decompresses a body that was sent compressed without being requested so. False: it could not be
- * decompressed (*o is set), or the run ends. */
+/* Decompresses a body that the server compressed although this was not requested. Returns false when it could
+ * not be decompressed (*o is set), or when the run ends. */
 static bool decode_body(struct fetch *f, struct http_transfer *t, struct outcome *o)
 {
     uint8_t *plain;
@@ -241,7 +243,7 @@ static void response_200(struct fetch *f, uint32_t index, struct http_transfer *
         o.reason = kind >= IMAGE_BMP && kind <= IMAGE_SVG ? REASON_FORMAT : REASON_NOT_AN_IMAGE;
         o.doubtful = kind == IMAGE_JSON || kind == IMAGE_TEXT; /* "quota exceeded" with a 200 */
     } else if (!t->length_known && !image_kind_complete(kind, t->body, t->n_body)) {
-        /* The length was not announced, and the picture has no end: it was cut off. */
+        /* The length was not announced, and the end mark of the picture is missing: it was truncated. */
         o.reason = REASON_TRUNCATED;
         o.detail = "no length was announced and the picture has no end";
     } else if (t->n_body < f->opt->min_bytes) {
@@ -289,7 +291,8 @@ static void responded(struct fetch *f, uint32_t index, struct http_transfer *t)
     } else {
         struct outcome o = {.reason = REASON_HTTP, .status = status, .host_bad = status >= 500};
         o.retry_after_s = (double)t->headers.retry_after_s;
-        /* A 429 without a time is about the whole host as well: wait at least as long as after a failure. */
+        /* A 429 without a Retry-After also concerns the whole host: wait at least as long as after a
+         * failure. */
         o.slow_down = status == 429 || (busy && t->headers.retry_after_s >= 0);
         fetch_fail(f, index, &o, t);
     }
@@ -406,7 +409,7 @@ void fetch_done(void *context, struct http_transfer *t)
         host_files_done(f, t);
 }
 
-/* The engine is about to connect: from here on the address of the host is known. */
+/* Called when the engine is about to connect. From now on the address of the host is known. */
 bool fetch_admit(void *context, struct http_transfer *t, const struct sockaddr *address, socklen_t n)
 {
     struct fetch *f = context;

@@ -8,7 +8,7 @@
 
 #include "fetch.h"
 
-/* Starts the next request of the host that schedule_next gave. */
+/* Starts the next request of a host that schedule_next returned. */
 int fetch_start_one(struct fetch *f, uint32_t host, struct error *err);
 /* Queues an entry whose wait is over, or lets it fail with its host. */
 void fetch_queue_again(struct fetch *f, uint32_t entry);

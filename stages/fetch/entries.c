@@ -1,4 +1,4 @@
-/* entries.c: the table of addresses, found by hash, and what the journal knows about them. */
+/* entries.c: keeps the table of addresses, which are found by hash, and applies the journal to it. */
 #include "entries.h"
 
 #include <stdlib.h>
@@ -118,7 +118,7 @@ void hop_forget_cookies(struct hop *hop)
         text_release(&hop->cookies[--hop->n_cookies].jar);
 }
 
-/* --- the journal's past --- */
+/* --- applying the journal --- */
 
 static int keep(struct entries *es, const char **field, const char *value, struct error *err)
 {
@@ -181,7 +181,8 @@ static int fold(void *context, const struct journal_record *r, bool durable, str
     e->status = (uint16_t)r->status;
     e->failed_runs = (uint8_t)(r->failed_runs < 255 ? r->failed_runs : 255);
     e->dead = r->event != JOURNAL_FAIL;
-    /* Sites change their robots.txt and what they reserve; RFC 9309 lets a copy live for a day. */
+    /* Sites change their robots.txt and the rights that they reserve. RFC 9309 allows a copy to be used for a
+     * day. */
     bool by_rules = e->reason == REASON_ROBOTS_TXT || e->reason == REASON_RIGHTS_RESERVED;
     double dead_for_s = by_rules && fo->rules->dead_for_s > 86400 ? 86400 : fo->rules->dead_for_s;
     int64_t latest = r->time + (int64_t)FAIL_WAIT_MAX_S;

@@ -19,25 +19,26 @@ enum entry_state { ENTRY_IDLE, ENTRY_QUEUED, ENTRY_WAITING, ENTRY_ACTIVE, ENTRY_
 /* Fields that only some entries need. The strings are in the arena. */
 struct entry_more {
     const char *final_url, *etag, *last_modified, *detail;
-    uint32_t refused; /* what header fields forbade in an earlier run, since when none allowed: rights.h */
+    /* what header fields forbade in an earlier run, if no later one allowed it: a set of rights.h */
+    uint32_t refused;
 };
 
 #define HOP_COOKIE_HOSTS 3 /* a chain of redirects goes from a host to its login and back */
 
-/* A request under way that is not simply the first one for the entry's own address. */
+/* A request in progress that is not simply the first one for the entry's own address. */
 struct hop {
-    char *url; /* where a redirect led; NULL: the entry's own */
+    char *url; /* the address to which a redirect led; NULL: the entry's own */
     uint32_t host;
-    uint32_t rights; /* statements on the way here: a set of rights.h */
+    uint32_t rights; /* statements seen on the way to this address: a set of rights.h */
     unsigned n_redirects;
     struct hop_cookies {
         struct text jar; /* http_cookie.h */
-        uint32_t host;   /* that set them, and gets them back */
+        uint32_t host;   /* the host that set them, to which they are sent back */
         bool https;      /* set over TLS: not sent without it */
     } cookies[HOP_COOKIE_HOSTS];
     unsigned n_cookies;
     struct partial *part; /* the first bytes of an interrupted transfer, to be continued */
-    bool part_lent;       /* the writer has it and will free it */
+    bool part_lent;       /* the writer's thread uses the part and will free it */
 };
 
 struct entry {
@@ -45,14 +46,14 @@ struct entry {
     struct entry_more *more;
     struct hop *hop;
     int64_t fetched_at; /* of the bytes in the store */
-    int64_t due;        /* earliest time of another try; 0: now */
+    int64_t due;        /* earliest time of another attempt; 0: now */
     struct xxh128 hash;
     uint32_t bytes;
     uint32_t host, next; /* next in the host's queue */
     uint32_t rights;     /* statements about the picture in the store: a set of rights.h */
     uint16_t status;     /* of the picture if there is one, else of the last response */
     uint8_t state, kind, reason, tries, failed_runs;
-    bool stored;      /* the store holds its picture */
+    bool stored;      /* its picture is in the store */
     bool durable;     /* and it is durable according to a sync line */
     bool dead;        /* reason holds until `due` */
     bool seen;        /* the journal has a valid line for it */
@@ -69,7 +70,7 @@ struct entries {
     uint64_t n_superseded; /* lines of the journal that a later one replaced */
 };
 
-/* The options on which the meaning of the journal's past depends. */
+/* The options that determine what earlier lines of the journal mean for this run. */
 struct journal_rules {
     bool keep_validators; /* --refresh */
     double dead_for_s;
@@ -77,26 +78,27 @@ struct journal_rules {
 };
 #define FAIL_WAIT_MAX_S (7 * 86400.0) /* a failing address is requested at least weekly */
 
-/* Gives the entry for an address as it was written, which is added when it is new, and its host. An
- * address that cannot be asked for gets an entry of its own that is done, with REASON_BAD_URL. */
+/* Sets *index to the entry for an address as it was written. A new entry, and its host, are added. An address
+ * that cannot be requested gets a separate entry that is done, with REASON_BAD_URL. */
 int entries_add(struct entries *es, struct hosts *hosts, const char *url, size_t n_bytes, uint32_t *index,
                 struct error *err);
-/* Finds an entry by the key of its address in the journal. url is as in the journal ("#...": only the key
- * is known). NULL: there is none. */
+/* Finds an entry by the key of its address in the journal. url is as in the journal ("#...": only the key is
+ * known). Returns NULL when there is no such entry. */
 struct entry *entries_find(const struct entries *es, const struct xxh128 *key, const char *url);
 /* Applies the journal to the entries that exist, and ignores its other lines. */
 int entries_read_journal(struct entries *es, const struct journal_rules *rules, const char *path,
                          struct journal_stats *stats, struct error *err);
 void entries_release(struct entries *es);
 
-/* e->more, which is made if it does not exist. NULL with err set. */
+/* Returns e->more, which is created if it does not exist, or NULL with err set. */
 struct entry_more *entry_need_more(struct entries *es, struct entry *e, struct error *err);
 struct hop *entry_need_hop(struct entry *e, struct error *err);
 /* Adds the cookies that a response of `host` set to those of the hop. Returns 0, or -1 with err set. */
 int hop_keep_cookies(struct hop *hop, uint32_t host, bool https, const char *set, struct error *err);
 const char *hop_cookies(const struct hop *hop, uint32_t host, bool https); /* to be sent, or NULL */
 void hop_forget_cookies(struct hop *hop);
-/* The address of the next request: where the last redirect led, or the entry's own. */
+/* Return the host and the address of the next request: those to which the last redirect led, or the entry's
+ * own. */
 static inline uint32_t entry_host(const struct entry *e)
 {
     return e->hop && e->hop->url ? e->hop->host : e->host;

@@ -1,4 +1,4 @@
-/* fetch.c: the run: decides what to ask for, runs the event loop, and makes batches durable. */
+/* fetch.c: runs fetch: decides which addresses to request, runs the event loop, and makes batches durable. */
 #include "attempt.h"
 
 #include <math.h>
@@ -13,12 +13,12 @@
 
 #define SYNC_EVERY_S 2.0
 #define SYNC_EVERY_BYTES (64u << 20)
-#define CHECKPOINT_EVERY_S 2.0 /* large bodies in flight are put on the disk, too */
+#define CHECKPOINT_EVERY_S 2.0 /* large bodies in flight are also written to the disk this often */
 #define PER_ADDRESS 16         /* transfers in flight to one address, unless --per-host is more */
 #define DOUBTFUL_LEAST 5       /* warn when a run has at least so many doubtful responses and no others */
 #define TURN_S 0.25            /* the loop checks signals and clocks at least this often */
 
-/* Whether the entry has to be asked for in this run. An entry that need not be gets its outcome here. */
+/* Queues the entry if it must be requested in this run. Otherwise sets its outcome. */
 static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
 {
     struct entry *e = fetch_entry(f, index);
@@ -63,7 +63,8 @@ static int plan_entry(struct fetch *f, uint32_t index, struct error *err)
     return schedule_add(&f->schedule, &f->entries, index, false, err);
 }
 
-/* Prints which addresses were not requested, and how to request them, so that they do not look lost. */
+/* Prints how many addresses were not requested, and how to request them, so that the user does not believe
+ * that they are lost. */
 static void say_waiting(const struct fetch *f)
 {
     const struct counts *c = &f->counts;
@@ -120,14 +121,14 @@ static int tick_sync(struct fetch *f, double *synced_at, uint64_t *synced_bytes,
     if (due && f->journal.n_written > f->journal_synced && !syncer_busy(f->syncer)) {
         *synced_at = f->schedule.now;
         *synced_bytes = f->counts.n_bytes;
-        /* Our own sync line alone is no reason to sync again. */
+        /* The sync line alone is no reason for another sync. */
         f->journal_synced = f->journal.n_written + 200;
         syncer_start(f->syncer, f->journal.n_written);
     }
     return 0;
 }
 
-/* Makes everything durable and writes a sync line, if this run wrote anything at all. */
+/* Makes all files of the run durable and writes a sync line, if this run wrote any file. */
 static int final_sync(struct fetch *f, struct error *err)
 {
     if (journal_flush(&f->journal, err)) return -1;
@@ -164,9 +165,9 @@ static int loop(struct fetch *f, struct error *err)
             fetch_queue_again(f, entry);
         if (got < 0) return -1;
         if (outage_turn(f, err)) return -1;
-        /* Pictures that the writer has not stored would be requested again after a kill. There are at most
-         * as many of them as transfers. A moment's pause of the disk must not reduce the number of
-         * transfers. */
+        /* Pictures that the writer has not stored yet would be requested again after a kill. There are at
+         * most as many of them as transfers. This limit is high enough that a short pause of the disk does
+         * not reduce the number of transfers. */
         while (!f->stopping && !f->failed && !outage_pauses(&f->outage) &&
                http_engine_active(f->engine) < (size_t)f->n_parallel &&
                store_writer_pending(f->writer) < (size_t)f->n_parallel && http_engine_has_memory(f->engine) &&
@@ -199,8 +200,8 @@ static int loop(struct fetch *f, struct error *err)
     return f->failed ? -1 : 0;
 }
 
-/* As many transfers as the limit on descriptors allows: sockets, threads of
- * the resolver, and our own files. */
+/* Returns how many transfers the limit on descriptors allows. Descriptors are needed for sockets, for threads
+ * of the resolver, and for our own files. */
 static int64_t fit_to_descriptors(int64_t n_wanted)
 {
     struct rlimit l;

@@ -27,9 +27,9 @@ struct counts {
 };
 
 /*
- * The thread of the event loop owns everything. While the writer's thread runs (store_writer.h), the object
- * store and partials.store belong to that thread, and policy is read-only. The thread of the syncer only
- * syncs the file system of the store.
+ * Only the thread of the event loop uses this struct, with one exception: while the writer's thread runs
+ * (store_writer.h), that thread uses the object store and partials.store, and policy is read-only. The thread
+ * of the syncer only syncs the file system of the store.
  */
 struct fetch {
     const struct fetch_options *opt;
@@ -41,9 +41,9 @@ struct fetch {
     struct policy policy;
 
     struct object_store store;
-    char *path_prefix; /* of the store below --root: "" or "data/store/"; owned */
+    char *path_prefix; /* path of the store below --root: "" or "data/store/"; owned */
     struct journal journal;
-    /* The size of the journal when the run began, and when it was last asked to be synced. */
+    /* The size of the journal when the run began, and when a sync was last requested. */
     uint64_t journal_start, journal_synced;
     struct syncer *syncer;
     struct store_writer *writer;
@@ -54,7 +54,7 @@ struct fetch {
     char *user_agent, *proxy;     /* owned; proxy NULL: none */
     double spacing_s;             /* from --rate */
     bool rate_given;
-    int64_t n_parallel; /* --parallel, or what the limit of descriptors allows */
+    int64_t n_parallel; /* --parallel, or the smaller number that the limit of descriptors allows */
 
     size_t n_open; /* entries queued, waiting or active */
     int64_t now_s; /* Unix time of this turn */
@@ -62,7 +62,7 @@ struct fetch {
     bool failed;   /* err was set by a callback; checked each turn */
     struct error *err;
     struct counts counts;
-    char rights_words[RIGHTS_TEXT_BYTES]; /* of the line that goes to the journal */
+    char rights_words[RIGHTS_TEXT_BYTES]; /* buffer for the field rights of a journal line */
 };
 #define FETCH_EMPTY                                                                                          \
     ((struct fetch){.store = OBJECT_STORE_EMPTY, .journal = JOURNAL_EMPTY, .schedule = SCHEDULE_EMPTY})

@@ -19,7 +19,7 @@ static int by_hash(const void *a, const void *b)
     return memcmp(((const struct same *)a)->hash.bytes, ((const struct same *)b)->hash.bytes, XXH128_BYTES);
 }
 
-/* A sorted list of the contents that more than --max-same addresses gave. */
+/* Makes a sorted list of the contents that came from more than --max-same addresses. */
 static int find_repeated(const struct entries *es, uint64_t max_same, struct same **out, size_t *n_out,
                          struct error *err)
 {

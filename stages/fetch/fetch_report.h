@@ -9,9 +9,10 @@
 
 extern const char *const fetch_adds[];
 
-/* Gives contents that came from more than max_same addresses REASON_REPEATED. 0: any number may. */
+/* Sets REASON_REPEATED for contents that came from more than max_same addresses. max_same 0 means no
+ * limit. */
 int entries_mark_repeated(struct entries *es, uint64_t max_same, struct error *err);
-/* path_prefix: the path of the store below --root, "" or "data/store/". */
+/* Writes the rows. path_prefix: the path of the store below --root, "" or "data/store/". */
 int fetch_write_rows(const struct inputs *in, const char *path_prefix, struct manifest_writer *out,
                      struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 int fetch_write_summary(const struct entries *es, const struct hosts *hosts, const char *path,

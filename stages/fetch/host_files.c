@@ -143,8 +143,8 @@ static bool coding_is_opaque(const char *encoding)
     return strchr(encoding, ',') != NULL;
 }
 
-/* Reads the body, or at least its beginning. 1: read. 0: it cannot be read. -1: the run ends. *plain is to
- * be freed. */
+/* Decodes the body, or at least its beginning. Returns 1, 0 when it cannot be decoded, or -1 when the run
+ * ends. The caller frees *plain. */
 static int readable(struct fetch *f, const struct http_transfer *t, uint8_t **plain, const char **bytes,
                     size_t *n)
 {
@@ -153,7 +153,7 @@ static int readable(struct fetch *f, const struct http_transfer *t, uint8_t **pl
     *plain = NULL;
     *bytes = (const char *)t->body;
     *n = t->n_body;
-    /* Some servers have the file as robots.txt.gz and do not say so. */
+    /* Some servers store the file as robots.txt.gz and send it without Content-Encoding. */
     if (http_can_decode("gzip", t->body, t->n_body) ||
         (h->encoded && http_can_decode(h->encoding, t->body, t->n_body))) {
         enum http_decoded d = http_decode(t->body, t->n_body, ROBOTS_MAX_BYTES, plain, n, &capacity, f->err);
@@ -209,7 +209,8 @@ static void tdmrep_done(struct fetch *f, uint32_t host, struct http_transfer *t)
     free(plain);
 }
 
-/* robots.txt was found with TLS although it was asked for without: ask for the other file with TLS. */
+/* Called when robots.txt was requested without TLS and redirected to TLS. The other file is then requested
+ * with TLS. */
 static void note_tls(struct fetch *f, uint32_t host, const char *url)
 {
     struct http_url_parts parts;
@@ -236,7 +237,7 @@ void host_files_done(struct fetch *f, struct http_transfer *t)
     if (q->tdmrep)
         tdmrep_done(f, host, t);
     else if (t->outcome == HTTP_FAILED_CROWDED || t->outcome == HTTP_FAILED_PROXY) {
-        /* Nothing is known, and it is asked again if anything is asked of the host. */
+        /* The rules are still unknown. They are requested again before the next request to this host. */
     } else if (outage_defers(f, host, NO_INDEX, t)) {
         h->robots_state = ROBOTS_ASKING; /* until it is known whether the host or the network failed */
     } else if ((t->outcome == HTTP_RESPONDED || t->outcome == HTTP_FAILED_TRUNCATED ||
@@ -256,7 +257,7 @@ void host_files_done(struct fetch *f, struct http_transfer *t)
             robots_known(f, host, NULL, 0); /* RFC 9309: as if there were none */
         text_release(&url);
     } else if (t->outcome == HTTP_FAILED_REFUSED) {
-        /* Every address of this host is refused for the same reason, which its entries then give. */
+        /* Every address of this host is refused for the same reason, which its entries will report. */
         robots_known(f, host, NULL, 0);
     } else if (t->outcome == HTTP_RESPONDED && status < 500 && status != 429) {
         robots_known(f, host, NULL, 0);

@@ -15,10 +15,10 @@ enum robots_state { ROBOTS_UNKNOWN, ROBOTS_ASKING, ROBOTS_KNOWN };
 struct host {
     const char *name;      /* "example.org", "example.org:8080"; in the arena */
     struct robots *robots; /* NULL: everything is allowed; owned */
-    struct tdmrep *tdmrep; /* NULL: it says nothing; owned */
+    struct tdmrep *tdmrep; /* NULL: no statement; owned */
     double free_at;        /* next start by the rate */
     double hold_until;     /* Retry-After, or the breaker's pause */
-    int64_t due;           /* with given_up: when another run may ask, 0 by the usual rule */
+    int64_t due;           /* with given_up: when another run may request it; 0: by the usual rule */
     uint32_t head, tail, n_queued, n_active, next_ready;
     uint32_t address, next_waiting; /* address of its last connection: an index, or NO_INDEX; addresses.h */
     uint16_t n_bad, n_trips;        /* failures in a row; pauses in a row */
@@ -41,7 +41,7 @@ struct hosts {
     struct hash_index index;
 };
 
-/* Gives the number of the host in a canonical address. A new host is added. */
+/* Sets *index to the number of the host in a canonical address. A new host is added. */
 int hosts_add(struct hosts *hs, const char *canonical, const struct http_url_parts *parts, uint32_t *index,
               struct error *err);
 void hosts_release(struct hosts *hs);

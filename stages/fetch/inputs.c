@@ -42,7 +42,8 @@ static struct row *new_row(struct inputs *in, struct error *err)
     return r;
 }
 
-/* The address as the column url shows it: bytes that are not UTF-8 become %XX, since a manifest is UTF-8. */
+/* Returns the address for the column url. Bytes that are not UTF-8 become %XX, because a manifest is
+ * UTF-8. */
 static const char *show_url(struct inputs *in, const char *url, size_t n, struct error *err)
 {
     if (text_is_utf8(url, n)) return arena_strndup(&in->entries->arena, url, n, err);
@@ -112,7 +113,8 @@ static int read_manifest(struct inputs *in, const char *bytes, size_t n_bytes, c
         r->label = last_label;
         if (!r->url || !r->label) goto out;
         if (!has_more) continue;
-        /* The place of each column of this file in the common schema, which later files may widen. */
+        /* The index of each column of this file in the common schema, to which later files may add
+         * columns. */
         const char **more = arena_alloc(&in->entries->arena, (in->schema.n + 1) * sizeof *more, err);
         if (!more) goto out;
         memset(more, 0, (in->schema.n + 1) * sizeof *more);
@@ -161,8 +163,8 @@ static void file_names_release(struct file_names *l)
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* The names in a folder in the order of bytes, without those that begin with a dot: the order of rows must
- * not depend on the file system. */
+/* Reads the names in a folder, without those that begin with a dot, and sorts them by bytes, because the
+ * order of rows must not depend on the file system. */
 static int read_names(struct file_names *l, const char *folder, struct error *err)
 {
     DIR *d = opendir(folder);
@@ -214,7 +216,7 @@ static int read_lists(struct inputs *in, const char *folder, size_t *n_found, st
     return rc;
 }
 
-/* Reads folder/CLASS/urls_CLASS.txt, where nsfw_data_scraper keeps what its scripts found. Other .txt
+/* Reads folder/CLASS/urls_CLASS.txt, where the scripts of nsfw_data_scraper write their lists. Other .txt
  * files there belong to the class, too. */
 static int read_raw_data(struct inputs *in, const char *folder, size_t *n_found, struct error *err)
 {

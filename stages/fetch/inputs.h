@@ -17,7 +17,7 @@ struct inputs {
     size_t n_rows, capacity;
     struct manifest_schema schema; /* the input's columns; url and label among them */
     int url_column, label_column;
-    struct entries *entries; /* where addresses and strings go; borrowed, as are the next two */
+    struct entries *entries; /* to which addresses and strings are added; borrowed, like the next two */
     struct hosts *hosts;
     const char *label; /* --label, or NULL */
 };

@@ -280,7 +280,7 @@ out:
 static void release(struct fetch *f)
 {
     store_writer_close(f->writer);
-    outage_close(&f->outage); /* before the engine, which its probe wakes */
+    outage_close(&f->outage); /* before the engine is closed, because a probe wakes the engine */
     http_engine_close(f->engine);
     syncer_close(f->syncer);
     journal_close(&f->journal);
@@ -317,8 +317,9 @@ out:
 
 #define DEFAULT_SPACING_S 0.1 /* ten requests a second to one host */
 
-/* A proxy may connect to any address, and the user must know that. What could be a password is overwritten
- * in our command line, where every user of the machine can read it. */
+/* Reads --proxy. A proxy may connect to any address, which the user must allow with an option. The argument
+ * may contain a password, so it is overwritten in the command line, which every user of the machine can
+ * read. */
 static int take_proxy(struct fetch *f, struct error *err)
 {
     const struct fetch_options *o = f->opt;
@@ -335,7 +336,7 @@ static int take_proxy(struct fetch *f, struct error *err)
     return 0;
 }
 
-/* Prepares what needs no store: options that are more than a number, and lists to read. */
+/* Parses the options that are not plain numbers and reads the lists. It needs no store. */
 static int prepare(struct fetch *f, struct text *store, struct error *err)
 {
     const struct fetch_options *o = f->opt;

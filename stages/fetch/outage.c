@@ -13,7 +13,7 @@
 #define PROBE_FIRST_S 1.0
 #define PROBE_MOST_S 30.0
 
-/* Keeps the last few different hosts. */
+/* Adds a host to a list of the last few different hosts. */
 static void remember(uint32_t list[OUTAGE_WITNESSES], unsigned *n, unsigned *oldest, uint32_t host)
 {
     for (unsigned i = 0; i < *n; i++)
@@ -112,7 +112,8 @@ static int start_probe(struct fetch *f, struct error *err)
     return http_probe_start(&o->probe, targets, n, &f->http, f->engine, err);
 }
 
-/* What was deferred until then counts, or is forgotten and queued again. */
+/* Ends the deferral of failures up to a time: with `count` they count as failures; otherwise they are
+ * forgotten and queued again. */
 static void let_go(struct fetch *f, double until, bool count)
 {
     struct outage *o = &f->outage;

@@ -71,7 +71,7 @@ static void fetch_host_bad(struct fetch *f, uint32_t host)
 {
     struct host *h = fetch_host(f, host);
     if (h->given_up || ++h->n_bad < f->opt->n_breaker) return;
-    if (h->hold_until > f->schedule.now) return; /* requests that were in flight when it tripped */
+    if (h->hold_until > f->schedule.now) return; /* the request was in flight when the breaker tripped */
     if (++h->n_trips >= HOST_TRIPS) {
         fetch_host_give_up(f, host, REASON_HOST_DOWN, 0);
         return;
@@ -79,8 +79,8 @@ static void fetch_host_bad(struct fetch *f, uint32_t host)
     fetch_host_hold(f, host, f->opt->retry_wait_s * BREAKER_PAUSE * (1 << (h->n_trips - 1)));
 }
 
-/* The random part depends on the address and not on the clock: it spreads
- * requests, but is the same in every run. */
+/* Returns the wait before the next attempt. Its random part depends on the address and not on the clock, so
+ * it is the same in every run. */
 static double back_off(const struct fetch *f, const struct entry *e)
 {
     struct random r =
@@ -112,12 +112,12 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
     struct journal_record r;
     char slug[24];
     bool final = reason_is_final(o->reason, o->status), dead = final;
-    if (o->reason == REASON_NOT_ASKED) { /* the run was stopped: as if it had not been requested */
+    if (o->reason == REASON_NOT_ASKED) { /* the run was stopped: the entry counts as not requested */
         if (!e->stored) e->reason = REASON_NOT_ASKED;
         end_entry(f, e);
         return;
     }
-    if (e->recheck == RECHECK_RULES) { /* no request was made: rights_settle looks at its host's files */
+    if (e->recheck == RECHECK_RULES) { /* no request was made: rights_settle checks the files of the host */
         end_entry(f, e);
         return;
     }
@@ -149,7 +149,7 @@ void fetch_fail(struct fetch *f, uint32_t index, const struct outcome *o, const 
             end_entry(f, e);
             return;
         }
-        /* Another attempt begins at the entry's own address. What was received of a body stays. */
+        /* Another attempt begins at the entry's own address. The received part of a body is kept. */
         if (e->hop) {
             e->hop->n_redirects = 0;
             e->hop->rights = 0;
@@ -263,7 +263,8 @@ static void stored(struct fetch *f, struct write_job *job)
     e->bytes = (uint32_t)job->n_body;
     e->kind = (uint8_t)job->kind;
     e->rights = job->rights;
-    e->status = job->headers.status == 203 ? 203 : 200; /* 206: a whole one, in two parts */
+    /* a 206 means a whole picture that was received in two parts */
+    e->status = job->headers.status == 203 ? 203 : 200;
     fill(&r, f, e, e->rights, &job->headers, job->url, job->n_body);
     r.event = same ? JOURNAL_SAME : JOURNAL_OK;
     r.status = e->status;
@@ -321,7 +322,7 @@ void fetch_unchanged(struct fetch *f, uint32_t index, struct http_transfer *t)
     r.fetched_at = e->fetched_at;
     r.final_url = e->more && e->more->final_url ? e->more->final_url : "";
     /* A 304 need not repeat the validators. */
-    bool same = t->headers.status == 304; /* else the picture itself was not looked at */
+    bool same = t->headers.status == 304; /* otherwise the picture itself was not requested */
     if (!same) r.etag = r.last_modified = "";
     if (!*r.etag && e->more && e->more->etag) r.etag = e->more->etag;
     if (!*r.last_modified && e->more && e->more->last_modified) r.last_modified = e->more->last_modified;

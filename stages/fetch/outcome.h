@@ -9,24 +9,25 @@ struct outcome {
     enum reason reason;
     const char *detail; /* for the row and the journal */
     const char *error;  /* for the journal */
-    uint32_t rights;    /* the signals that were seen on the way: a set of rights.h */
+    uint32_t rights;    /* the signals that were seen on the way to the picture: a set of rights.h */
     int status;
     double retry_after_s; /* with slow_down */
     bool slow_down, host_bad;
     /*
      * The response reads as final, but a login page in front of the network, or a host in trouble, may give
-     * it for every address. Later runs ask again, each after twice the wait of the one before, until the wait
-     * would reach FAIL_WAIT_MAX_S; then the address counts as dead.
+     * it for every address. Later runs request it again, each after twice the previous wait, until the wait
+     * would reach FAIL_WAIT_MAX_S. Then the address counts as dead.
      */
     bool doubtful;
-    bool free_try; /* a partial body could not be continued: ask again at once, without counting a try */
+    /* a partial body could not be continued: request it again at once, without counting an attempt */
+    bool free_try;
 };
 
-/* Takes the body of the transfer and gives it to the writer. */
+/* Passes the body of the transfer to the writer's thread. */
 void fetch_succeed(struct fetch *f, uint32_t entry, struct http_transfer *t, enum image_kind kind);
-/* Records what the writer did with a body, and frees the job. */
+/* Records the writer's result for a body, and frees the job. */
 void fetch_written(struct fetch *f, struct write_job *job);
-/* The stored picture stays: after a 304, or after a recheck of its rights. */
+/* Records that the stored picture is kept, after a 304 or a recheck of its rights. */
 void fetch_unchanged(struct fetch *f, uint32_t entry, struct http_transfer *t);
 /* Queues the entry for another try, or ends it. t: NULL without a response. */
 void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const struct http_transfer *t);
@@ -34,8 +35,8 @@ void fetch_fail(struct fetch *f, uint32_t entry, const struct outcome *o, const 
 void fetch_host_good(struct fetch *f, uint32_t host);
 /* Asks the host nothing for so many seconds from now. A longer pause that runs already stays. */
 void fetch_host_hold(struct fetch *f, uint32_t host, double seconds);
-/* Fails all entries that wait for the host. due: when a later run may ask again (Unix seconds); 0: after the
- * usual wait. */
+/* Fails all entries that wait for the host. due: when a later run may request them again (Unix seconds); 0:
+ * after the usual wait. */
 void fetch_host_give_up(struct fetch *f, uint32_t host, enum reason reason, int64_t due);
 
 #endif

@@ -6,8 +6,9 @@
 
 #include "attempt.h"
 
-#define CHECKPOINT_BYTES (1u << 20) /* of a body in flight; then whenever it has doubled */
-#define MEMORY_SHARE 4              /* share of --memory for parts */
+/* size at which a body in flight is stored first; then each time its size has doubled */
+#define CHECKPOINT_BYTES (1u << 20)
+#define MEMORY_SHARE 4 /* share of --memory for parts */
 
 static bool partials_on_disk(const struct fetch_options *o)
 {
@@ -58,7 +59,7 @@ void hop_free(struct partials *ps, struct entry *e)
     e->hop = NULL;
 }
 
-/* --- to and from the disk --- */
+/* --- parts on the disk --- */
 
 static struct write_job *part_job(struct fetch *f, uint32_t index, struct partial *p)
 {
@@ -85,7 +86,7 @@ void partial_drop(struct fetch *f, uint32_t index)
     store_writer_submit(f->writer, job);
 }
 
-/* The writer has finished with a part, with success or not. */
+/* Called when the writer's thread has stored a part, or failed to. */
 void partial_written(struct fetch *f, struct write_job *job)
 {
     struct entry *e = fetch_entry(f, job->entry);
@@ -98,14 +99,14 @@ void partial_written(struct fetch *f, struct write_job *job)
         part_free(job->part);
         return;
     }
-    /* The part belongs to this thread again. It can be read from the disk, and memory is for bodies. */
+    /* The part belongs to this thread again. It is freed, because it can be read from the disk. */
     e->hop->part_lent = false;
     f->partials.memory_bytes += job->part->n_image;
     if (job->part_kept || f->partials.memory_bytes > f->opt->memory / MEMORY_SHARE)
         forget_in_memory(&f->partials, e->hop);
 }
 
-/* t's body as it is now, or NULL when it cannot be continued later. */
+/* Returns a part with t's present body, or NULL when it cannot be continued later. */
 static struct partial *part_of(const struct http_transfer *t)
 {
     struct error ignored = {0};
@@ -123,7 +124,7 @@ static struct partial *part_of(const struct http_transfer *t)
         whole = h->range_last >= 0 ? (uint64_t)h->range_last + 1 : 0;
     else if (h->content_bytes > 0)
         whole = (uint64_t)h->content_bytes;
-    if (whole && whole <= t->n_body) return NULL; /* more than was announced, or all of it */
+    if (whole && whole <= t->n_body) return NULL; /* the body is complete, or longer than announced */
     struct partial *p = mem_zalloc(1, sizeof *p, &ignored);
     if (p && partial_make(p, t->url, validator, whole, t->body, t->n_body, &ignored)) {
         free(p);

@@ -84,8 +84,8 @@ static int read_kept_takedowns(struct policy *p, const char *path, struct error 
     return there ? takedown_read(path, keep_takedown, p, err) : 0;
 }
 
-/* Adds one hash from a --takedown file, unless it is known already. 1: fine. 0:
- * it is not a hash. -1: no memory. */
+/* Adds one hash from a --takedown file, unless it is already known. Returns 1, 0 when it is not a hash, or -1
+ * without memory. */
 static int add_takedown_hash(struct policy *p, const struct takedown_line *line, size_t n, const char *when,
                              struct text *fresh, struct error *err)
 {
@@ -108,7 +108,8 @@ static int add_takedown_hash(struct policy *p, const struct takedown_line *line,
     return rc;
 }
 
-/* Reads the lines of a --takedown file: addresses or hashes. New lines for takedown.tsv go to `fresh`. */
+/* Reads the lines of a --takedown file: addresses or hashes. New lines for takedown.tsv are appended to
+ * `fresh`. */
 static int read_takedown_file(struct policy *p, const char *path, struct text *fresh, struct error *err)
 {
     char *bytes = NULL, when[21], hex[XXH128_HEX_BYTES];
@@ -160,7 +161,7 @@ static int append_takedowns(struct policy *p, const struct text *fresh, struct e
     return takedown_append(p->store->folder_fd, p->store->folder, fresh->data, fresh->n_bytes, err);
 }
 
-/* A part cannot be compared with a list, so that a new list removes all parts. */
+/* Removes all parts. This is done for a new list, because a part cannot be compared with it. */
 static int forget_parts(struct policy *p, const char *why, struct error *err)
 {
     uint64_t n;
@@ -177,13 +178,13 @@ struct collect {
     struct text *fresh;
 };
 
-/* The content that a taken-down address ever gave is taken down with it. */
+/* Collects every content that ever came from a taken-down address: it is taken down as well. */
 static int collect_hashes(void *context, const struct journal_record *r, bool durable, struct error *err)
 {
     struct collect *c = context;
     char when[21], hex[XXH128_HEX_BYTES];
     (void)durable;
-    /* Also for addresses that gave no picture: they match the request. */
+    /* This includes addresses without a picture, because they match the request, too. */
     int hit = policy_taken_down(c->policy, r->url, err);
     int led = hit < 0 || !*r->final_url ? 0 : policy_taken_down(c->policy, r->final_url, err);
     if (hit < 0 || led < 0) return -1;
@@ -201,7 +202,7 @@ static int collect_hashes(void *context, const struct journal_record *r, bool du
 /* --- comparing the store with the lists --- */
 
 /* The content's own hash is written to takedown.tsv before the object is removed. It then stays removed
- * whichever list named it, and purge finds what was made from the picture. */
+ * whichever list named it, and purge finds the data derived from the picture. */
 static int remember_removed(struct policy *p, const struct xxh128 *hash, struct error *err)
 {
     if (hash_list_has(&p->takedown.hashes, HASH_XXH128, hash->bytes)) return 0;
@@ -233,7 +234,7 @@ struct sweep {
     uint64_t n_removed;
 };
 
-/* Marks every line of the request that names these bytes, by any kind of hash. */
+/* Marks every line of the request that names these bytes by any kind of hash. */
 static void match_lines(struct policy *p, const struct xxh128 *hash, const void *bytes, size_t n)
 {
     uint8_t digest[32];
@@ -295,8 +296,8 @@ static int sweep_store(struct policy *p, struct hash_list *list, const char *nam
     return 0;
 }
 
-/* Makes a name for the content of the block list. While it does not change,
- * the store need not be read again. */
+/* Computes a hash of the block list. If it is the same as in the last run, the store need not be read
+ * again. */
 static void list_identity(struct hash_list *l, char hex[XXH128_HEX_BYTES])
 {
     struct xxh128 parts[HASH_KINDS], all;
@@ -325,8 +326,8 @@ int policy_apply(struct policy *p, struct object_store *store, int64_t now_s, co
         struct journal_stats stats;
         for (size_t i = 0; i < p->opt->takedowns.n; i++)
             if (read_takedown_file(p, p->opt->takedowns.items[i], &fresh, err)) goto out;
-        /* Written before anything is removed: a run that dies here continues
-         * removing when it is started again. */
+        /* The lines are written before any picture is removed. If the run dies here, the next run continues
+         * the removal. */
         if (journal_read(journal_path, collect_hashes, &c, &stats, err) ||
             (fresh.n_bytes && forget_parts(p, "takedown", err)) || append_takedowns(p, &fresh, err) ||
             sweep_store(p, &p->takedown.hashes, "takedown", err))
@@ -353,7 +354,8 @@ out:
 
 /* --- placeholders --- */
 
-/* The last part of addresses to which hosts redirect when a picture is gone. Used only after a redirect. */
+/* The last part of addresses to which hosts redirect when a picture was removed. The list is used only after
+ * a redirect. */
 static const char *const gone_names[] = {
     "removed", "unavailable", "not-found",     "not_found", "notfound", "no-image", "no_image",
     "noimage", "placeholder", "image-deleted", "deleted",   "missing",  "404",
@@ -386,7 +388,8 @@ bool policy_placeholder_redirect(const struct policy *p, const char *target)
 bool policy_placeholder_bytes(struct policy *p, const uint8_t *bytes, size_t n, const struct xxh128 *hash)
 {
     struct hash_list *hashes = &p->placeholders.hashes;
-    /* Compared by size first: computing MD5 of every picture would double the cost of a run. */
+    /* Placeholders are compared by size first: to compute the MD5 of every picture would double the processor
+     * time of a run. */
     static const struct {
         size_t bytes;
         const char *md5;
@@ -444,7 +447,7 @@ int policy_open(struct policy *p, const struct fetch_options *o, struct error *e
     p->opt = o;
     for (size_t i = 0; i < o->blocklists.n; i++)
         if (hash_list_add_file(&p->blocklist, o->blocklists.items[i], err)) return -1;
-    if (p->blocklist.n_pdq) /* one list may serve both stages: silent but for -v */
+    if (p->blocklist.n_pdq) /* one list may be used for both stages, so only -v reports it */
         stage_note(&o->common,
                    "%zu pdq: line%s of the block lists ignored: fetch compares bytes, see phash-dedup "
                    "--blocklist",
@@ -452,7 +455,8 @@ int policy_open(struct policy *p, const struct fetch_options *o, struct error *e
     for (size_t i = 0; i < o->placeholders.n; i++)
         if (read_placeholders(&p->placeholders, o->placeholders.items[i], err)) return -1;
     if (o->blocklists.n || o->takedowns.n) {
-        /* A listed picture is in memory for a moment: no core file may write it to the disk. */
+        /* A listed picture is in memory for a moment. Core files are disabled, because they could write it to
+         * the disk. */
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_CORE, &none);
         prctl(PR_SET_DUMPABLE, 0);

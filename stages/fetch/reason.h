@@ -1,5 +1,5 @@
-/* reason.h: why an address gave no picture: the reasons in rejects and in the
- * journal. fetch.1 explains each. */
+/* reason.h: the reasons why there is no picture for an address, in rejects and in the journal. fetch.1
+ * explains each. */
 #ifndef WINNOW_FETCH_REASON_H
 #define WINNOW_FETCH_REASON_H
 
@@ -42,12 +42,12 @@ enum reason {
     REASONS
 };
 
-/* The word for a reason: a constant, or for REASON_HTTP the status, written to `out`. */
+/* Returns the word for a reason: a constant, or for REASON_HTTP "http-" and the status, written to `out`. */
 const char *reason_slug(enum reason r, int status, char out[24]);
-/* REASON_TRANSFER for a word that no version of fetch wrote. */
+/* Returns the reason for a word, or REASON_TRANSFER for a word that no version of fetch wrote. */
 enum reason reason_from_slug(const char *slug);
-/* Whether the reason is final: asking again soon would give the same. Any other
- * reason is worth another attempt. */
+/* Whether the reason is final: another request soon would have the same result. For other reasons another
+ * attempt is worthwhile. */
 bool reason_is_final(enum reason r, int status);
 /* Whether the reason is final, but may also be the response of a login page or of a host in trouble to every
  * request (outcome.h). */

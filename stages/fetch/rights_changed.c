@@ -22,13 +22,13 @@ static int queue(struct fetch *f, uint32_t index, struct error *err)
     return schedule_add(&f->schedule, &f->entries, index, false, err);
 }
 
-/* A picture that is in the store, and not asked for in this run. */
+/* Whether the picture is in the store and not requested in this run. */
 static bool may_recheck(const struct entry *e)
 {
     return e->stored && e->state == ENTRY_DONE && e->host != NO_INDEX && !e->recheck;
 }
 
-/* Pictures whose last request is the oldest come first, failing ones last. */
+/* Compares two entries: pictures whose last request is the oldest come first, and failing ones last. */
 static int by_age(const struct entry *a, const struct entry *b)
 {
     return a->failed_runs != b->failed_runs
@@ -95,7 +95,7 @@ out:
     return rc;
 }
 
-/* Whether header fields refused the picture in an earlier run, and it was not requested since. */
+/* Whether header fields refused the picture in an earlier run, and it was not requested since then. */
 static bool refused_before(const struct fetch *f, const struct entry *e)
 {
     uint32_t said = e->more && rechecks(f) ? e->more->refused : 0;

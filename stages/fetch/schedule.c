@@ -30,8 +30,9 @@ static struct timer pop_timer(struct schedule *s)
     return top;
 }
 
-/* After its breaker tripped, a host gets one request at a time until one succeeds. So does a host whose
- * address is not known yet, since it may have to wait there (addresses.h). */
+/* Returns how many requests at a time a host may get. After its breaker tripped, it is one until a request
+ * succeeds. It is also one for a host whose address is not known yet, because the host may have to wait for
+ * that address (addresses.h). */
 static unsigned host_limit(const struct schedule *s, const struct host *h)
 {
     bool alone = h->n_trips || (h->address == NO_INDEX && s->addresses.limit != UINT32_MAX);
@@ -76,8 +77,8 @@ int schedule_next(struct schedule *s, uint32_t *index, struct error *err)
         h->ready = false;
         if (!has_work(s, h) || h->free_at > s->now || h->hold_until > s->now ||
             addresses_full(&s->addresses, h)) {
-            /* The host left the queue without a start. Another host at its
-             * address may be waiting for this turn. */
+            /* The host left the queue without a request. Another host at its address may be waiting for this
+             * place. */
             if (host_make_ready(s, at, err) || address_release(s, h->address, err)) return -1;
             continue;
         }

@@ -1,7 +1,7 @@
 /*
- * schedule.h: decides which host may send a request next. Hosts that could start now wait in one queue and
- * get one request each in turn, so that a large host does not hold up small ones. Hosts and entries that have
- * to wait are in one heap, by time.
+ * schedule.h: decides which host may send a request next. Hosts that can send a request now wait in one
+ * queue, and each gets one request in turn, so that a host with many addresses does not delay the others.
+ * Hosts and entries that must wait are in one heap, ordered by time.
  */
 #ifndef WINNOW_FETCH_SCHEDULE_H
 #define WINNOW_FETCH_SCHEDULE_H
@@ -30,16 +30,17 @@ struct schedule {
 /* Adds an entry at the end of its host's queue, or at the front. */
 int schedule_add(struct schedule *s, struct entries *es, uint32_t entry, bool front, struct error *err);
 int schedule_add_later(struct schedule *s, struct entries *es, uint32_t entry, double at, struct error *err);
-/* Takes the first entry of a host that has one in its queue. */
+/* Removes the first entry from the host's queue, which must not be empty, and returns it. */
 uint32_t schedule_take(struct entries *es, struct host *h);
-/* Puts the host into the queue or the heap if it has work that could start, now or later. */
+/* Puts the host into the queue, or into the heap, if it has work that can start now, or later. */
 int host_make_ready(struct schedule *s, uint32_t host, struct error *err);
-/* 1: *host may start a request now, and has left the queue. 0: no host may. -1: error. */
+/* Sets *host to a host that may start a request now, removes it from the queue, and returns 1. Returns 0 when
+ * no host may, or -1 with err set. */
 int schedule_next(struct schedule *s, uint32_t *host, struct error *err);
-/* 1: an entry whose time has come, removed from the heap. 0: none. -1: error.
- * Hosts that are due are made ready. */
+/* Removes an entry that is due from the heap, sets *entry to it, and returns 1. Returns 0 when there is none,
+ * or -1 with err set. Hosts that are due are put into the queue. */
 int schedule_due(struct schedule *s, uint32_t *entry, struct error *err);
-double schedule_next_time(const struct schedule *s); /* monotonic, INFINITY for none */
+double schedule_next_time(const struct schedule *s); /* on the monotonic clock; INFINITY when nothing waits */
 void schedule_release(struct schedule *s);
 
 #endif

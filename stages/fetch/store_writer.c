@@ -1,7 +1,7 @@
 /*
- * store_writer.c: hashes, compares and stores pictures in a separate thread. Jobs are done in order. The
- * event loop is woken only when it sleeps, and this thread only when it waits. When there is much to do, both
- * run without a system call for it.
+ * store_writer.c: hashes, compares and stores pictures in a separate thread. Jobs are processed in order. The
+ * event loop is woken only when it sleeps, and this thread only when it waits. Under load, both run without
+ * system calls to wake each other.
  */
 #include "store_writer.h"
 
@@ -13,9 +13,9 @@
 
 #include "base/mem.h"
 
-#define KICK_EVERY 16           /* jobs; the thread is woken for fewer only when the network is idle */
-#define WAKE_EVERY 16           /* jobs; the last of a batch always wakes */
-#define QUEUE_BYTES (32u << 20) /* of bodies waiting; beyond it the network waits for the disk */
+#define KICK_EVERY 16           /* jobs; the thread is woken for fewer jobs only when the network is idle */
+#define WAKE_EVERY 16           /* jobs; the last job of a batch always wakes the loop */
+#define QUEUE_BYTES (32u << 20) /* size of the waiting bodies beyond which the network waits for the disk */
 
 struct list {
     struct write_job *head, **tail;
@@ -23,8 +23,8 @@ struct list {
 
 struct store_writer {
     /* Set before the thread starts. */
-    struct object_store *store;  /* the thread's alone */
-    struct partial_store *parts; /* the thread's, but for reading */
+    struct object_store *store;  /* only the thread uses it */
+    struct partial_store *parts; /* only the thread changes it; both read it */
     struct policy *policy;       /* read by both, changed by neither */
     struct http_engine *engine;  /* only http_engine_wake, from any thread */
     pthread_t thread;
@@ -37,10 +37,10 @@ struct store_writer {
     pthread_mutex_t lock;
     pthread_cond_t work, room;
     struct list queue, done;
-    size_t queued_bytes; /* of jobs in `queue` and of the one at work */
+    size_t queued_bytes; /* bytes of the jobs in `queue` and of the job in progress */
     bool sleeping, leaving, waiting_for_room;
 
-    atomic_bool has_done; /* `done` may hold something: looked at without the lock */
+    atomic_bool has_done; /* `done` may not be empty; read without the lock */
 };
 
 static void append(struct list *l, struct write_job *job)
@@ -57,7 +57,7 @@ static struct write_job *take_all(struct list *l)
     return all;
 }
 
-/* Parts only save time: one that cannot be removed or written does not end the run. */
+/* Writes or removes a part. A failure does not end the run, because parts only save time. */
 static void work_on_part(struct store_writer *w, struct write_job *job)
 {
     struct error ignored = {0};
@@ -145,7 +145,7 @@ int store_writer_open(struct store_writer **out, struct object_store *store, str
     w->engine = engine;
     w->queue.tail = &w->queue.head;
     w->done.tail = &w->done.head;
-    /* Lists are sorted when they are first used: here, and not in the thread. */
+    /* Lists are sorted at their first use. It happens here, so that it does not happen in the thread. */
     hash_list_has(&policy->blocklist, HASH_MD5, nothing);
     hash_list_has(&policy->takedown.hashes, HASH_MD5, nothing);
     hash_list_has(&policy->placeholders.hashes, HASH_MD5, nothing);
@@ -180,8 +180,8 @@ void store_writer_submit(struct store_writer *w, struct write_job *job)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Two threads that wake each other for every picture would cost more than the
- * pictures: several go at a time. */
+/* Jobs are passed to the thread several at a time: to wake it for every picture would take more time than to
+ * store the picture. */
 void store_writer_kick(struct store_writer *w, bool at_once)
 {
     if (w->n_unkicked == 0 || (!at_once && w->n_unkicked < KICK_EVERY)) return;

@@ -1,5 +1,5 @@
-/* syncer.c: makes batches of downloaded files durable without blocking the event loop: a separate thread runs
- * one syncfs at a time, because a disk may need seconds and transfers must continue. */
+/* syncer.c: makes batches of downloaded files durable without blocking the event loop. A disk may need
+ * seconds for a syncfs, and transfers must continue, so a separate thread runs one syncfs at a time. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* takedown_request.c: see takedown_request.h. There are few lines, so that they are searched one by one. */
+/* takedown_request.c: see takedown_request.h. There are only few lines, so a search compares them one by
+ * one. */
 #include "takedown_request.h"
 
 #include <stdio.h>
@@ -36,7 +37,7 @@ void takedown_request_match_digest(struct takedown_request *r, const char *diges
 
 static const char *outcome_of(const struct takedown_line *l)
 {
-    /* The picture of a known hash is gone since; an address is still in the journal. */
+    /* The picture of a known hash was removed in an earlier run. A known address is still in the journal. */
     bool done = l->matched || (l->known && !l->is_url);
     return !done ? "no-match" : l->known ? "taken-down-before" : "taken-down";
 }

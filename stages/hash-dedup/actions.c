@@ -1,5 +1,5 @@
 /*
- * actions.c: deletes, moves or links files, when the user asked for it.
+ * actions.c: deletes, moves or links files, when an option says so.
  *
  * The manifest or a hash alone is never a reason to remove a file. Immediately before a file is removed, it
  * and the kept file are opened without following links. Both must be regular and different files of one size,
@@ -32,7 +32,8 @@ struct actor {
     const char *why; /* of the last refusal */
 };
 
-/* Opens the file of a row for a comparison. -1: a->why says why it must not be touched. */
+/* Opens the file of a row for a comparison. Returns its descriptor, or -1 with the reason in a->why; the file
+ * must then not be changed. */
 static int open_own(struct actor *a, uint32_t row, struct stat *st)
 {
     const struct row *r = &a->d->rows[row];
@@ -59,7 +60,7 @@ static int open_own(struct actor *a, uint32_t row, struct stat *st)
     return -1;
 }
 
-/* Whether both descriptors hold the same bytes, and (when hash is given) bytes with that hash. */
+/* Whether the files of both descriptors have the same bytes, and (if hash is not NULL) that hash. */
 static bool equal_bytes(struct actor *a, int fd, int keeper, const struct xxh128 *hash, struct error *err)
 {
     struct xxh128_stream *s = NULL;
@@ -150,8 +151,8 @@ static bool same_inode(const struct actor *a, const char *x, const char *y)
 }
 
 /*
- * Makes the name a hard link to the keeper: the link gets a temporary name, which is then renamed over the
- * old name, so that the name exists at all times. A temporary name that already is a link to the keeper is
+ * Makes the name a hard link to the keeper. The link is created under a temporary name, and then renamed to
+ * the old name, so the name exists at all times. A temporary name that already is a link to the keeper is
  * used. Either a killed run left it, or another run is at the same step; one of the two runs then finds the
  * name gone when it renames.
  */
@@ -319,7 +320,8 @@ int dedup_act(struct dedup *d, uint64_t *n_done, uint64_t *n_failed, struct erro
             if (keeper == row) continue;
             bool done = act_on(&a, row, keeper, err);
             *(done ? n_done : n_failed) += 1;
-            /* When the log cannot be written the work ends: no file is changed without a line in it. */
+            /* When the log cannot be written, no further file is changed: each change must have a line in the
+             * log. */
             if (log_action(&a, row, keeper, done, &log_error)) {
                 *err = log_error;
                 rc = -1;

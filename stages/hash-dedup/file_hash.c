@@ -3,14 +3,14 @@
  *
  * A file whose size no other file has needs no reading. Files of one size are opened together, and the last
  * block of each is read: pictures from one encoder often have equal first kilobytes, but seldom equal last
- * ones. A file whose last block no other has is finished. The others are read whole from the descriptor that
- * is still open, and get their XXH3-128. A candidate thus costs an open, one or two reads and a close. Large
- * files are also sampled in the middle, and the workers share their full reads one by one. Files are read in
- * the order of inode numbers, which is roughly their order on the disk.
+ * ones. A file whose last block no other has is finished. The other files are read whole from the descriptor
+ * that is still open, and their XXH3-128 is computed. A candidate therefore takes an open, one or two reads
+ * and a close. Large files are also sampled in the middle, and the workers share their full reads one by one.
+ * Files are read in the order of inode numbers, which is roughly their order on the disk.
  *
- * Each read is first tried without waiting. When many of them would have to wait, the files are not in
- * memory; then the number of requests that the disk sees at once determines the speed, and sleeping helper
- * threads wake up and take part.
+ * Each read is first tried without waiting. When many reads would have to wait, the files are not in memory.
+ * The number of requests that the disk gets at once then determines the speed. Helper threads, which have
+ * slept until then, also read files.
  */
 #include "hash_dedup.h"
 
@@ -28,8 +28,8 @@
 #include "base/parallel.h"
 
 #define BLOCK 4096
-#define WHOLE_BYTES (2 * BLOCK) /* up to here a sample would cost what the whole file costs */
-#define LARGE_BYTES (1u << 20)  /* from here on files are read one by one, not group by group */
+#define WHOLE_BYTES (2 * BLOCK) /* for a file up to this size, a sample takes as long as the whole file */
+#define LARGE_BYTES (1u << 20)  /* from this size on, files are read one by one, not group by group */
 /* Half of the second-level cache, so that hashing finds there what the kernel has just copied. */
 #define BUFFER_BYTES (256u << 10)
 #define MOST_OPEN 512
@@ -53,7 +53,7 @@ struct hashing {
     uint32_t *order; /* candidates sorted by size, device and inode */
     struct bundle *bundles;
     size_t n_bundles, bundles_capacity;
-    uint32_t *large; /* files whose full read is put off, filled by the workers */
+    uint32_t *large; /* files whose full read is postponed; the workers fill it */
     atomic_size_t next, n_large, next_large, n_done, n_hashed, bytes_read;
     size_t most_open;
     unsigned n_threads; /* workers; helpers have higher numbers */
@@ -120,7 +120,7 @@ static void note_wait(struct hashing *h)
     pthread_mutex_unlock(&h->mutex);
 }
 
-/* A helper waits here until it is needed. False: the work was done without it. */
+/* Waits until this helper is needed. Returns false when the work was completed without it. */
 static bool called_up(struct hashing *h, unsigned index)
 {
     if (index < h->n_threads) return true;
@@ -140,8 +140,9 @@ static void say_ended(struct hashing *h)
     pthread_mutex_unlock(&h->mutex);
 }
 
-/* Reads up to n bytes at offset. Stops at the end of the file, or as soon as `enough` bytes were read,
- * which saves the call that would find the end. -1: the row of the file has its reason. */
+/* Reads up to n bytes at offset. Stops at the end of the file, or when `enough` bytes were read, which saves
+ * the call that would find the end. Returns the number of bytes, or -1 when the row of the file has got its
+ * reject reason. */
 static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer, size_t n, size_t enough,
                        uint64_t offset)
 {
@@ -173,7 +174,7 @@ static ssize_t read_at(struct worker *w, int fd, uint32_t file, uint8_t *buffer,
     return (ssize_t)done;
 }
 
-/* Hashes the whole file into its row. It asks for one byte more than expected, to notice a file that grew. */
+/* Hashes the whole file into its row. It reads one byte more than expected, to notice a file that grew. */
 static void hash_whole(struct worker *w, int fd, uint32_t file)
 {
     struct file *f = &w->h->d->files[file];
@@ -214,13 +215,14 @@ static int compare_samples(const void *a, const void *b)
     return (x->file > y->file) - (x->file < y->file);
 }
 
-/* Makes a key of the last block, and of a middle one in large files. False: the row has its reason. */
+/* Computes a key from the last block, and in large files also from a middle one. Returns false when the row
+ * has got its reject reason. */
 static bool sample_file(struct worker *w, int fd, uint32_t file, uint64_t bytes, uint64_t *key)
 {
     uint64_t offset = (bytes - 1) / BLOCK * BLOCK;
     struct xxh128 h;
     if (bytes - offset < BLOCK / 4 && offset)
-        offset -= BLOCK; /* a last block of a few bytes would say little */
+        offset -= BLOCK; /* a last block of a few bytes would distinguish few files */
     ssize_t n =
         read_at(w, fd, file, w->buffer, (size_t)(bytes - offset) + 1, (size_t)(bytes - offset), offset);
     if (n < 0) return false;
@@ -255,7 +257,8 @@ static void hash_bundle(struct worker *w, const struct bundle *b)
     }
     bool all = b->all || n == 1 || bytes <= WHOLE_BYTES;
     size_t n_kept = 0;
-    bool peer_lost = false; /* one could not be sampled: only the hash tells others from it */
+    /* a peer could not be sampled, so other files need their hash to be compared with it */
+    bool peer_lost = false;
     for (size_t i = 0; i < n; i++) {
         struct sample s = w->samples[i];
         bool peer = is_peer(d, &d->files[s.file]);
@@ -375,9 +378,9 @@ static int compare_bundles(const void *a, const void *b)
 }
 
 /*
- * Makes one bundle for each size. Rows that came with their hash take part as peers, and only their last
- * block is read, so that a new file need not be read whole only because an old one has its size. When the
- * last block of a peer cannot be read, every file of that size is hashed.
+ * Makes one bundle for each size. Rows that came with their hash are included as peers, of which only the
+ * last block is read. Otherwise a new file would be read whole whenever an old one has the same size. When
+ * the last block of a peer cannot be read, every file of that size is hashed.
  */
 static int make_bundles(struct hashing *h, size_t n_candidates, struct error *err)
 {
@@ -406,8 +409,8 @@ static int make_bundles(struct hashing *h, size_t n_candidates, struct error *er
     return 0;
 }
 
-/* How many descriptors a worker may hold: as many as the limit allows. The soft limit
- * is first raised to the hard one. */
+/* Returns how many descriptors the limit allows for each worker. The soft limit is first raised to the hard
+ * one. */
 static size_t descriptors_each(unsigned n_threads)
 {
     struct rlimit limit;

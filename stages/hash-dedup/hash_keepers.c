@@ -59,8 +59,8 @@ static int group_run(struct dedup *d, const uint64_t *keys, size_t n, struct err
 
 /*
  * Puts the first 32 bits of every hash, with the number of its row, into 65536 buckets, and sorts each
- * bucket. This takes 8 bytes a row and reads the rows once in the order of memory. A comparison sort of all
- * rows would spend its time waiting for the cache.
+ * bucket. This takes 8 bytes for each row and reads the rows once in the order of memory. A comparison sort
+ * of all rows would mostly wait for memory.
  */
 int dedup_group(struct dedup *d, struct error *err)
 {

@@ -117,9 +117,9 @@ out:
 }
 
 /*
- * Finds out by lstat what a path is. A link is followed but remembered, because a link is never kept in
- * place of its target and never changed. Sets the row's size. A file that cannot be a picture gives the row
- * its reject reason.
+ * Examines a path with lstat, and sets the row's size. A link is followed and marked, because it is never
+ * kept in place of its target and never changed. Sets the row's reject reason if the file cannot be a
+ * picture.
  */
 void dedup_look_at(struct dedup *d, struct file *f, struct row *r)
 {

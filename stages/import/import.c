@@ -22,9 +22,9 @@ struct import {
     const struct import_options *o;
     struct object_store store;
     struct hash_list unwanted, taken_down;
-    struct text source; /* where the file is, from the current folder */
-    char *prefix;       /* of an object's path, relative to the root */
-    const char *reason; /* of the row at hand; NULL: kept */
+    struct text source; /* path of the file, relative to the current folder */
+    char *prefix;       /* first part of an object's path, relative to the root */
+    const char *reason; /* reject reason of the current row; NULL: the row is kept */
     char detail[256];
 };
 
@@ -41,7 +41,8 @@ static int keep_hash(void *context, const char *kind, const char *value, struct 
     return strcmp(kind, "url") == 0 ? 1 : hash_list_add_named(&w->taken_down, kind, value, err);
 }
 
-/* Reads the hashes of what was taken down from this store. Addresses do not concern files. */
+/* Reads the hashes of pictures that were taken down from this store. Addresses are ignored, because files
+ * have none. */
 static int read_taken_down(struct import *w, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -55,7 +56,8 @@ static int read_taken_down(struct import *w, struct error *err)
     return rc;
 }
 
-/* The bytes of the file, malloc'ed. NULL with a reason set, or with err set (*rc = -1). */
+/* Returns the bytes of the file, malloc'ed, or NULL with the row's reason set, or NULL with err set and *rc =
+ * -1. */
 static char *read_image(struct import *w, size_t *n_bytes, int *rc, struct error *err)
 {
     struct stat st;

@@ -1,4 +1,4 @@
-/* import.h: puts pictures that are on disk into a run's store, as fetch does with downloaded ones. */
+/* import.h: adds pictures that are on disk to a run's store, as fetch adds downloaded pictures. */
 #ifndef WINNOW_IMPORT_H
 #define WINNOW_IMPORT_H
 
@@ -10,8 +10,8 @@
 enum import_by { IMPORT_COPY, IMPORT_LINK, IMPORT_LEAVE };
 
 struct import_options {
-    struct common_options common; /* root: where paths are relative to afterwards */
-    const char *from;             /* the folder that paths are relative to now */
+    struct common_options common; /* root: the folder to which paths are relative afterwards */
+    const char *from;             /* the folder to which paths are relative now */
     const char *store;            /* NULL: ROOT/store; inside the root */
     int by;                       /* enum import_by */
     struct option_strings blocklists;
@@ -22,7 +22,7 @@ struct import_options {
     }
 
 /*
- * For every row: reads the file, puts it into the store under its content hash, and writes the row with path
+ * For every row, reads the file, adds it to the store under its content hash, and writes the row with path
  * (of the object, relative to the root), bytes, xxh128 and source (the old path). Rejects: not-found,
  * unreadable, outside-root, empty-file, too-many-bytes, not-a-picture, blocked, taken-down. The objects are
  * durable when this returns 0. The caller commits f.

@@ -1,4 +1,4 @@
-/* import: puts pictures that are on disk into a run's store. Reads: path. Adds: path bytes xxh128 source. */
+/* import: adds pictures that are on disk to a run's store. Reads: path. Adds: path bytes xxh128 source. */
 #include "import.h"
 
 static const struct option_row rows[] = {

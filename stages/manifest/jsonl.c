@@ -1,6 +1,6 @@
 /*
- * jsonl.c: a manifest as JSON lines, for programs that read JSON. Every value is a string, as it is in the
- * manifest: a reader that guesses types would change hashes of digits and classes called "007".
+ * jsonl.c: writes a manifest as JSON lines, for programs that read JSON. Every value is a string, as in the
+ * manifest. A guess of types would change hashes that consist of digits, and classes such as "007".
  */
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
- * parts.h: splits a manifest into parts and merges their results, so that runs over parts give the bytes of
- * one run. split puts the number of each row into a column of its own, which every stage copies. merge
- * restores the order of the rows by it and removes the column.
+ * parts.h: splits a manifest into parts and merges their results. Runs over the parts give the same bytes as
+ * one run over the whole. split adds a column with the number of each row, which every stage copies. merge
+ * sorts the rows by this number and removes the column.
  */
 #ifndef WINNOW_MANIFEST_PARTS_H
 #define WINNOW_MANIFEST_PARTS_H
@@ -28,15 +28,14 @@ struct parts_options {
     }
 
 /*
- * Splits input into <prefix>000.tsv, <prefix>001.tsv and so on. The part of a row depends on its key alone,
- * so that a picture stays in its part when others are added or removed. Every part is written, also an empty
- * one.
+ * Splits input into <prefix>000.tsv, <prefix>001.tsv and so on. The part of a row depends only on its key, so
+ * a picture stays in its part when others are added or removed. Empty parts are written, too.
  */
 int parts_split(const struct parts_options *o, const char *input, const char *prefix, struct stage_counts *n,
                 struct error *err);
 
-/* Merges the inputs, each in the order of its row numbers, into one in that
- * order. Their columns must agree. */
+/* Merges the inputs into one manifest in the order of the row numbers. Each input must be in this order, and
+ * their columns must agree. */
 int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n,
                 struct error *err);
 
@@ -45,7 +44,8 @@ int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, stru
 int parts_concatenate(const struct parts_options *o, char **inputs, int n_inputs, struct stage_counts *n,
                       struct error *err);
 
-/* Writes each row as one line with a JSON object, columns in order, values as strings or null. */
+/* Writes each row as a line with one JSON object. Its keys are the columns in their order, and its values are
+ * strings or null. */
 int parts_to_jsonl(const struct parts_options *o, const char *input, struct stage_counts *n,
                    struct error *err);
 

@@ -1,5 +1,5 @@
 /*
- * label_conflicts.c: reads the pictures that deduplication rejected because copies of them carry different
+ * label_conflicts.c: reads the pictures that deduplication rejected because copies of them have different
  * labels. On the review page a person chooses the right label, and the picture is then used again. There is
  * no prediction for these pictures, because they are not in the data set.
  */
@@ -17,7 +17,7 @@ static int64_t class_of(const struct predictions *p, const char *label)
     return -1;
 }
 
-/* The class that "[distance ]label: path" names, and the path. */
+/* Returns the class in "[distance ]label: path", and sets *path. */
 static int64_t other_of(const struct predictions *p, const char *detail, const char **path)
 {
     for (int skip = 0; skip < 2; skip++) {
@@ -37,7 +37,7 @@ static int64_t other_of(const struct predictions *p, const char *detail, const c
 struct reading {
     struct names ids, paths;
     uint32_t *item_of_path; /* 1 + the item whose picture has this path; 0: none */
-    uint32_t *other;        /* number of the path that each item is in conflict with */
+    uint32_t *other;        /* for each item, the number of the path with which it is in conflict */
     size_t n_paths, path_capacity, other_capacity;
 };
 

@@ -13,7 +13,7 @@
 #include "mine_errors.h"
 #include "vector/vector_groups.h"
 
-/* Several neighbours are used, so that a few copies of an odd picture do not hide each other. */
+/* Several neighbours are used, so that an unusual picture is found although it has a few copies. */
 #define NEIGHBOURS 5
 
 static int find_vectors(struct likeness *l, const struct mine_options *o, const struct predictions *p,
@@ -84,7 +84,7 @@ int likeness_off_topic(const struct mine_inputs *f, size_t n_rows, uint8_t *flag
 /* --- groups --- */
 
 struct in_pair {
-    uint64_t pair; /* label and suggestion; what is off topic is apart */
+    uint64_t pair; /* label and suggestion; pictures that are off topic have a separate value */
     uint32_t at;   /* in the list of suspects */
 };
 
@@ -95,7 +95,8 @@ static int by_pair(const void *x, const void *y)
     return (a->at > b->at) - (a->at < b->at);
 }
 
-/* The suspects of one pair: from [n], in the order of the list. Groups get numbers from *n_groups + 1 on. */
+/* Groups the suspects of one pair, from [n], in the order of the list. Groups get numbers from *n_groups + 1
+ * on. */
 static int group_pair(const struct likeness *l, const struct mine_options *o, struct suspects *s,
                       const struct in_pair *from, size_t n, float *values, uint32_t *group, struct error *err)
 {

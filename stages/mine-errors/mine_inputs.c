@@ -1,6 +1,6 @@
 /*
- * mine_inputs.c: reads what is known about a row in addition to its prediction: the path of the picture, its
- * near-duplicate group and split (from the predictions or from a manifest), its margin over the epochs,
+ * mine_inputs.c: reads the data about a row other than its prediction: the path of the picture, its
+ * near-duplicate group and split (from the predictions or from a manifest), its margin over the epochs, and
  * reports from users.
  */
 #include <math.h>
@@ -14,7 +14,7 @@
 
 static int keep(struct mine_inputs *f, const char **slot, const char *value, struct error *err)
 {
-    /* Equal neighbours share one copy: split and group are often the same from row to row. */
+    /* Adjacent rows with equal values share one copy: split and group are often the same from row to row. */
     if (slot[0] && strcmp(slot[0], value) == 0) return 0;
     return (slot[0] = arena_strdup(&f->arena, value, err)) ? 0 : -1;
 }
@@ -181,7 +181,8 @@ fail:
 int mine_inputs_read_shown(struct mine_inputs *f, const struct mine_options *o, const struct predictions *p,
                            struct manifest_source *source, const struct suspects *s, struct error *err)
 {
-    if (!o->review && !o->manifest) return 0; /* the table has the predictions' own columns anyway */
+    /* only the page needs these columns; the table has those of the predictions */
+    if (!o->review && !o->manifest) return 0;
     uint8_t *wanted = spill_zalloc(p->n_rows, 1, err);
     if (!wanted) return -1;
     for (size_t i = 0; i < s->n; i++)

@@ -1,6 +1,7 @@
 /*
  * review_page.c: fills the template of the page. The data are one JSON block in which every '<' is escaped,
- * and the policy names the script and the style by their hashes: no file name, label or id can become code.
+ * and the policy names the script and the style by their hashes. So no file name, label or id can become
+ * code.
  */
 #include "review_page.h"
 
@@ -38,7 +39,7 @@ out:
     return rc;
 }
 
-/* What kind of row it is: the last of its fields. */
+/* The kind of a row, which is its last field. */
 enum { ROW_SUSPECT, ROW_OFF_TOPIC, ROW_CONFLICT };
 
 static int put_row(struct text *out, const struct predictions *p, const struct mine_inputs *f,
@@ -69,7 +70,7 @@ static int put_row(struct text *out, const struct predictions *p, const struct m
                : 0;
 }
 
-/* It has no score and no probabilities. */
+/* Writes a label conflict, which has no score and no probabilities. */
 static int put_conflict(struct text *out, const struct label_conflict *c, size_t n_groups, struct error *err)
 {
     return text_puts(out, "[", err) || page_json(out, c->id, err) || text_puts(out, ",", err) ||
@@ -97,7 +98,8 @@ static int put_data(struct text *out, const struct mine_options *o, const struct
         id = manifest_column(&picked.schema, "path");
     for (int k = 0; k < p->n_classes; k++)
         if ((k && text_puts(&names, ",", err)) || page_json(&names, p->classes[k], err)) goto out;
-    /* The browser keeps decisions by classes and picture: a later page over the same classes knows them. */
+    /* The browser stores decisions by classes and picture, so a later page over the same classes can show
+     * them. */
     if (text_printf(out, err, "{\"set\":\"%016llx\",\"classes\":[%s],\"prefixes\":",
                     (unsigned long long)random_key(names.data, names.n_bytes), names.data) ||
         put_prefixes(out, o->review, o->common.root, err) || text_puts(out, ",\"rows\":[", err))

@@ -1,5 +1,5 @@
-/* review_page_parts.c: the files of web/review as bytes in the program, so that it needs
- * no other file to write the page. */
+/* review_page_parts.c: embeds the files of web/review in the program, which then needs no other file to write
+ * the page. */
 #include "page/page_template.h"
 
 PAGE_PART(review_page_html, "web/review/review.html");

@@ -106,7 +106,8 @@ static int list_neighbours(struct list *l, const struct label_errors_input *in, 
                 ;
             for (size_t i = a; i < b; i++) {
                 flagged[g[i].row] = 1;
-                /* The share of the group that agrees with the row, then its own confidence. */
+                /* The score is the share of the group that agrees with the row; the row's own confidence
+                 * breaks ties. */
                 score[g[i].row] =
                     (double)(b - a) / (double)(end - start) +
                     1e-3 * in->p[g[i].row * (size_t)in->n_classes + (size_t)in->given[g[i].row]];
@@ -120,8 +121,8 @@ out:
     return rc;
 }
 
-/* The methods that were asked for. Without --methods: confident learning, or with a budget all that have
- * their input. --reports adds the method of that name, and --features off-topic. */
+/* Returns the methods to use: those of --methods. Without that option it is confident learning, or with a
+ * budget all methods whose input exists. --reports adds the method of that name, and --features off-topic. */
 static int chosen_methods(const struct mine_options *o, const struct mine_inputs *f,
                           bool chosen[MINE_METHODS], struct error *err)
 {
@@ -190,7 +191,8 @@ static int compare_by_row(const void *x, const void *y, void *items)
     return (a > b) - (a < b);
 }
 
-/* Suggestion and score of each suspect, in the order of the rows: their columns may lie in files. */
+/* Sets suggestion and score of each suspect, in the order of the rows, because the columns may be in files
+ * (io/spill.h). */
 static int complete(struct suspects *s, const struct label_errors_input *in, struct error *err)
 {
     uint32_t *order = mem_alloc((s->n ? s->n : 1) * sizeof *order, err);

@@ -107,7 +107,8 @@ static void say_rate(FILE *f, const char *measure, const char *key, size_t k, si
                 k, n);
 }
 
-/* The order in which a reviewer would go through the whole set: the suspects, then the others by margin. */
+/* Sets *order to the order in which a reviewer would look at the whole set: the suspects, then the other rows
+ * by margin. */
 static int review_order(const struct label_errors_input *in, const struct suspects *s, uint32_t **order,
                         struct error *err)
 {

@@ -12,7 +12,8 @@ int copies_add(struct copies *c, const char *xxh128, const char *label, uint64_t
     struct packed_copy new = {.label = random_key(label, strlen(label)), .row = row};
     uint32_t i;
     *first = 0;
-    if (xxh128_from_hex(&new.content, xxh128)) return 0; /* a hash of another kind in the manifest's column */
+    /* the manifest's column has a hash of another kind */
+    if (xxh128_from_hex(&new.content, xxh128)) return 0;
     uint64_t hash = xxh128_u64(&new.content);
     for (struct hash_walk w = hash_walk(&c->index, hash); hash_walk_next(&c->index, &w, &i);)
         if (memcmp(&c->items[i].content, &new.content, sizeof new.content) == 0) {

@@ -1,7 +1,7 @@
 /*
- * copies.h: remembers which pictures were packed, by content. Each picture becomes one record: train, eval
- * and mine-errors identify rows by content hash, and with a copy in another split the model would learn a
- * test picture.
+ * copies.h: remembers which pictures were packed, by content, so that each picture becomes only one record.
+ * train, eval and mine-errors identify rows by content hash. If a copy were in another split, the model would
+ * learn a test picture.
  */
 #ifndef WINNOW_PACK_COPIES_H
 #define WINNOW_PACK_COPIES_H
@@ -15,7 +15,7 @@ struct packed_copy {
     uint64_t row;   /* of the manifest */
 };
 
-/* Takes 36 to 44 bytes a picture. */
+/* Takes 36 to 44 bytes for each picture. */
 struct copies {
     struct packed_copy *items;
     size_t n, capacity;
@@ -23,8 +23,8 @@ struct copies {
     uint64_t n_copies;
 };
 
-/* Remembers the picture of a row, unless its content is known already. Then *first is the row that has it,
- * and *same_label says whether the labels are equal. *first is 0 when the picture is new. */
+/* Remembers the picture of a row. *first becomes 0 when its content is new. Otherwise *first is the row that
+ * has this content, and *same_label whether the labels are equal. */
 int copies_add(struct copies *c, const char *xxh128, const char *label, uint64_t row, uint64_t *first,
                bool *same_label, struct error *err);
 void copies_release(struct copies *c);

@@ -110,7 +110,7 @@ int main(int argc, char **argv)
         error_set(&err, EX_USAGE, "-o DIR says where the set goes");
         goto out;
     }
-    /* Before any file is opened, so that a mistake on the command line is reported as such. */
+    /* This comes before any file is opened, so that a mistake on the command line is reported as such. */
     if (pack_picture_rules(&opt, &rule, &decode, background, &err)) goto out;
     if (opt.format == PACK_WEBDATASET && (opt.append || opt.reuse)) {
         error_set(&err, EX_USAGE, "--append and --reuse are for winnow's own format");

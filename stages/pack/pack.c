@@ -1,4 +1,4 @@
-/* pack.c: sends rows through the decode pool and writes records in the order of rows, so that
+/* pack.c: decodes the pictures of rows in the decode pool, and writes records in the order of the rows, so
  * the bytes do not depend on -j. */
 #include "pack.h"
 
@@ -28,7 +28,7 @@ struct run {
     struct shard_set *reuse;
     struct manifest_writer *rejects;
     struct stage_counts *n;
-    bool based; /* the new set takes over files of `reuse` (with --append of `old`) instead of copying */
+    bool based; /* the new set reuses files of `reuse` (with --append: of `old`) instead of copying records */
     uint64_t n_reused, n_passed_over;
     struct resize_rule rule;
     struct decode_options decode;
@@ -84,8 +84,8 @@ static bool whole_number(const char *text, double max, int *out)
 #define MAX_FOLD 1000000
 #define MAX_VARIANT 1000000000
 
-/* Fills everything but the bytes from the row. Returns NULL, or the reason why the row cannot be packed,
- * with what was found and what was expected in detail (128 bytes). */
+/* Sets all fields of the record except the bytes from the row. Returns NULL, or the reason why the row cannot
+ * be packed; detail (128 bytes) then says what was found and what was expected. */
 static const char *describe(const struct run *r, const char *const *f, struct shard_writer_record *out,
                             char *detail)
 {
@@ -120,7 +120,8 @@ static const char *describe(const struct run *r, const char *const *f, struct sh
     return NULL;
 }
 
-/* Finds the record that an earlier run made from the same row: content, variant and path agree. -1: none. */
+/* Finds the record that an earlier run made from the same row, with the same content, variant and path.
+ * Returns -1 when there is none. */
 static int64_t find_old(const struct run *r, const struct shard_writer_record *want)
 {
     struct shard_record found;
@@ -132,8 +133,7 @@ static int64_t find_old(const struct run *r, const struct shard_writer_record *w
                : -1;
 }
 
-/* Finds a record with the same pixels. They depend on the file alone, so
- * that any variant's record will do. */
+/* Finds a record with the same pixels. They depend only on the file, so the record may have any variant. */
 static int64_t find_pixels(const struct run *r, const char *xxh128)
 {
     return r->reuse && xxh128[0] ? shard_set_find(r->reuse, xxh128, -1) : -1;
@@ -150,8 +150,8 @@ static bool wanted(void *context, const char *const *fields)
            find_pixels(r, record.xxh128) < 0;
 }
 
-/* Rejects a picture whose content was packed before. 1: it was rejected; 0: it is new; -1: error. The
- * content of a variant may equal that of another record. */
+/* Rejects a picture whose content was packed before. Returns 1 when it was rejected, 0 when it is new, or -1
+ * with err set. The content of a variant may equal that of another record. */
 static int reject_copy(struct run *r, const char *const *fields, const struct shard_writer_record *record,
                        struct error *err)
 {
@@ -204,7 +204,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
         record.bytes = d->result;
         record.n_bytes = d->n_result;
     }
-    if (find_old(r, &record) >= 0) { /* in the set already: a second run changes nothing */
+    if (find_old(r, &record) >= 0) { /* the record is already in the set, so a second run changes nothing */
         r->n_passed_over++;
         r->n->n_kept++;
         return 0;
@@ -227,7 +227,7 @@ static int done(void *context, const char *const *fields, const struct decoded *
 
 /* --- the whole --- */
 
-/* The settings that the records depend on besides size, method and encoding; "" for the usual ones. */
+/* Writes the settings on which the records depend besides size, method and encoding; "" for the defaults. */
 static void describe_settings(const struct run *r, char out[SHARD_MADE_BYTES])
 {
     const struct pack_options *o = r->opt;
@@ -251,7 +251,7 @@ static bool suits(const struct run *r, const struct shard_set_info *info)
            strcmp(info->made, made) == 0;
 }
 
-/* A set that cannot be used is not an error: the pictures are decoded instead. */
+/* Opens the set of --reuse. If it cannot be used, that is not an error: the pictures are then decoded. */
 static int open_reuse(struct run *r, struct error *err)
 {
     const struct pack_options *o = r->opt;
@@ -298,7 +298,7 @@ static int refer_to_all(struct run *r, struct shard_set *set, struct error *err)
     return 0;
 }
 
-/* The options of m that differ from those of other. */
+/* Writes the names of the options of m that differ from those of other. */
 static void name_rules(const struct shard_made *m, const struct shard_made *other, char out[80])
 {
     char frame[24] = "";
@@ -392,7 +392,7 @@ static void tell_report(const struct pack_options *opt, const struct shard_write
 #define MEMORY_SHARE 4
 #define DISK_SHARE 2
 
-/* Free bytes on the disk of the folder, or of its nearest existing parent. */
+/* Returns the free bytes on the disk of the folder, or of its nearest existing parent. */
 static uint64_t free_disk(const char *folder, struct error *err)
 {
     struct statvfs disk;

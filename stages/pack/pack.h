@@ -12,7 +12,7 @@
 #include "shard/shard_writer.h"
 
 enum pack_format { PACK_WINNOW, PACK_WEBDATASET };
-enum { PACK_AUTO = SHARD_JPEG + 1 }; /* of pack_options.encoding, until pack_choose_encoding */
+enum { PACK_AUTO = SHARD_JPEG + 1 }; /* value of pack_options.encoding before pack_choose_encoding */
 
 struct pack_options {
     struct common_options common;
@@ -29,12 +29,12 @@ struct pack_options {
         .shard_bytes = SHARD_DEFAULT_BYTES                                                                   \
     }
 
-/* What a row of the manifest says about its record; borrowed from the row. */
+/* Fields of a manifest row that are stored with its record; borrowed from the row. */
 struct pack_columns {
     int path, label, split, group, fold, variant, source, params, xxh128;
 };
 
-/* The labels of a manifest, sorted: WebDataset needs their numbers for the first record already. */
+/* The sorted labels of a manifest. WebDataset needs their numbers before the first record is written. */
 struct pack_classes {
     char **names;
     int n;
@@ -45,18 +45,18 @@ void pack_classes_release(struct pack_classes *c);
 
 /*
  * Decides --encoding auto for n_rows rows: raw if the set takes at most a quarter of the memory and half of
- * the free disk. An existing set, or the one that --reuse names, keeps its encoding; a raw one becomes JPEG
- * only above twice these limits.
+ * the free disk. An existing set, or the one that --reuse names, keeps its encoding, except that a raw set
+ * becomes JPEG above twice these limits.
  */
 int pack_choose_encoding(struct pack_options *opt, uint64_t n_rows, struct error *err);
 
-/* Converts --resize and the picture rules to settings of the decoder, and the background to the form that
- * the set records. EX_USAGE names the option. */
+/* Converts --resize and the picture rules to settings of the decoder, and the background to the form that the
+ * set records. Fails with EX_USAGE; the message names the option. */
 int pack_picture_rules(const struct pack_options *opt, struct resize_rule *rule,
                        struct decode_options *decode, char background[BACKGROUND_TEXT_BYTES],
                        struct error *err);
 
-/* classes is used for PACK_WEBDATASET only. */
+/* Packs the pictures of a manifest. classes is used for PACK_WEBDATASET only. */
 int pack_run(const struct pack_options *opt, const struct pack_classes *classes, struct manifest_reader *in,
              struct manifest_writer *rejects, struct stage_counts *n, struct error *err);
 

@@ -2,8 +2,8 @@
  * tar.c: writes the WebDataset layout. Each record has three members with one name: KEY.jpg, KEY.cls (the
  * number of the class in classes.txt) and KEY.json. Owner, mode and time of the plain ustar members are
  * fixed, so that equal records give equal bytes. KEY counts the records of a split, and a tar never contains
- * two splits. The folder is written beside its place and then renamed: the place holds the old set or the
- * whole new one.
+ * two splits. The folder is written under a temporary name beside its final one and then renamed, so its path
+ * is always the old set or the whole new one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ struct tar_writer {
     int n_classes;
     struct tar_file open[SHARD_SPLITS];
     struct text block, json, path;
-    char **made; /* names of the files in work, for removing them */
+    char **made; /* names of the files in the temporary folder, which are removed after an error */
     size_t n_made, made_capacity;
     bool committed;
 };
@@ -52,7 +52,8 @@ static bool is_ours(const char *name)
     return strcmp(name, "classes.txt") == 0;
 }
 
-/* 0: the folder does not exist, is empty or is a set. -1: it contains other files, or cannot be read. */
+/* Returns 0 when the folder does not exist, is empty or is such a set, or -1 with err set when it contains
+ * other files or cannot be read. */
 static int look_at(const char *folder, struct error *err)
 {
     bool any = false, foreign = false, classes = false;
@@ -122,7 +123,7 @@ static void octal(char *field, int digits, uint64_t value)
     field[digits] = 0;
 }
 
-/* Writes one ustar member. Sizes are below 8 GiB, the most that eleven octal digits can hold. */
+/* Writes one ustar member. Sizes are below 8 GiB, the largest number with eleven octal digits. */
 static int add_member(struct tar_writer *w, const char *name, const void *bytes, size_t n, struct error *err)
 {
     char head[BLOCK] = "";
@@ -213,7 +214,7 @@ int tar_writer_add(struct tar_writer *w, const struct shard_writer_record *r, st
         {"json", w->json.data, w->json.n_bytes},
     };
     for (size_t i = 0; i < 3; i++) {
-        /* The split is in the key, since readers that join the splits want keys of their own. */
+        /* The key contains the split, because readers that join the splits need unique keys. */
         snprintf(name, sizeof name, "%s-%08llu.%s", shard_split_name(r->split),
                  (unsigned long long)f->n_records, members[i].ending);
         if (add_member(w, name, members[i].bytes, members[i].n, err)) return -1;

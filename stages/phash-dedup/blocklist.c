@@ -1,11 +1,11 @@
 /*
- * blocklist.c: --blocklist, a list of forbidden pictures. It is the list that fetch reads (store/hash_list.h)
- * with PDQ hashes in addition: "pdq:" and 64 digits, or 64 digits alone (so that a SHA-256 needs its
- * "sha256:" here). A PDQ hash matches within --block-distance, with --dihedral in all eight orientations. Two
- * hashes of a picture are compared: winnow's, and that of the tools that make such lists, which ignore the
- * EXIF orientation and transparency. A picture with too little detail never matches, because the bits of its
- * hash are noise. A row that could not be decoded still matches by its bytes, and --protect does not protect
- * it.
+ * blocklist.c: --blocklist, a list of forbidden pictures. It is the list that fetch reads
+ * (store/hash_list.h), with PDQ hashes in addition. A PDQ hash is "pdq:" and 64 digits, or 64 digits alone
+ * (so a SHA-256 needs the prefix "sha256:" here). A PDQ hash matches within --block-distance; with --dihedral
+ * all eight orientations are compared. Two hashes of a picture are compared with the list: winnow's, and that
+ * of the tools that make such lists, which ignore the EXIF orientation and transparency. A picture with too
+ * little detail never matches, because the bits of its hash are noise. A row that could not be decoded still
+ * matches by its bytes, and --protect does not protect it.
  */
 #include "phash_dedup.h"
 
@@ -64,7 +64,7 @@ static int block_by_bytes(struct phash_dedup *s, struct manifest_source *in, str
         if (path_join(&path, s->opt->dedup.common.root, manifest_field(&r, column),
                       s->opt->dedup.common.allow_outside, &ignored) ||
             io_read_file(path.data, IMAGE_MAX_FILE_BYTES, &bytes, &n_bytes, &ignored))
-            continue; /* what cannot be read has its own reason */
+            continue; /* a file that cannot be read has another reject reason */
         xxh128_of(&id, bytes, n_bytes);
         bool hit = hash_list_matches(list, bytes, n_bytes, &id, &kind, digest);
         free(bytes);
@@ -77,7 +77,7 @@ out:
     return rc;
 }
 
-/* The number of orientations in which a row's hash is compared with the list; 0 when it is not compared. */
+/* Returns in how many orientations a row's hash is compared with the list; 0 when it is not compared. */
 static size_t n_looks(const struct phash_dedup *s, uint32_t row)
 {
     if (!phash_comparable(s, row)) return 0;
@@ -145,12 +145,12 @@ static int block_by_likeness(struct phash_dedup *s, const struct hash_list *list
     return rc;
 }
 
-/* --- as the reference tools read a picture --- */
+/* --- hashes as the reference tools compute them --- */
 
 /*
- * The tools that make such lists neither turn a picture by its EXIF orientation nor blend transparent parts,
- * so the same file has another hash there (122 and 66 bits away in two examples). Pictures for which that
- * makes a difference are read a second time in that way.
+ * The tools that make such lists neither apply the EXIF orientation nor blend transparent parts, so they
+ * compute another hash of the same file (122 and 66 bits away in two examples). Pictures for which this makes
+ * a difference are read a second time in their way.
  */
 struct other_reading {
     struct phash_dedup *s;
@@ -164,7 +164,7 @@ static bool differs(void *context, const char *const *fields)
     struct other_reading *o = context;
     const struct dedup_row *row = &o->s->d.rows[o->s->d.n_against + o->asked++];
     if (row->flags & ROW_LISTED || row->reason == REJECT_UNREADABLE) return false;
-    /* Those tools look at first frames, and at samples as they are stored. */
+    /* Those tools use the first frame, and the samples as they are stored. */
     bool other_rules = o->s->opt->rules.frame > 1 || o->s->opt->rules.color;
     if (o->orientation < 0 || o->mode < 0 || other_rules) return true;
     const char *turned = fields[o->orientation], *mode = fields[o->mode];
@@ -198,7 +198,7 @@ static int block_by_other_reading(struct phash_dedup *s, struct manifest_source 
     struct decode_pool *pool = NULL;
     if (list->n_pdq == 0) return 0;
     pdq_finish_set(&options, &one);
-    /* the way that phash_rows.c did not take */
+    /* use the orientation rule that phash_rows.c did not use */
     if (orientation_rule_parse(s->opt->rules.orientation, &rule, err)) return -1;
     if (!s->opt->rules.no_orient && rule != ORIENT_NONE) options.decode.orientation = ORIENT_NONE;
     options.decode.drop_alpha = true;
@@ -226,7 +226,8 @@ int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error 
     struct hash_list list = HASH_LIST_EMPTY;
     struct rlimit none = {0, 0};
     int rc = -1;
-    /* A listed picture may be in memory for a moment: no core file may write it to the disk. */
+    /* A listed picture may be in memory for a moment. Core files are disabled, because they could write it to
+     * the disk. */
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0);
     list.bare_is_pdq = true;

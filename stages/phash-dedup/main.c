@@ -77,7 +77,7 @@ static const struct option_table table = {
     .max_operands = 1,
 };
 
-/* An option that would have no effect is a mistake, above all a block list that would not be read. */
+/* Refuses options that would have no effect, above all a block list that would not be read. */
 static int check_options(const struct phash_options *o, struct error *err)
 {
     const char *mode = o->hash_only ? "--hash-only" : o->dedup.check_leak ? "--check-leak" : NULL;

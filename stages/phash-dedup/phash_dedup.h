@@ -1,7 +1,7 @@
 /*
- * phash_dedup.h: near duplicates in a manifest by their perceptual hashes. phash_rows.c reads the rows and
- * hashes pictures, phash_pairs.c finds near pairs, blocklist.c compares with a list of pictures; lib/dedup
- * does the rest.
+ * phash_dedup.h: finds near duplicates in a manifest by their perceptual hashes. phash_rows.c reads the rows
+ * and hashes pictures, phash_pairs.c finds near pairs, blocklist.c compares with a list of pictures, and
+ * lib/dedup decides which rows are kept.
  *
  * Memory: 88 bytes for each row (224 more with --dihedral), 32 bytes for each distinct hash and 30 more while
  * hashes are compared, 12 bytes for each near pair, and the paths of rows that have a near neighbour.
@@ -24,10 +24,10 @@ struct phash_options {
     const char *index, *near_pairs;
 };
 /*
- * The authors of PDQ advise 31 for "the same picture". 63 is for pictures that only have to be in the same
- * split: crops by 2.5 % a side and rotations by 2 degrees are mostly beyond 31 and within 63, and no two of
- * 558 different photographs were nearer than 94. Charts and drawings in the same style are nearer and form
- * groups of a dozen, which does no harm in a split. Measured in docs/notes/dedup.md.
+ * The authors of PDQ advise the distance 31 for "the same picture". 63 is for pictures that only have to be
+ * in the same split. Crops by 2.5 % a side and rotations by 2 degrees are mostly beyond 31 and within 63. No
+ * two of 558 different photographs were nearer than 94. Charts and drawings in the same style are nearer and
+ * form groups of a dozen, which does no harm in a split. docs/notes/dedup.md has these figures.
  */
 #define PHASH_DEFAULTS                                                                                       \
     {                                                                                                        \
@@ -43,7 +43,7 @@ struct phash_options {
 
 struct phash_dedup {
     const struct phash_options *opt;
-    struct dedup d;        /* what it shares with feature-dedup */
+    struct dedup d;        /* the state that lib/dedup uses */
     struct pdq_hash *pdqs; /* of each row */
     size_t pdqs_capacity;
     struct pdq_hash (*turned)[N_TURNED]; /* with --dihedral: of each row */
@@ -61,8 +61,9 @@ int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool agai
 int phash_hash_only(struct phash_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err);
 
 /* phash_pairs.c */
-bool phash_comparable(const struct phash_dedup *s, uint32_t row); /* hashed, stays so far, not flat */
-/* Makes nodes, pairs and neighbour lists, and sets ROW_PATH. */
+/* whether the row has a hash, is not rejected, and is not a flat picture */
+bool phash_comparable(const struct phash_dedup *s, uint32_t row);
+/* Sets nodes, pairs, neighbour lists and ROW_PATH. */
 int phash_find_pairs(struct phash_dedup *s, struct error *err);
 
 /* phash_index.c: the hashes that are kept from one run to the next. */

@@ -63,8 +63,8 @@ static int compare_pairs(const void *a, const void *b)
     return (x->distance > y->distance) - (x->distance < y->distance);
 }
 
-/* Turned copies: compares the seven other hashes of every row with all nodes. A picture and its mirror
- * image are found from both sides; the smaller distance counts. */
+/* Finds rotated and mirrored copies: compares the seven other hashes of every row with all nodes. A picture
+ * and its mirror image are found twice, once from each; the smaller distance counts. */
 static int join_turned(struct phash_dedup *s, int distance, int radius, const struct near_progress *progress,
                        struct error *err)
 {
@@ -119,8 +119,8 @@ static void tell_progress(void *context, double share)
     progress_update(p, (uint64_t)(share * 100), NULL);
 }
 
-/* Only hashes that were not there in the last run are compared (hash/near_kept.c says why that is enough). A
- * file that cannot be read or written costs time, not the run. */
+/* Compares only hashes that the last run did not have (hash/near_kept.c proves that this is enough). When the
+ * file cannot be read or written, the run takes longer but does not fail. */
 static int join_kept(struct phash_dedup *s, int distance, int radius, const struct near_progress *progress,
                      struct error *err)
 {

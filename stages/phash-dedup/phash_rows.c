@@ -1,7 +1,7 @@
 /*
  * phash_rows.c: makes hashes from manifest rows and pictures. A row that already has a pdq of the wanted
  * family is not decoded. The other pictures go through the sandboxed decode pool and are hashed there, so
- * that some 300 bytes come back for each.
+ * that a worker returns only some 300 bytes for each.
  */
 #include "phash_dedup.h"
 
@@ -96,7 +96,7 @@ static uint64_t quality_of(const char *text)
 static bool usable_pdq(const struct reading *g, const char *const *fields)
 {
     const char *family = field(fields, g->family);
-    /* Without xxh128 nothing would prove that the file is the one that was hashed. */
+    /* Without xxh128 it cannot be verified that the file is the one that was hashed. */
     if (g->s->opt->dedup.delete_blocked && !*field(fields, g->hash)) return false;
     return *field(fields, g->pdq) && *field(fields, g->quality) && !g->s->opt->dihedral &&
            (!*family || !strcmp(family, pdq_family_name(g->s->opt->family)));
@@ -151,7 +151,7 @@ static int take_row(void *context, const char *const *fields, const struct decod
                 return -1;
         } else {
             row->quality = *field(fields, g->quality) ? (uint8_t)quality_of(field(fields, g->quality)) : 100;
-            /* with --dihedral, only rows of --against: they are compared without turning */
+            /* with --dihedral, only rows of --against: their other orientations are not compared */
             row->flags |= ROW_HASHED;
             s->n_reused++;
         }

@@ -1,7 +1,7 @@
 /*
- * purge: removes what runs made from pictures that `fetch --takedown` or a later block list removed from the
- * store: rows of tables, variants, shard sets, caches, pages. Writes a table of what it did: action path
- * rows.
+ * purge: removes the data that runs derived from pictures that `fetch --takedown` or a later block list
+ * removed from the store: rows of tables, variants, shard sets, caches, pages. It writes a table of its
+ * actions with the columns action, path and rows.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -51,8 +51,8 @@ static const struct option_table table = {
     .max_operands = -1,
 };
 
-/* Removes interrupted transfers from the store. A part cannot be compared with a hash, so that all
- * are removed; they only save time. */
+/* Removes interrupted transfers from the store. A part cannot be compared with a hash, so all parts are
+ * removed. They only save time. */
 static int remove_parts(struct purge *p, struct text *path, struct error *err)
 {
     uint64_t n;

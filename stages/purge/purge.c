@@ -90,7 +90,7 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
     int rc = http_url_comparable(url, strlen(url), &form, err);
     if (rc == 1) rc = http_url_canonical(url, strlen(url), &canonical, &parts, &why, err);
     if (rc == 1) {
-        journal_key(&key_of_form, form.data); /* older stores wrote down the canonical address */
+        journal_key(&key_of_form, form.data); /* older stores have the canonical address */
         journal_key(&key, canonical.data);
         rc = bsearch(&key, t->urls, t->n_urls, sizeof key, by_bytes) ||
              bsearch(&key_of_form, t->urls, t->n_urls, sizeof key, by_bytes);
@@ -102,8 +102,8 @@ static int url_is_listed(const struct taken_down *t, const char *url, struct err
 
 /* --- files --- */
 
-/* What a file still contains of listed pictures: nothing; the picture itself; rows of a table, of a table
- * of a shard set, or of one whose records were already removed; a member of a tar. */
+/* Which data of listed pictures a file still contains: none; the picture itself; rows of a table; rows of a
+ * shard set's table; rows of such a table whose records were already removed; a member of a tar. */
 enum left { LEFT_NOTHING, LEFT_ITSELF, LEFT_ROWS, LEFT_SHARDS, LEFT_SHARD_ROWS, LEFT_TAR };
 struct file {
     char *path;
@@ -130,7 +130,8 @@ static int say(struct purge *p, const char *action, const char *path, uint64_t n
     return manifest_writer_row(p->report, NULL, (const char *const[]){action, path, rows}, err);
 }
 
-/* 1: exists; 0: does not; -1: unknown because of an error, which must not count as absent. */
+/* Returns 1 when the path exists, 0 when it does not, or -1 with err set when this is unknown because of an
+ * error, which must not count as absent. */
 static int is_there(const char *path, struct error *err)
 {
     struct stat st;
@@ -138,7 +139,7 @@ static int is_there(const char *path, struct error *err)
     return errno == ENOENT || errno == ENOTDIR ? 0 : error_errno(err, EX_IOERR, "cannot look at '%s'", path);
 }
 
-/* An unfinished shard set or page: nobody can tell which pictures are in it. */
+/* Removes an unfinished shard set or page, because it is unknown which pictures are in it. */
 static int remove_leftover(struct purge *p, const char *path, struct error *err)
 {
     if (!p->dry_run) {
@@ -221,7 +222,7 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Does nothing when the file is gone already. */
+/* Removes a file. Does nothing when it does not exist. */
 static int remove_file(struct purge *p, const char *action, const char *path, struct error *err)
 {
     int there = is_there(path, err);
@@ -233,8 +234,8 @@ static int remove_file(struct purge *p, const char *action, const char *path, st
 
 /* --- tables --- */
 
-/* The columns that say which picture a row is about. Not group and
- * reject_detail, which name other pictures. */
+/* Whether a column identifies the picture of a row. group and reject_detail do not: they name other
+ * pictures. */
 static bool about(const char *column)
 {
     static const char *const names[] = {"path", "source", "xxh128", "id", NULL};
@@ -251,8 +252,8 @@ static int row_is_hit(const struct purge *p, const struct manifest_reader *r, co
     return url < 0 ? 0 : url_is_listed(&p->list, r->fields[url], err);
 }
 
-/* Counts the rows about listed pictures, and with out writes the others. A table that is not a
- * manifest is skipped with a warning. */
+/* Counts the rows about listed pictures. If out is not NULL, writes the other rows to it. A table that is not
+ * a manifest is skipped with a warning. */
 static int read_table(struct purge *p, const char *path, struct manifest_writer *out, uint64_t *n_hits,
                       struct error *err)
 {
@@ -308,7 +309,7 @@ static int rewrite_table(struct purge *p, const char *path, const char *like, st
         goto out;
     if (like && !p->dry_run && stat(like, &st) == 0) {
         const struct timespec times[2] = {st.st_atim, st.st_mtim};
-        (void)utimensat(AT_FDCWD, path, times, 0); /* a failure only makes make work more */
+        (void)utimensat(AT_FDCWD, path, times, 0); /* a failure only makes make rebuild more files */
     }
     p->counts.n_rows += n_hits;
     rc = say(p, "rows-removed", path, n_hits, err);
@@ -348,7 +349,7 @@ static int remove_from_sets(struct purge *p, struct files *l, struct error *err)
             text_printf(&index, err, "%s/index.tsv", folder.data))
             goto out;
         if (shard_set_forget(folder.data, p->dry_run, record_is_listed, &p->list, &n_records, &own)) {
-            /* Only a damaged set is removed as a whole. One that could not be opened for another reason is
+            /* Only a damaged set is removed as a whole. A set that could not be opened for another reason is
              * not changed. */
             if (own.code == EX_DATAERR || (own.code == EX_NOINPUT && errno == ENOENT)) continue;
             *err = own;
@@ -369,8 +370,8 @@ out:
     return rc;
 }
 
-/* A set that contains a listed picture is removed whole, its index first (without it there is no set). Its
- * tables, which name the picture, stay until the end. Packing makes the set again. */
+/* Removes a whole set that contains a listed picture. The index is removed first, because without it there is
+ * no set. The tables, which name the picture, are removed last. pack can make the set again. */
 static int remove_records(struct purge *p, const struct files *l, const char *table, struct error *err)
 {
     size_t n_folder = (size_t)(base_name(table) - table);
@@ -447,7 +448,7 @@ out:
     return rc;
 }
 
-/* Finds out what is left of listed pictures in the file, and sets f->left. */
+/* Sets f->left to the data of listed pictures that the file still contains. */
 static int look(struct purge *p, const char *folder, struct file *f, struct error *err)
 {
     const char *name = base_name(f->path);
@@ -456,7 +457,8 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
     if (!hit && p->deep && !text_ends(name, ".cache") && !text_ends(name, ".bin") &&
         has_listed_bytes(p, f->path, &hit, err))
         return -1;
-    /* A last line that is cut off is usual there (a killed run), and must not prevent reading the rest. */
+    /* The last line is often incomplete after a killed run, which must not prevent reading the other
+     * lines. */
     if (!p->dry_run && text_ends(name, ".tsv") && picture_memory_is(f->path) &&
         picture_memory_mend(f->path, err) < 0)
         return -1;
@@ -472,9 +474,9 @@ static int look(struct purge *p, const char *folder, struct file *f, struct erro
 }
 
 /*
- * Reads all files of a run first. Then it removes what does not itself say which picture it is about
- * (caches, pages, records), then files and rows, and the tables of shards last. When purge is interrupted at
- * any point, the next run therefore still finds a reason to continue.
+ * Reads all files of a run first. Data that do not themselves name their picture (caches, pages, records) are
+ * removed next, then files and rows, and the tables of shards last. When purge is interrupted at any point,
+ * the next run therefore still finds the name of the picture, and continues.
  */
 int purge_run(struct purge *p, const char *folder, struct error *err)
 {
@@ -488,8 +490,8 @@ int purge_run(struct purge *p, const char *folder, struct error *err)
         any = any || l.items[i].left != LEFT_NOTHING;
         trained = trained || l.items[i].left == LEFT_SHARDS || l.items[i].left == LEFT_TAR;
     }
-    /* Single pictures cannot be removed from activations, and pages contain small
-     * pictures. Both are quickly made again. */
+    /* Single pictures cannot be removed from caches of activations, and pages contain small pictures. Both
+     * are quickly made again, so the whole files are removed. */
     for (size_t i = 0; any && i < l.n; i++) {
         const char *path = l.items[i].path, *name = base_name(path);
         if (l.items[i].left == LEFT_NOTHING && (text_ends(name, ".cache") || text_ends(name, ".html"))) {

@@ -1,5 +1,5 @@
 /*
- * purge.h: finds and removes what runs made from pictures that were taken down.
+ * purge.h: finds and removes all data that runs derived from pictures that were taken down.
  */
 #ifndef WINNOW_PURGE_PURGE_H
 #define WINNOW_PURGE_PURGE_H
@@ -24,15 +24,15 @@ struct purge_counts {
 
 struct purge {
     struct taken_down list;
-    const char *store; /* its real path: left alone, `fetch --takedown` sees to it */
+    const char *store; /* its real path; purge does not change the store, which `fetch --takedown` does */
     bool dry_run, deep;
     struct manifest_writer *report; /* action, path, rows */
     struct purge_counts counts;
     bool damaged; /* a table could not be read and may still name a picture */
 };
 
-/* Reads the kinds url and xxh128 from takedown.tsv. Other kinds matter only to fetch, which adds
- * the xxh128 of what they match. */
+/* Reads the rows of the kinds url and xxh128 from takedown.tsv. Only fetch uses other kinds, and adds the
+ * xxh128 of each picture that they match. */
 int taken_down_read(struct taken_down *t, const char *path, struct error *err);
 void taken_down_release(struct taken_down *t);
 

@@ -1,7 +1,7 @@
 /*
  * relabel.c: finds the decision about each row by its content hash. Applying it twice changes nothing: a row
- * that has the decided label stays as it is, label_given is written once, at the first change, and a dropped
- * row does not come back.
+ * that has the decided label is not changed, label_given is written only at the first change, and a dropped
+ * row stays dropped.
  */
 #include "relabel.h"
 
@@ -46,8 +46,8 @@ static int unknown_class(const struct class_names *c, const struct decision *d, 
                      text_names_for_people(known, sizeof known, c->names, c->n));
 }
 
-/* The decision that counts for a picture: the last one. Returns NULL when there is none, or when reviewers
- * disagree and --require-agreement is given. */
+/* Returns the decision that counts for a picture, which is the last one. Returns NULL when there is none, or
+ * when reviewers disagree and --require-agreement is given. */
 static const struct decision *verdict(const struct decisions *d, const char *id,
                                       const struct relabel_options *o, struct relabel_counts *n)
 {
@@ -107,8 +107,8 @@ int relabel_run(const struct manifest_table *t, const struct decisions *d, const
             continue;
         }
         if (v && v->kind == DECISION_UNSURE) n->n_unsure++;
-        /* keep names the label that the reviewer saw, which comes back if an
-         * earlier decision had replaced it. */
+        /* "keep" has the label that the reviewer saw. It is restored if an earlier decision had replaced
+         * it. */
         if (v && (v->kind == DECISION_RELABEL || v->kind == DECISION_KEEP)) {
             const char *want = v->label[0] ? v->label : row[label];
             bool change = strcmp(want, row[label]) != 0;

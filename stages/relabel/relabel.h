@@ -19,13 +19,13 @@ struct relabel_options {
 
 struct relabel_counts {
     uint64_t n_relabelled, n_already, n_kept, n_dropped, n_unsure, n_disputed, n_undecided, n_restored;
-    /* Pictures on which reviewers disagree; pictures with a decision that are in
-     * the manifest; and that are not. */
+    /* Numbers of pictures: on which reviewers disagree; with a decision and in the manifest; with a decision
+     * and not in it. */
     uint64_t n_conflicts, n_here, n_elsewhere;
 };
 
-/* Writes the rows of t to out or rejects. d must be sorted. EX_DATAERR names a
- * decision whose class is unknown. */
+/* Writes the rows of t to out or rejects. d must be sorted. Fails with EX_DATAERR when the class of a
+ * decision is unknown; the message names it. */
 int relabel_run(const struct manifest_table *t, const struct decisions *d, const struct relabel_options *o,
                 struct manifest_writer *out, struct manifest_writer *rejects, struct relabel_counts *n,
                 struct error *err);

@@ -1,5 +1,5 @@
-/* croissant.c: describes the set as Croissant 1.1 JSON-LD. Every term that is used is in @context, and
- * every @id occurs once: without this, readers silently read something else. */
+/* croissant.c: describes the set as Croissant 1.1 JSON-LD. Every term that is used is in @context, and every
+ * @id occurs once. Otherwise readers would read wrong data without an error. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static int member(struct text *t, const char *key, const char *value, struct err
                                                                                                          : 0;
 }
 
-/* One sentence about rights, made from the numbers. */
+/* Writes one sentence about rights, with the counts. */
 static int limits(struct text *t, const struct sources *s, struct error *err)
 {
     if (text_puts(t, "Rights as the hosts signalled them when the pictures were fetched:", err)) return -1;
@@ -78,7 +78,7 @@ out:
     return rc;
 }
 
-/* Adds the text to a pattern, in which * ? and [ would mean something else. */
+/* Appends the text to a glob pattern, with * ? and [ escaped. */
 static int literally(struct text *pattern, const char *s, struct error *err)
 {
     for (; *s; s++)
@@ -133,7 +133,7 @@ out:
     return rc;
 }
 
-/* A record set of the words in a column, with what its second field says about each. */
+/* Writes a record set of the words in a column, with a description of each as its second field. */
 static int enumeration(struct text *t, const char *id, const char *type, const struct tallies *words,
                        bool splits, struct error *err)
 {
@@ -194,7 +194,7 @@ static int records(struct text *t, const struct sources *s, const char *shards, 
         (s->rights.words.n && field(t, "pictures", "rights", "\"sc:Text\"", "", err)) ||
         text_puts(t, "]},\n", err))
         return -1;
-    /* A join needs the files as source, and a transform that changes nothing, which makes the path text. */
+    /* A join needs the files as its source. The transform changes nothing, but makes the path a text. */
     return text_puts(
                t,
                "  {\"@type\": \"cr:RecordSet\", \"@id\": \"images\", \"name\": \"images\", \"field\": [\n"

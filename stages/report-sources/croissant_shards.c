@@ -1,8 +1,9 @@
-/* croissant_shards.c: the part of the description about what `pack` wrote. Of tar files: each of them, the
- * pictures and the classes in them. The validator cannot join members of one key, so pictures and classes
- * are two record sets with the same keys. Of a set in winnow's own format: each file with its hash, and its
- * rows. Its pixels cannot be a record set: a source in Croissant is a whole file, a line, a column or a
- * member of an archive, never a range of bytes. The record set images has the same pictures as files. */
+/* croissant_shards.c: writes the part of the description about the files of `pack`. For tar files, it
+ * describes each file, and the pictures and the classes in them. The validator cannot join members of one
+ * key, so pictures and classes are two record sets with the same keys. For a set in winnow's own format, it
+ * describes each file with its hash, and the rows. The pixels cannot be a record set: a source in Croissant
+ * is a whole file, a line, a column or a member of an archive, never a range of bytes. The record set images
+ * has the same pictures as files. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "page/page.h"
 #include "sources.h"
 
-#define FILE_MAX_BYTES (1ull << 34) /* one is in memory while its hash is taken */
+#define FILE_MAX_BYTES (1ull << 34) /* a file is in memory while its hash is computed */
 #define CLASSES_MAX_BYTES (1u << 20)
 
 static int is_tar(const struct dirent *d)
@@ -27,14 +28,14 @@ static bool is_named(const char *name, const char *begins, const char *ends)
     return strncmp(name, begins, strlen(begins)) == 0 && n > n_ends && strcmp(name + n - n_ends, ends) == 0;
 }
 
-/* The files of a set in winnow's own format, whichever of its two forms it has. */
+/* Whether a file belongs to a set in winnow's own format, in either of its two forms. */
 static int is_of_set(const struct dirent *d)
 {
     return strcmp(d->d_name, "index.tsv") == 0 || is_named(d->d_name, "shard-", ".bin") ||
            is_named(d->d_name, "shard-", ".tsv");
 }
 
-/* Whether folder has file name. */
+/* Sets *has to whether folder contains the file `name`. */
 static int has_file(const char *folder, const char *name, bool *has, struct error *err)
 {
     struct text path = TEXT_EMPTY;
@@ -49,8 +50,8 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* The folder as paths in the description spell it: from the folder of the manifest on. Returns NULL when
- * outside. */
+/* Returns the path of folder relative to the folder of the manifest, as in the description, or NULL when it
+ * is outside. */
 static const char *below(const char *folder, const char *manifest)
 {
     const char *slash = strrchr(manifest, '/');
@@ -88,8 +89,8 @@ out:
     return rc;
 }
 
-/* Files of winnow's own format, and its tables as one file set. In the second form the tables of the single
- * files may be old, and shard-rows.tsv counts. */
+/* Describes the files of winnow's own format, and its tables as one file set. In the second form the tables
+ * of the single files may be outdated; only shard-rows.tsv is valid. */
 static int set_files(struct text *t, const char *folder, const char *shown, struct error *err)
 {
     struct dirent **names = NULL;
@@ -182,7 +183,7 @@ out:
     return rc;
 }
 
-/* The names of the classes, whose numbers are their places in classes.txt. */
+/* Writes the names of the classes. The number of a class is its position in classes.txt. */
 static int class_names(struct text *t, const char *folder, struct error *err)
 {
     struct text path = TEXT_EMPTY;

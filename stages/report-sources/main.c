@@ -1,4 +1,4 @@
-/* report-sources: says where a data set comes from, as a table and as a Croissant description. Reads path
+/* report-sources: describes the origin of a data set, as a table and as a Croissant description. Reads path
  * (and url bytes licence rights rights_signal fetched_at label split xxh128). */
 #include <string.h>
 
@@ -55,7 +55,7 @@ static bool is_version(const char *s)
     return true;
 }
 
-/* Checks for what the description must have: without it readers print warnings. */
+/* Checks that the options have all that the description needs. Without it readers print warnings. */
 static int check(const struct report_sources_options *o, const char *manifest, struct error *err)
 {
     const char *const needed[][2] = {{"--name", o->name},           {"--description", o->description},

@@ -83,7 +83,8 @@ static int share_folder(struct sources *s, const char *path, struct error *err)
     return 0;
 }
 
-/* Whether the reader in the validator (pandas with its defaults) turns the value into something else. */
+/* Returns how the validator's reader (pandas with its defaults) would misread the value, or NULL when it
+ * would not. */
 static const char *misread(const char *value)
 {
     static const char *const absent[] = {"NA",   "N/A",  "n/a",     "#N/A",   "#N/A N/A", "#NA",
@@ -182,7 +183,7 @@ int sources_read(struct sources *s, const char *path, bool croissant, struct err
                 in.name, guessed[i]);
             goto out;
         }
-    /* A column without a value says nothing, and readers would give it the type of numbers. */
+    /* A column without any value is left out, because readers would assume that it has numbers. */
     if (croissant) s->has_label = any[1], s->has_split = any[2], s->has_hash = any[3];
     if (got == 0 && croissant && s->all.n == 0) {
         error_set(err, EX_DATAERR, "'%s' has no row: there is nothing to describe; leave --croissant away",
@@ -202,7 +203,7 @@ struct ranked {
     struct tally t;
 };
 
-/* By bytes, as the template asks; then by pictures and name. */
+/* Orders by bytes, as the template requires, then by pictures and name. */
 static int by_size(const void *a, const void *b)
 {
     const struct ranked *x = a, *y = b;

@@ -1,5 +1,6 @@
 /* sources.h: counts the pictures of a manifest by registrable domain, licence and rights, with their first
- * and last date. One pass; memory grows with the number of different domains, licences and words. */
+ * and last date. It reads the manifest once. Memory grows with the number of different domains, licences and
+ * words. */
 #ifndef WINNOW_REPORT_SOURCES_SOURCES_H
 #define WINNOW_REPORT_SOURCES_SOURCES_H
 
@@ -32,9 +33,11 @@ struct sources {
 };
 #define SOURCES_EMPTY ((struct sources){0})
 
-/* croissant: also checks that other readers of the file, which guess types, will read the same values. */
+/* Reads the manifest. With `croissant` it also checks that readers that guess the types of columns will read
+ * the same values. */
 int sources_read(struct sources *s, const char *path, bool croissant, struct error *err);
-/* Writes kind name pictures pictures_share bytes bytes_share top first_fetched last_fetched. */
+/* Writes a table with the columns kind, name, pictures, pictures_share, bytes, bytes_share, top,
+ * first_fetched and last_fetched. */
 int sources_write(const struct sources *s, const char *output, struct error *err);
 void sources_release(struct sources *s);
 
@@ -42,9 +45,9 @@ void sources_release(struct sources *s);
 int croissant_write(const struct sources *s, const struct report_sources_options *o, const char *path,
                     struct error *err);
 
-/* The entries of the distribution, and the record sets, about what pack wrote into folder, a set or tar
- * files, each with a comma before it. EX_USAGE when folder is not below the folder of manifest, EX_NOINPUT
- * without either. */
+/* Append the entries of the distribution, and the record sets, that describe the shard set or the tar files
+ * in folder. A comma comes before each entry. Fail with EX_USAGE when folder is not below the folder of
+ * manifest, and with EX_NOINPUT when folder has neither. */
 int croissant_shards_files(struct text *t, const char *folder, const char *manifest, struct error *err);
 int croissant_shards_records(struct text *t, const char *folder, struct error *err);
 

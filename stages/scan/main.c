@@ -1,4 +1,4 @@
-/* scan: makes a manifest of folders of pictures. Adds: path label (given_split). */
+/* scan: writes a manifest of the pictures in folders. Adds: path label (given_split). */
 #include "scan.h"
 
 static const struct option_row rows[] = {

@@ -1,5 +1,6 @@
-/* scan.c: walks over the folders. A file costs no system call of its own, because the folder says what
- * kind of entry it is. For millions of files: 8 bytes an entry and its name, sorted in memory at the end. */
+/* scan.c: walks over the folders. A file needs no separate system call, because the folder's entry has its
+ * type. It is made for millions of files: an entry takes 8 bytes and its name, and all entries are sorted in
+ * memory at the end. */
 #include "scan.h"
 
 #include <dirent.h>
@@ -14,7 +15,7 @@
 #include "base/text.h"
 #include "io/io.h"
 
-/* Limits of the kernel: the programs that follow could not open a longer path. */
+/* Limits of the kernel: later programs could not open a longer path. */
 #define MAX_DEPTH 512
 
 struct entry {
@@ -32,7 +33,7 @@ struct walk {
     struct arena arena;
     struct entry *entries;
     size_t n, capacity;
-    /* The folders in which the walk is at the moment: a link to one of them is a loop. */
+    /* The folders that contain the present folder: a link to one of them is a loop. */
     struct folder_id open[MAX_DEPTH];
     struct text path;          /* of the folder being read, relative to the root, no '/' at the end */
     const char *operand_label; /* the last component of the operand */
@@ -43,7 +44,7 @@ struct walk {
     struct progress progress;
 };
 
-/* "train", "val" or "test"; NULL when it is not the name of a split. */
+/* Returns "train", "val" or "test", or NULL when folder is not the name of a split. */
 static const char *split_of(const char *folder)
 {
     static const char *const names[][2] = {{"train", "train"}, {"training", "train"}, {"val", "val"},
@@ -139,9 +140,9 @@ static bool wanted(const struct scan_options *opt, const char *name)
 }
 
 /*
- * The label of the files in the folder w->path. AUTO: the first folder below the operand, or the name of the
- * operand for files directly in it. So `scan raw` and `scan raw/cat` give raw/cat/1.jpg the same label. NULL
- * when there is no memory.
+ * Returns the label of the files in the folder w->path, or NULL when there is no memory. With AUTO it is the
+ * first folder below the operand, or the name of the operand for files directly in it. So raw/cat/1.jpg has
+ * the same label in `scan raw` and in `scan raw/cat`.
  */
 static const char *label_here(struct walk *w, struct error *err)
 {
@@ -152,7 +153,7 @@ static const char *label_here(struct walk *w, struct error *err)
     if (w->has_splits && strchr(below, '/'))
         below = strchr(below, '/') + 1;
     else if (w->has_splits)
-        return ""; /* a file beside the classes has none */
+        return ""; /* a file beside the folders of classes has no label */
     if (w->opt->label_from == SCAN_LABEL_FOLDER || !*below) return w->operand_label;
     if (w->opt->label_from == SCAN_LABEL_PARENT) {
         const char *slash = strrchr(below, '/');
@@ -161,7 +162,7 @@ static const char *label_here(struct walk *w, struct error *err)
     return arena_strndup(&w->arena, below, strcspn(below, "/"), err);
 }
 
-/* Appends "/name" to the path. path_pop takes *length to undo it. */
+/* Appends "/name" to the path. Sets *length to its old length, for path_pop. */
 static int path_push(struct walk *w, const char *name, size_t *length, struct error *err)
 {
     *length = w->path.n_bytes;
@@ -176,8 +177,8 @@ static void path_pop(struct walk *w, size_t length)
 
 static int read_folder(struct walk *w, int fd, size_t depth, struct error *err);
 
-/* w->path cannot be opened or read, and errno says why. It is rejected, if the
- * reason is in the folder itself. */
+/* Called when w->path cannot be opened or read; errno is the reason. The folder is rejected if the reason
+ * concerns only this folder. */
 static int unreadable_folder(struct walk *w, struct error *err)
 {
     char shown[256];
@@ -187,8 +188,8 @@ static int unreadable_folder(struct walk *w, struct error *err)
     return add(w, w->path.data, "", "unreadable", strerror(errno), err);
 }
 
-/* Enters the folder `name` in the open folder `parent`; w->path names it already. depth:
- * in how many folders the walk is. */
+/* Scans the folder `name` in the open folder `parent`. w->path already includes it. depth: the number of
+ * folders around it. */
 static int enter(struct walk *w, int parent, const char *name, size_t depth, struct error *err)
 {
     struct stat st;
@@ -215,12 +216,13 @@ static int one_entry(struct walk *w, int fd, const struct dirent *d, const char 
     unsigned char type = d->d_type;
     const char *path = w->path.data;
     struct stat st;
-    if (type == DT_UNKNOWN || (type == DT_LNK && w->opt->follow)) { /* some file systems do not say */
+    /* some file systems do not return the type */
+    if (type == DT_UNKNOWN || (type == DT_LNK && w->opt->follow)) {
         bool there = fstatat(fd, d->d_name, &st, w->opt->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
         if (!there && errno_of_machine(errno)) return error_errno(err, EX_OSERR, "cannot examine '%s'", path);
         type = there ? (unsigned char)IFTODT(st.st_mode) : DT_LNK;
     }
-    /* A link to a folder is reported whatever its name is: it may contain a whole class. */
+    /* A link to a folder is reported, whatever its name is, because it may contain a whole class. */
     bool folder_link =
         type == DT_LNK && !w->opt->follow && fstatat(fd, d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
     if (type != DT_DIR && !folder_link && !wanted(w->opt, d->d_name)) {
@@ -277,8 +279,8 @@ static int read_folder(struct walk *w, int fd, size_t depth, struct error *err)
     return rc;
 }
 
-/* Scans one operand. Its path loses "./" at the start and '/' at the end, so that every spelling
- * of a folder gives the same rows. */
+/* Scans one operand. "./" at the start of its path and '/' at the end are removed, so that the rows do not
+ * depend on how the folder is written. */
 static int scan_operand(struct walk *w, int root, const char *folder, struct error *err)
 {
     char shown[256];
@@ -299,7 +301,7 @@ static int scan_operand(struct walk *w, int root, const char *folder, struct err
     if (!text_is_utf8(w->path.data, w->path.n_bytes))
         return error_set(err, EX_DATAERR, "folder '%s' is not named in valid UTF-8", shown);
     int fd = openat(root, here ? "." : w->path.data,
-                    O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* the user's own link is followed */
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a link that the user names is followed */
     if (fd < 0 || fstat(fd, &st)) {
         error_errno(err, EX_NOINPUT, "cannot open folder '%s'", shown);
         if (fd >= 0) close(fd);
@@ -344,7 +346,7 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
         const struct entry *e = &w.entries[i];
         const char *fields[] = {e->path, e->label, e->split};
         if (i && !strcmp(e->path, w.entries[i - 1].path))
-            continue; /* a folder given twice, or one inside the other: still one picture */
+            continue; /* a picture is one row, even when a folder is named twice or is inside another one */
         n->n_read++;
         n->n_rejected += e->reason != NULL;
         n->n_kept += e->reason == NULL;

@@ -1,5 +1,5 @@
-/* scan.h: makes rows `path label` from folders of pictures, with given_split
- * when folders say that as well. */
+/* scan.h: writes a row with path and label for each picture in folders, and with given_split when the folders
+ * are divided into splits. */
 #ifndef WINNOW_SCAN_H
 #define WINNOW_SCAN_H
 
@@ -26,8 +26,8 @@ struct scan_options {
 /*
  * Whether folder (relative to opt->common.root) contains nothing but the folders train, val and test (or
  * valid, validation, training, testing), with the classes inside them. The rows of such a folder get the
- * label from the second level and given_split from the first. Returns false when it cannot be read: scan_run
- * then says why.
+ * label from the second level and given_split from the first. Returns false when the folder cannot be read;
+ * scan_run then fails with the reason.
  */
 bool scan_has_splits(const struct scan_options *opt, const char *folder);
 

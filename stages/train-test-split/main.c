@@ -1,7 +1,7 @@
 /*
- * train-test-split: divides rows into training, validation and test, such that near copies stay together and
- * the split does not change when rows are added. Reads: label group (xxh128 or path where a row has no
- * group). Adds: split (fold).
+ * train-test-split: divides rows into training, validation and test. Near copies stay together, and the split
+ * does not change when rows are added. Reads: label group (xxh128 or path for a row without a group). Adds:
+ * split (fold).
  */
 #include "split.h"
 

@@ -1,7 +1,7 @@
 /*
- * split.c: groups are identified by a 64-bit key of their name. Should two names have the same key, their
- * groups are kept together, which does no harm. Memory: 48 bytes a group and 4 a row. The text of the rows
- * is read a second time when they are written.
+ * split.c: groups are identified by a 64-bit key of their name. If two names have the same key, their groups
+ * are kept together, which does no harm. Memory: 48 bytes for each group and 4 for each row. The rows are
+ * read a second time when they are written.
  */
 #include "split.h"
 
@@ -17,9 +17,9 @@
 #include "base/text.h"
 
 /*
- * Streams of their own ("place" and "fold" in ASCII). With small numbers, the place of a picture in the
- * split would be the first number that augment draws for the variant with that number, and the variants of
- * all training pictures would be turned to the same side.
+ * Numbers of random streams that no other program uses ("place" and "fold" in ASCII). With a small number,
+ * the number that places a picture would equal the first number that augment draws for one of its variants.
+ * That variant of every training picture would then be rotated to the same side.
  */
 #define STREAM_PLACE 0x706c616365ull
 #define STREAM_FOLD 0x73706c666f6c64ull
@@ -28,7 +28,7 @@ struct group {
     uint64_t key;
     double place;
     uint32_t n_rows, label; /* label: of its first row */
-    int8_t previous;        /* part in the previous split, or -1 */
+    int8_t previous;        /* the group's part in the previous split, or -1 */
     uint8_t part;
     bool many_labels;
     uint32_t fold;
@@ -88,7 +88,7 @@ static int split_fold(uint64_t seed, const char *group, int64_t folds)
     return (int)random_below(&r, (uint64_t)folds);
 }
 
-/* The number of the group with that name, which is added when it is new. Returns -1 when there is no
+/* Returns the number of the group with that name, which is added when it is new, or -1 when there is no
  * memory. */
 static int64_t find_group(struct split *s, const char *name, struct error *err)
 {
@@ -117,7 +117,7 @@ static int64_t find_label(struct split *s, const char *name, struct error *err)
     return at;
 }
 
-/* The name by which a row is kept together with others: its group, or its own when it has none. */
+/* Returns the name of a row's group, or the row's own name when it has no group. */
 static const char *group_name(const struct manifest_reader *r, int group, int hash, int path)
 {
     const char *name = manifest_field(r, group);
@@ -155,7 +155,9 @@ static int known_add(struct known *k, const char *kind, const char *name, int pa
     if (!*name) return 0;
     uint64_t key = known_key(kind, name);
     struct known_part *known = known_at(k, key);
-    if (known) { /* of two answers the one further from training: what was tested on is never trained on */
+    /* if the previous split has two parts for a group, use the one further from training: a test picture must
+     * never be trained on */
+    if (known) {
         if (part > known->part) known->part = (int8_t)part;
         return 0;
     }
@@ -205,7 +207,7 @@ static int read_rows(struct split *s, struct manifest_source *in, const struct k
     if (manifest_source_read(in, &r, required, err)) return -1;
     int label = manifest_column(&r.schema, "label"), group = manifest_column(&r.schema, s->opt->group_by);
     int hash = manifest_column(&r.schema, "xxh128"), path = manifest_column(&r.schema, "path");
-    /* scan writes it from the name of the folder that held the picture. */
+    /* scan writes it from the name of the picture's folder. */
     int given = manifest_column(&r.schema, "given_split");
     char shown[64];
     while ((got = manifest_reader_next(&r, err)) > 0) {
@@ -315,7 +317,7 @@ static bool has_label(struct split *s, uint32_t g, uint32_t label)
     return bsearch(&key, s->pairs, s->n_pairs, sizeof *s->pairs, compare_u64) != NULL;
 }
 
-/* Whether training has another group of every label that this one has. */
+/* Whether training has another group of every label that this group has. */
 static bool can_be_spared(struct split *s, uint32_t g)
 {
     s->spare = true;
@@ -324,9 +326,9 @@ static bool can_be_spared(struct split *s, uint32_t g)
 }
 
 /*
- * The one exception to the rule that the place of a group decides. A class with few groups would often have
- * none for the test or for validation. The first group, in the order of places, that training can do without
- * is moved. Groups from a previous split stay.
+ * The only exception to the rule that the place of a group decides. A class with few groups would often have
+ * none in the test split or in validation. The first group, in the order of places, that can be spared from
+ * training is moved there. Groups from a previous split are not moved.
  */
 static void fill_empty_parts(struct split *s, const uint32_t *order)
 {
@@ -338,7 +340,8 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
             double share = part == SPLIT_TRAIN ? 1 : part == SPLIT_TEST ? s->opt->test : s->opt->val;
             if (share <= 0 || label->n_groups_in[part] || label->n_groups < (uint32_t)w + 1) continue;
             for (size_t i = 0; i < s->n_groups; i++) {
-                /* Training takes the group with the highest place, and the others that with the lowest. */
+                /* For training, the group with the highest place is moved, and for the other parts the one
+                 * with the lowest. */
                 uint32_t g = part == SPLIT_TRAIN ? order[s->n_groups - 1 - i] : order[i];
                 enum split_part from = s->groups[g].part;
                 if (!has_label(s, g, l) || s->groups[g].previous >= 0 || from == part) continue;
@@ -351,9 +354,9 @@ static void fill_empty_parts(struct split *s, const uint32_t *order)
 }
 
 /*
- * --exact: the groups of each label, in the order of their places, fill the test split up to its share of
- * the label's pictures, and then validation. The sizes are right to within half a group. An older group
- * moves when the border passes it.
+ * --exact: assigns the groups of each label, in the order of their places, to the test split up to its share
+ * of the label's pictures, and then to validation. The sizes are exact to half a group. When pictures are
+ * added, the border between the parts moves, and an older group may change its part.
  */
 static int place_exactly(struct split *s, const uint32_t *order, struct error *err)
 {
@@ -383,8 +386,8 @@ static bool holds_most_of_its_label(const struct split *s, const struct group *g
     return 2 * (uint64_t)g->n_rows > s->labels[g->label].n_rows;
 }
 
-/* A large group can leave a class with far fewer training pictures than was asked for. A warning says so,
- * unless somebody placed the group. */
+/* Warns when a class has far fewer training pictures than requested because of a large group, unless the user
+ * or a previous split placed that group. */
 static void warn_of_small_training(struct split *s)
 {
     double asked = 1 - s->opt->val - s->opt->test;
@@ -423,8 +426,8 @@ static int decide(struct split *s, struct error *err)
         g->part = g->place < s->opt->test                 ? SPLIT_TEST
                   : g->place < s->opt->test + s->opt->val ? SPLIT_VAL
                                                           : SPLIT_TRAIN;
-        /* For example frames of one film that are most of a class. If they were not in training, hardly
-         * anything of the class could be learnt. */
+        /* An example is a class that mostly consists of frames of one film. If these were not in training,
+         * the class could hardly be learnt. */
         if (holds_most_of_its_label(s, g)) g->part = SPLIT_TRAIN;
         if (g->previous >= 0) g->part = (uint8_t)g->previous;
     }

@@ -1,4 +1,5 @@
-/* split.h: decides in which split a picture is, as a function of (seed, group) and of little else. */
+/* split.h: decides in which split a picture is. The decision is a function of seed and group, and of the few
+ * options below. */
 #ifndef WINNOW_SPLIT_H
 #define WINNOW_SPLIT_H
 
@@ -14,7 +15,7 @@ struct split_options {
     double val, test;     /* shares, 0..1, together below 1 */
     int64_t folds;        /* 0: no fold column */
     const char *group_by; /* column */
-    const char *previous; /* manifest with splits that stay */
+    const char *previous; /* a manifest whose splits are kept */
     bool exact, check;
 };
 #define SPLIT_DEFAULTS                                                                                       \
@@ -27,8 +28,9 @@ struct split_options {
 int split_run(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
               struct stage_counts *n, struct error *err);
 
-/* --check: writes the rows of groups that are in more than one split (or fold) to out. 0: there are none.
- * 1: there are some, n->n_rejected rows. -1: err. A row with an empty or unknown split is EX_DATAERR. */
+/* --check: writes the rows of groups that are in more than one split (or fold) to out. Returns 0 when there
+ * are none, or 1 when there are n->n_rejected such rows. Returns -1 with err set otherwise: EX_DATAERR for a
+ * row with an empty or unknown split. */
 int split_check(const struct split_options *opt, struct manifest_source *in, struct manifest_writer *out,
                 struct stage_counts *n, struct error *err);
 

@@ -1,8 +1,8 @@
 /*
  * batch_auto.c: --batch auto: finds the largest power of two for which the plan fits into the memory of the
- * device. Plans are made but not run: engine_memory_need computes arenas, weights and workspaces to the
- * byte. A batch is at most an eighth of the training pictures, since training with a handful of steps an
- * epoch is bad.
+ * device. Plans are made but not run: engine_memory_need computes the exact size of arenas, weights and
+ * workspaces. A batch is at most an eighth of the training pictures, because training with only a few steps
+ * in an epoch is bad.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +31,8 @@ static size_t memory_limit(const struct train_run *run)
     return (size_t)((double)bytes * BATCH_SHARE_USED);
 }
 
-/* The batch of a run that was begun or finished here; a run that continues on
- * another machine keeps it. 0: none. */
+/* Returns the batch of a run that was begun or completed in this folder, or 0. A run that continues on
+ * another machine keeps its batch. */
 static int batch_so_far(const struct train_run *run)
 {
     char *plan = NULL;
@@ -75,7 +75,7 @@ int train_choose_batch(struct train_run *run, struct error *err)
     }
     size_t limit = memory_limit(run), most = run->data.n_split[SHARD_TRAIN] / 8 / (size_t)ranks;
     if (!strcmp(run->device, "cpu") || !strcmp(run->device, "ref"))
-        /* Each rank has a GPU of its own, but the ranks on a machine share its memory. */
+        /* Each rank has its own GPU, but the ranks on a machine share its host memory. */
         limit /= (size_t)dist_local_size(run->dist);
     struct engine_options e = train_engine_options(run);
     int rc = net_copy(&net, &run->net, err);

@@ -1,8 +1,8 @@
 /*
  * features_part.c: --features-only: computes the features of all pictures as tasks of a job array. Each task
- * computes one part of the pictures into caches of its own, because a cache has a single writer. join copies
- * them into the common cache, where phase head finds every picture. Which part a picture belongs to depends
- * on its content, so that a picture that occurs twice is computed once.
+ * computes one part of the pictures into separate caches, because a cache has a single writer. join copies
+ * these into the common cache, where phase head finds every picture. The part of a picture depends on its
+ * content, so a picture that occurs twice is computed once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 
 #define JOIN (-1)
 #define MOST_PARTS 100000
-#define JOIN_ROWS 64 /* of one block that the join writes */
+#define JOIN_ROWS 64 /* number of rows in a block that the join writes */
 
 /* Parses "3/8" or "join/8". */
 static int parse_part(const char *text, int *part, int *n_parts, struct error *err)
@@ -60,7 +60,7 @@ static int set_folder(struct train_run *run, int part, int n_parts, struct error
     return text_printf(&run->part_folder, err, "%s/part-%d-of-%d", run->options->cache, part, n_parts);
 }
 
-/* Copies the rows of one part that `to` lacks from `from`, which must have them all. */
+/* Copies the rows of one part that are not in `to` from `from`, which must have all of them. */
 static int take_part(const struct train_run *run, struct activation_cache *from, struct activation_cache *to,
                      size_t n_values, bool with_test, int part, int n_parts, size_t *n_taken,
                      struct error *err)
@@ -104,7 +104,7 @@ static int join(struct train_run *run, int n_parts, struct error *err)
     int rc = phase_head_targets(run, &all, err);
     for (int part = 0; !rc && part < n_parts; part++) {
         rc = set_folder(run, part, n_parts, err) || phase_head_targets(run, &one, err) ? -1 : 0;
-        /* The test split is there when phase_head_fill wanted it. */
+        /* The test split is included if phase_head_fill needed it. */
         for (int t = 0; !rc && t < all.n; t++) {
             bool with_test = o->export_features || (o->fold_rows == FOLD_ALL_ROWS && t == 0);
             rc = take_part(run, one.cache[t], all.cache[t], all.boundary[t].total, with_test, part, n_parts,

@@ -1,8 +1,9 @@
 /*
- * folds.c: cross-validation of the head in K folds, so that a model that never saw a label judges it. With
- * more than one pass, the model of a fold learns only from pictures on whose labels the pass before agreed
- * (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML 2019). Otherwise, of a dozen similar
- * pictures with the same wrong label, eleven would teach the model to confirm the twelfth.
+ * folds.c: cross-validation of the head in K folds, in which each label is compared with the prediction of a
+ * model that did not learn it. With more than one pass, the model of a fold learns only from pictures whose
+ * labels the previous pass predicted (iterative noisy cross-validation: Chen, Liao, Chen and Zhang, ICML
+ * 2019). Otherwise, if a dozen similar pictures have the same wrong label, the model would learn it from
+ * eleven of them and confirm the twelfth.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,8 @@ static int choose_fold_rows(struct train_run *run, struct error *err)
     return 0;
 }
 
-/* Assigns a fold to each of these rows: that of the manifest when every row has one of
- * 0..K-1, or else one chosen here. */
+/* Assigns a fold to each of these rows: that of the manifest if every row has one of 0..K-1, or else one that
+ * sampler_folds chooses. */
 static int assign_folds(struct train_run *run, struct error *err)
 {
     size_t n = run->n_fold_rows;
@@ -68,7 +69,7 @@ out:
     return rc;
 }
 
-/* The name of the file that keeps a finished fold in the run's folder. */
+/* Writes the path of the file, in the run's folder, that keeps a completed fold. */
 static int fold_path(const struct train_run *run, int pass, int fold, struct text *path, struct error *err)
 {
     return pass ? text_printf(path, err, "%s/fold-%d-%d", run->options->out, fold, pass + 1)
@@ -79,13 +80,13 @@ static int fold_path(const struct train_run *run, int pass, int fold, struct tex
 struct fold {
     int pass, index;
     const uint8_t *left_out; /* [n_rows of the data]: rows not to learn from; NULL: learn from all */
-    /* [n_rows of the data]: the margins of rows are added here, as means
-     * over the epochs. NULL: not wanted. */
+    /* [n_rows of the data]: the margins of rows, as means over the epochs, are added to these. NULL: not
+     * needed. */
     double *margins;
 };
 
-/* What a finished fold keeps in a file: n_out x n_classes probabilities, and with
- * margins those of all rows. */
+/* The contents of the file of a completed fold: n_out x n_classes probabilities, and, if wanted, the margins
+ * of all rows. */
 struct kept {
     const char *path;
     float *p;
@@ -93,7 +94,8 @@ struct kept {
     size_t p_bytes, own_bytes;
 };
 
-/* 1: the file of the fold is there, and was made with this plan; it has been read. */
+/* Reads the file of a completed fold. Returns 1 when it exists and was made with this plan, 0 when not, or -1
+ * with err set. */
 static int read_kept(struct train_run *run, void *kept, struct error *err)
 {
     const struct kept *k = kept;
@@ -108,7 +110,7 @@ static int read_kept(struct train_run *run, void *kept, struct error *err)
     return rc;
 }
 
-/* Gives what rank 0 has read to all ranks. */
+/* Sends the data that rank 0 has read to all ranks. */
 static int share_kept(struct train_run *run, const struct kept *k, struct error *err)
 {
     return dist_broadcast(run->dist, k->p, k->p_bytes, err) ||
@@ -221,9 +223,9 @@ done:
 
 /*
  * Finds the pictures that the last pass predicts as another class, and their variants: left_out [n_rows of
- * the data]. Returns how many pictures there are. Many of them are correctly labelled and only difficult,
- * but the rest is nearly clean, and the next pass does not need all pictures. All ranks find the same, since
- * they have the same probabilities.
+ * the data]. Returns how many pictures there are. Many of them are correctly labelled and only difficult. But
+ * the remaining pictures have few wrong labels, and the next pass does not need all pictures. All ranks find
+ * the same pictures, because they have the same probabilities.
  */
 static int find_contradicted(const struct train_run *run, uint8_t *left_out, size_t *n_images,
                              struct error *err)
@@ -254,8 +256,8 @@ static int write_outputs(struct train_run *run, void *unused, struct error *err)
     return outputs_oof(run, err) || outputs_margins(run, run->fold_rows, run->n_fold_rows, 1, err) ? -1 : 0;
 }
 
-/* The margins that are written are means over the models of the folds. Those of a single training depend
- * on its dropout and order; and with --fold-rows all, every picture gets margins. */
+/* The margins that are written are means over the models of the folds. Margins of a single training would
+ * depend on its dropout and order. With --fold-rows all, every picture gets a margin. */
 int train_folds(struct train_run *run, const struct frozen_boundary *f, const struct activation_cache *cache,
                 struct error *err)
 {

@@ -168,7 +168,8 @@ int outputs_oof(const struct train_run *run, struct error *err)
     char(*numbers)[32] = mem_zalloc(n_classes, sizeof *numbers, err);
     int rc = -1;
     if (!columns || !fields || !numbers) goto out;
-    /* The names are put into one block, and their addresses are taken when it no longer moves. */
+    /* The names are written to one block. Pointers into it are set when the block is complete and no longer
+     * moves. */
     for (size_t c = 0; c < n_classes; c++)
         if (text_printf(&names, err, "p_%s", info->classes[c]) || text_add(&names, "", 1, err)) goto out;
     const char *at = names.data;
@@ -185,7 +186,7 @@ int outputs_oof(const struct train_run *run, struct error *err)
         struct shard_record r;
         size_t best = 0;
         if (run->data.variants[row])
-            continue; /* one row per picture: augmented variants are for learning only */
+            continue; /* the file has one row for each picture; variants are only for learning */
         if (shard_set_describe(run->data.shards, row, &r, err)) goto out;
         for (size_t c = 0; c < n_classes; c++) {
             best = p[c] > p[best] ? c : best;
@@ -212,8 +213,8 @@ out:
 
 /*
  * aum is the mean over epochs of z_label - the largest other z in the training steps, with dropout. A low or
- * negative value means that the rest of the data speaks against the label. A picture with variants gets the
- * mean over them.
+ * negative value means that the other pictures contradict the label. A picture with variants gets the mean
+ * over them.
  */
 int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n, int epochs,
                     struct error *err)
@@ -237,7 +238,7 @@ int outputs_margins(const struct train_run *run, const uint32_t *rows, size_t n,
     }
     for (size_t i = 0; i < n; i++) {
         struct shard_record r;
-        if (d->variants[rows[i]]) continue; /* variant 0 carries the mean */
+        if (d->variants[rows[i]]) continue; /* the row of variant 0 has the mean */
         if (shard_set_describe(d->shards, rows[i], &r, err)) goto out;
         const char *fields[] = {r.path, r.xxh128, d->info->classes[r.label],
                                 format_f32(text,

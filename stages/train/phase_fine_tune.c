@@ -36,8 +36,7 @@ struct disk_need {
     const struct activation_cache *cache;
 };
 
-/* Prints what the cache will cost before a byte is written, and refuses when
- * the disk has too little space. */
+/* Prints how large the cache will be before a byte is written. Fails when the disk has too little space. */
 static int check_disk(struct train_run *run, void *disk_need, struct error *err)
 {
     const struct disk_need *need = disk_need;
@@ -72,8 +71,8 @@ int train_open_boundary(struct train_run *run, const struct frozen_boundary *f,
     return train_on(run, ON_FIRST, check_disk, &need, err);
 }
 
-/* Prints, before the first step, how much memory this takes and could take. It is done
- * only with -v; planning is cheap. */
+/* With -v, prints before the first step how much memory training takes, and what other settings would take.
+ * Planning is fast. */
 static void say_memory(const struct train_run *run, const struct engine_options *options,
                        const struct engine *engine, size_t loader_bytes)
 {
@@ -118,7 +117,7 @@ int phase_fine_tune(struct train_run *run, struct trainer *t, struct error *err)
         o.inputs = f.layers;
         o.n_inputs = f.n_layers;
         if (loader_threads > 1)
-            loader_threads = 1; /* reading and widening rows is a small part of one thread's time, */
+            loader_threads = 1; /* reading and converting rows takes only a part of one thread's time, */
         ahead = 1;              /* and a batch of them is large */
     }
     o.mode = ENGINE_TRAIN;

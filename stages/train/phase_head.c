@@ -89,7 +89,8 @@ int phase_head_fill(struct train_run *run, const struct head_targets *t, struct 
     return rc;
 }
 
-/* Sends every picture through the base once. The other cache, if there is one, is closed again. */
+/* Computes the features of every picture and opens their cache. The other cache, if there is one, is closed
+ * again. */
 static int open_features(struct train_run *run, struct frozen_boundary *f, struct activation_cache **cache,
                          struct error *err)
 {

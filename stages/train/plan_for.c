@@ -1,7 +1,7 @@
 /*
- * plan_for.c: --plan-for says what training would take on a card that is not in this machine, and
- * --describe-device describes one that is. cuDNN itself is asked which engines it has for that card. Nothing
- * is computed.
+ * plan_for.c: --plan-for prints how much memory and time training would take on a card that this machine need
+ * not have, and --describe-device describes a card of this machine. cuDNN reports which engines it has for
+ * the card. No training is computed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,8 +57,8 @@ static int make_net(struct train_run *run, struct error *err)
     return net_replace_head(net, n_classes, names, 1, err) || net_infer_shapes(net, side, side, err) ? -1 : 0;
 }
 
-/* Makes options for what the card computes: in phase head the base, whose outputs are
- * kept, since the head is small. */
+/* Sets the options of the engine for the work of the card. In phase head this is the base, whose outputs are
+ * kept; the head is small. */
 static int make_engine_options(struct train_run *run, struct engine_options *e, const char **from,
                                int **boundary, struct error *err)
 {
@@ -172,7 +172,8 @@ static int plan(struct train_run *run, const char *json, struct text *out, struc
     }
     e.batch = run->batch;
     if (!rc && engine_outlook(&k, &run->net, &e, json, err)) {
-        struct error why = *err; /* that it does not fit, or cuDNN's: it takes no tensor above 2 GiB */
+        /* the plan does not fit, or cuDNN refuses it, because it accepts no tensor above 2 GiB */
+        struct error why = *err;
         rc = run->batch <= largest || strstr(why.text, "would fit")
                  ? -1
                  : error_set(err, EX_OSERR, "batch %d does not go, batch %d would fit (%s)", run->batch,
@@ -186,8 +187,8 @@ static int plan(struct train_run *run, const char *json, struct text *out, struc
 
 /* --- the two options --- */
 
-/* cuDNN is asked in a child process. Some versions end the process when one of their parts is missing, and
- * without a driver they write a line to standard error for each function. */
+/* Runs the queries to cuDNN in a child process. Some versions end the process when one of their parts is
+ * missing, and without a driver they write a line to standard error for each function. */
 static int in_child(struct train_run *run, const char *json, struct error *err)
 {
     struct error *said = mmap(NULL, sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

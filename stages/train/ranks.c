@@ -1,5 +1,5 @@
-/* ranks.c: training in several processes, which mpirun started, each with a part of every batch. Rank 0
- * has the folder of the run and prints. All ranks compute, and agree on every decision. */
+/* ranks.c: training in several processes that mpirun started. Each process computes a part of every batch.
+ * Only rank 0 uses the folder of the run and prints. All ranks agree on every decision. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +120,8 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     struct dist *d = run->dist;
     int code = rc < 0 ? err->code : stop_signal ? 128 + stop_signal : rc;
     bool first = train_is_first(run), lost = rc < 0 && dist_lost(d);
-    if (rc < 0 && d && !lost && !dist_agreed(d)) { /* the other ranks do not know, and would wait */
+    /* the other ranks do not know of the failure, and would wait */
+    if (rc < 0 && d && !lost && !dist_agreed(d)) {
         if (first)
             stage_end(rc, err, NULL, &run->options->common);
         else
@@ -141,7 +142,8 @@ int train_leave(struct train_run *run, int rc, int stop_signal, const struct err
     train_run_release(run);
     struct error parting = {0};
     if (d && !dist_lost(d) && dist_meet(d, &parting) && !dist_lost(d)) {
-        /* This rank has no memory even for that. Without a message the others would wait for it. */
+        /* This rank has not even memory for the usual report. Without a message the other ranks would wait
+         * for it. */
         stage_warn("rank %d: %s", dist_rank(d), parting.text);
         dist_abort(d, parting.code);
     }

@@ -1,4 +1,5 @@
-/* run.c: one run of train: its folder, lock and plan, the phase, and its outputs. */
+/* run.c: runs train: opens the folder, takes the lock, makes the plan, runs the phase and writes the
+ * outputs. */
 #include <ctype.h>
 #include <dirent.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@
 
 /*
  * With fewer steps in an epoch than this, a batch norm with Keras' momentum of 0.99 still has more than 0.6
- * % (0.99^500) of its old statistics at the end of the epoch. On the sets with which people begin it has
- * most of them.
+ * % (0.99^500) of its old statistics at the end of the epoch. On a small set, as users often begin with, it
+ * still has most of them.
  */
 #define REFRESH_BELOW_STEPS 500
 
@@ -89,7 +90,7 @@ static int remove_if_there(const char *path, struct error *err)
     return unlink(path) && io_exists(path) ? error_errno(err, EX_CANTCREAT, "cannot remove '%s'", path) : 0;
 }
 
-/* Removes what an unfinished run would continue from. */
+/* Removes the files from which an unfinished run would continue. */
 static int forget_checkpoints(struct train_run *run, struct error *err)
 {
     const char *out = run->options->out;
@@ -99,7 +100,7 @@ static int forget_checkpoints(struct train_run *run, struct error *err)
     if (!rc && !d) rc = error_errno(err, EX_CANTCREAT, "cannot look into '%s'", out);
     for (struct dirent *e; !rc && (e = io_next_entry(d, out, &rc, err));) {
         text_clear(&path);
-        /* Those of any number of folds and passes. */
+        /* Files of folds are removed for any number of folds and passes. */
         if (text_starts(e->d_name, "fold-") && isdigit((unsigned char)e->d_name[5]))
             rc = text_printf(&path, err, "%s/%s", out, e->d_name) || remove_if_there(path.data, err) ? -1 : 0;
     }
@@ -108,13 +109,14 @@ static int forget_checkpoints(struct train_run *run, struct error *err)
     return rc;
 }
 
-/* Begins the run again. The old model stays until the new one replaces it. */
+/* Removes the progress of the run, which then begins again. The old model is kept until the new one replaces
+ * it. */
 static int forget_progress(struct train_run *run, struct error *err)
 {
     return remove_if_there(run->path_done.data, err) || forget_checkpoints(run, err) ? -1 : 0;
 }
 
-/* 1: the run is complete, with this very plan. 0: there is work to do. -1: error. */
+/* Returns 1 when the run is complete and has this plan, 0 when there is work to do, or -1 with err set. */
 static int compare_with_done(struct train_run *run, struct error *err)
 {
     char *done = NULL, difference[400];
@@ -145,7 +147,7 @@ static int compare_with_done(struct train_run *run, struct error *err)
     return rc;
 }
 
-/* --- the plan: all that a result depends on, one "key\tvalue" line each --- */
+/* --- the plan: a line "key\tvalue" for each setting on which the result depends --- */
 
 static int make_plan(struct train_run *run, struct error *err)
 {
@@ -179,7 +181,8 @@ static int make_plan(struct train_run *run, struct error *err)
     if (train_statistics_differ(run, &differ, err) ||
         (differ && text_printf(p, err, "ranks\t%d\n", dist_size(run->dist))))
         return -1;
-    /* A boundary that is kept on the way can only change rounding, where it separates a fused layer. */
+    /* When phase head also keeps a boundary, this can only change rounding, if the boundary separates layers
+     * that would be fused. */
     if (o->phase == PHASE_HEAD)
         return text_printf(p, err, "folds\t%lld\n%s", (long long)o->folds,
                            o->fold_rows == FOLD_ALL_ROWS ? "fold-rows\tall\n" : "") ||
@@ -255,7 +258,7 @@ int train_open_cache(struct train_run *run, const struct frozen_boundary *f, con
                      enum activation_dtype dtype, struct activation_cache **cache, struct error *err)
 {
     struct cache_request request = {f, name, dtype, cache};
-    return train_on(run, ON_FIRST, open_cache, &request, err) || /* it makes the file when there is none */
+    return train_on(run, ON_FIRST, open_cache, &request, err) || /* it creates the file when there is none */
                    train_on(run, ON_OTHERS, open_cache, &request, err)
                ? -1
                : 0;
@@ -466,7 +469,8 @@ static int open_all(struct train_run *run, void *unused, struct error *err)
                : 0;
 }
 
-/* Called on rank 0, for all ranks. 1: the run is complete. 0: there is work to do. -1: error. */
+/* Called on rank 0, for all ranks. Returns 1 when the run is complete, 0 when there is work to do, or -1 with
+ * err set. */
 static int decide(struct train_run *run, void *unused, struct error *err)
 {
     (void)unused;

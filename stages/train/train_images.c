@@ -1,4 +1,5 @@
-/* train_images.c: which rows show the same picture: the picture itself (variant 0) and its variants. */
+/* train_images.c: finds the rows that show the same picture: the picture itself (variant 0) and its
+ * variants. */
 #include <stdlib.h>
 #include <string.h>
 

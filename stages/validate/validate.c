@@ -1,5 +1,5 @@
-/* validate.c: decodes each picture in the pool, then applies the rules. A picture that breaks several
- * rules is rejected by the one that says most. */
+/* validate.c: decodes each picture in the pool, and then applies the rules. A picture that breaks several
+ * rules is rejected with the most informative reason. */
 #include "validate.h"
 
 #include <stdio.h>
@@ -70,20 +70,20 @@ struct run {
     int n_adds;
     struct picture_memory memory;
     bool remembers;
-    uint64_t n_recalled, n_other; /* n_other: files that are not what the manifest says */
+    uint64_t n_recalled, n_other; /* n_other: files whose content differs from the hash in the manifest */
     struct text file, values;     /* reused */
     struct progress progress;
 };
 
-/* The row's own value, or value when the row has none: what the manifest
- * says about a file's content stays. */
+/* Returns the row's value of a column, or `value` when the row has none. Facts about the content that are in
+ * the manifest are not changed. */
 static const char *filled(const char *const *fields, int column, const char *value)
 {
     return column >= 0 && *fields[column] ? fields[column] : value;
 }
 
-/* The reject reason of the first rule that the picture breaks, with detail
- * filled; NULL when it meets all rules. */
+/* Returns the reject reason of the first rule that the picture breaks, and sets detail; returns NULL when it
+ * meets all rules. */
 static const char *broken_rule(const struct validate_options *o, const struct decoded *d, char *detail,
                                size_t detail_bytes)
 {
@@ -110,12 +110,13 @@ static const char *broken_rule(const struct validate_options *o, const struct de
 
 /* --- the memory --------------------------------------------------------------------------------- */
 
-/* Increase this when the same picture and options give another answer than before. */
+/* Increase this when the same picture and options give another result than before. */
 #define ANSWERS_VERSION 4
 #define KEPT "kept"
-#define OTHER "other-content" /* the file is not what its row's hash says: it is looked at in every run */
+/* the content of the file differs from its row's hash: it is decoded in every run */
+#define OTHER "other-content"
 
-/* Writes down everything that the answer depends on, except the picture. */
+/* Writes the settings on which the result depends besides the picture. */
 static int question(const struct validate_options *o, struct text *t, struct error *err)
 {
     char rules[PICTURE_RULES_BYTES];
@@ -131,7 +132,7 @@ static int question(const struct validate_options *o, struct text *t, struct err
         o->with ? o->with : "nothing", *rules ? " " : "", rules);
 }
 
-/* Opens the memory file. When it cannot be used, the run takes longer but does not fail. */
+/* Opens the file of --memory. When it cannot be used, the run takes longer but does not fail. */
 static int open_memory(struct run *r, struct error *err)
 {
     struct text words = TEXT_EMPTY;
@@ -173,8 +174,8 @@ static bool complete(const struct run *r, const struct remembered *m)
     return n == r->n_adds;
 }
 
-/* What is remembered about the row's content, if its file exists with the same size and was not changed since
- * the memory was written to; otherwise NULL. */
+/* Returns the remembered result for the row's content, if its file exists with the same size and has not
+ * changed since the memory was last written; otherwise NULL. */
 static const struct remembered *known(struct run *r, const char *const *fields)
 {
     struct xxh128 content;
@@ -188,7 +189,7 @@ static const struct remembered *known(struct run *r, const char *const *fields)
         m && complete(r, m) && strcmp(m->outcome, OTHER) &&
         !path_join(&r->file, r->opt->common.root, fields[r->path], r->opt->common.allow_outside, &ignored) &&
         stat(r->file.data, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->bytes;
-    /* Objects of a store are never written to; one that was is another picture under the old name. */
+    /* Objects of a store are never changed; a changed one is another picture under the old name. */
     return there && !picture_memory_is_older(&r->memory, &st.st_mtim) ? m : NULL;
 }
 
@@ -198,8 +199,8 @@ static bool unknown(void *context, const char *const *fields)
     return !known(r, fields);
 }
 
-/* Remembers an answer that depends on the content alone. An answer that depends on the machine or the
- * build is not remembered: memory, time, or a kind of picture that another build can read. */
+/* Remembers a result that depends on the content alone. A result that depends on the machine or the build is
+ * not remembered: too little memory, the time limit, or a kind of picture that another build can read. */
 static int remember(struct run *r, const char *const *fields, const struct decoded *d, const char *outcome,
                     const char *const *values, const char *detail, struct error *err)
 {
@@ -231,7 +232,7 @@ static int reject(struct run *r, const char *const *fields, const char *reason, 
     return manifest_writer_reject(r->rejects, fields, reason, detail, err);
 }
 
-/* values has one entry for each column of validate_adds. */
+/* Writes a kept row. values has one entry for each column of validate_adds. */
 static int keep(struct run *r, const char *const *fields, const char **values, struct error *err)
 {
     for (int i = 0; r->opt->with && r->adds[i]; i++) {
@@ -345,7 +346,7 @@ static int check_list(const char *option, const char *list, const char *known, s
 
 int validate_check_options(const struct validate_options *opt, struct error *err)
 {
-    /* Rules that no picture can meet are a typing mistake, too. */
+    /* Rules that no picture can meet are probably a typing error, too. */
     if (opt->min_bytes > opt->max_bytes)
         return error_set(err, EX_USAGE, "--min-bytes is more than --max-bytes: nothing would be kept");
     if (opt->max_side && opt->min_side > opt->max_side)

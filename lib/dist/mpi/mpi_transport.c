@@ -1,5 +1,5 @@
-/* mpi_transport.c: lib/dist over MPI-3 (OpenMPI). It uses non-blocking calls only, so that a waiting rank
- * can notice that another one is gone, and does not hang in a library call that never returns. */
+/* mpi_transport.c: lib/dist over MPI-3 (OpenMPI). It uses non-blocking calls only. A waiting rank can
+ * therefore notice that another rank is lost, and does not hang in a library call that never returns. */
 #include <mpi.h>
 #include <stdlib.h>
 
@@ -32,8 +32,7 @@ static int mpi_open(struct dist_group **out, int *rank, int *size, struct error 
     struct dist_group *g = mem_zalloc(1, sizeof *g, err);
     *out = NULL;
     if (!g) return -1;
-    /* FUNNELED: loaders and OpenMP have threads of their own, but only the
-     * thread that opened MPI calls it. */
+    /* FUNNELED: loaders and OpenMP start threads, but only the thread that opened MPI calls it. */
     if (failed(MPI_Initialized(&there), "MPI_Initialized", err) ||
         (!there &&
          failed(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level), "MPI_Init_thread", err)) ||
@@ -48,8 +47,8 @@ static int mpi_open(struct dist_group **out, int *rank, int *size, struct error 
     return 0;
 }
 
-/* MPI refers only to its own memory and to the caller's, so that ours can be
- * freed while a request is under way. */
+/* MPI refers only to its own memory and to the caller's, so our memory can be freed while a request is in
+ * progress. */
 static void forget(struct dist_request *q)
 {
     if ((*q->from = q->next)) q->next->from = q->from;

@@ -1,10 +1,10 @@
 /*
- * avif_decode.c: AVIF through libavif, in one thread; of a sequence the first frame. Colour is what libavif's
- * defaults give (libyuv for 8 bits, chroma of 4:2:0 and 4:2:2 interpolated), which is level for level what
- * avifdec and Chromium show; profiles are ignored. Alpha is taken as it is stored. irot and imir turn the
- * picture, EXIF does not.
+ * avif_decode.c: decodes AVIF with libavif, in one thread; of a sequence, the first frame. Colour is
+ * converted with libavif's defaults (libyuv for 8 bits, chroma of 4:2:0 and 4:2:2 interpolated). The result
+ * is exactly what avifdec and Chromium show; profiles are ignored. Alpha is used as it is stored. irot and
+ * imir determine the orientation, and EXIF does not.
  *
- * Planes become RGB a band of rows at a time, so that no second copy of a large picture is needed.
+ * Planes are converted to RGB in bands of rows, so no second copy of a large picture is needed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,13 +16,13 @@
 #include "image/colour.h"
 #include "image/frames.h"
 
-/* libavif's own limit is 2^28; a larger one is refused when the boxes are read, by this text. */
+/* libavif's own limit is 2^28 pixels. It refuses a larger picture with this text when it reads the boxes. */
 #define TOO_LARGE "too large"
 
-/* A row of 4:2:0 takes chroma from the rows beside it: a band gets a pair more on both sides. */
+/* A row of 4:2:0 uses the chroma of adjacent rows, so a band has two more rows on each side. */
 #define OVERLAP_ROWS 2
 
-/* Of RGBA: small enough to stay in the cache until it is copied. */
+/* Size of a band in RGBA. It stays in the cache until it is copied. */
 #define BAND_BYTES (256u << 10)
 
 static enum image_reason failed(const avifDecoder *d, avifResult result, const uint8_t *bytes, size_t n_bytes,
@@ -43,7 +43,7 @@ static enum image_reason failed(const avifDecoder *d, avifResult result, const u
     return image_fail(f, reason, "%s", why);
 }
 
-/* The EXIF orientation that turns as irot (quarter turns anticlockwise) and then imir do. */
+/* Returns the EXIF orientation that is equal to irot (quarter turns anticlockwise) followed by imir. */
 static int orientation_of(const avifImage *image)
 {
     static const uint8_t orientations[4][3] = {{1, 4, 2}, {8, 5, 7}, {3, 2, 4}, {6, 7, 5}};
@@ -52,7 +52,7 @@ static int orientation_of(const avifImage *image)
     return orientations[turns][mirror];
 }
 
-/* As Chromium: a clean aperture counts when it has whole sides and begins in the corner. */
+/* As in Chromium, a clean aperture is used only when its sides are integers and it begins in the corner. */
 static void clean_aperture(const avifImage *image, uint32_t *width, uint32_t *height)
 {
     avifCropRect rect;
@@ -120,7 +120,7 @@ static enum image_reason to_rgb(const avifImage *image, const struct decode_opti
         rgb.depth = 8;
         rgb.format = AVIF_RGB_FORMAT_RGBA;
         rgb.ignoreAlpha = !image->alphaPlane;
-        /* libyuv cuts 10 bits before it computes: up to two levels off. */
+        /* libyuv truncates 10 bits to 8 before it computes, which causes an error of up to two levels. */
         rgb.avoidLibYUV = image->depth > 8;
         rgb.pixels = rgba;
         rgb.rowBytes = (uint32_t)row_bytes;
@@ -139,7 +139,7 @@ static enum image_reason to_rgb(const avifImage *image, const struct decode_opti
     return f->reason;
 }
 
-/* Opens the file and reads its boxes; *out is the decoder when all went well. */
+/* Opens the file and reads its boxes. On success *out is the decoder. */
 static enum image_reason open_file(avifDecoder **out, const uint8_t *bytes, size_t n_bytes,
                                    const struct decode_options *options, struct image_info *info,
                                    struct image_failure *f)
@@ -164,7 +164,7 @@ static enum image_reason open_file(avifDecoder **out, const uint8_t *bytes, size
         avifDecoderDestroy(d);
         return reason;
     }
-    /* dav1d's own limit: the bits may say another size than the boxes. */
+    /* dav1d has a limit of its own, because the bitstream may have another size than the boxes. */
     d->imageSizeLimit =
         (uint32_t)(options->max_pixels > 0 && options->max_pixels < IMAGE_MAX_PIXELS ? options->max_pixels
                                                                                      : IMAGE_MAX_PIXELS);

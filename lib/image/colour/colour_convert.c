@@ -1,7 +1,7 @@
 /*
- * colour_convert.c: samples as a file describes them to sRGB, through lcms2. A description that makes no
- * sense (a profile that lcms refuses, a transfer function of high dynamic range) leaves the samples as they
- * are.
+ * colour_convert.c: converts samples from the colour space that a file describes to sRGB, with lcms2. With a
+ * description that cannot be used (a profile that lcms refuses, a transfer function of high dynamic range),
+ * the samples are not changed.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static cmsHPROFILE make_profile(const double xy[6], const double white[2], cmsTo
     return p;
 }
 
-/* sRGB's own curve, also for BT.709 and its like: browsers take these for the same. */
+/* Returns sRGB's curve. It is also used for BT.709 and similar curves, which browsers treat as the same. */
 static cmsToneCurve *srgb_curve(void)
 {
     static const double parameters[5] = {2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045};
@@ -86,7 +86,8 @@ static int convert(struct image *m, cmsHTRANSFORM t, struct error *err)
     return 0;
 }
 
-/* A grey profile as one for three equal samples, so that both kinds of pictures are converted alike. */
+/* Converts a picture with a grey profile as three equal samples, so that grey and RGB pictures are converted
+ * in the same way. */
 static int convert_gray(struct image *m, cmsHPROFILE from, cmsHPROFILE srgb)
 {
     uint8_t in[256], out[256 * 3];

@@ -1,6 +1,6 @@
 /*
- * heic_decode.c: HEIC through libheif: the primary item with libheif's colour, turned and cropped as libheif
- * does (irot, imir and clap in the file's order, never by EXIF; no rule of orientation stops it). HEVC
+ * heic_decode.c: decodes HEIC with libheif: the primary item, with libheif's colour conversion, rotation and
+ * cropping (irot, imir and clap in the file's order, never EXIF; no orientation rule disables this). HEVC
  * itself is decoded in this thread by hevc_plugin.c.
  */
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "image/heic/heic_references.h"
 #include "image/heic/hevc_plugin.h"
 
-/* Of the side of any part of a picture, when the picture itself is smaller. */
+/* The limit for the side of a part of a picture, when the picture itself is smaller. */
 #define LEAST_LIMIT_PX 8192
 
 static enum image_reason failed(struct heif_error e, const uint8_t *bytes, size_t n_bytes,
@@ -65,7 +65,7 @@ static void describe(const struct heif_image_handle *handle, int width, int heig
     image_set_mode(info, hevc_seen.any && hevc_seen.gray);
 }
 
-/* The colour box tells, and without one the stream. */
+/* Whether samples have limited range. The colour box says it, or without one the stream. */
 static bool limited_range(const struct heif_image_handle *handle)
 {
     struct heif_color_profile_nclx *nclx = NULL;
@@ -76,7 +76,7 @@ static bool limited_range(const struct heif_image_handle *handle)
     return limited;
 }
 
-/* libheif leaves 16..235 as it is where there is no colour. */
+/* Expands samples from 16..235 to 0..255, which libheif does not do for grey pictures. */
 static void expand_range(uint8_t *samples, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -137,7 +137,7 @@ enum image_reason heic_decode(const uint8_t *bytes, size_t n_bytes, const struct
     heif_context_set_maximum_image_size_limit(context, IMAGE_MAX_SIDE_PX);
     heif_context_set_max_decoding_threads(context, 0);
     e = heif_context_read_from_memory_without_copy(context, bytes, n_bytes, NULL);
-    /* The first error counts: after it the context still hands out pictures. */
+    /* The first error decides, because the context still returns pictures after it. */
     if (e.code == heif_error_Ok) e = heif_context_get_primary_image_handle(context, &handle);
     if (e.code != heif_error_Ok) {
         reason = failed(e, bytes, n_bytes, f);
@@ -147,7 +147,7 @@ enum image_reason heic_decode(const uint8_t *bytes, size_t n_bytes, const struct
              info);
     reason = image_check_size((uint64_t)info->width, (uint64_t)info->height, options->max_pixels, f);
     if (reason != IMAGE_OK || !out) goto out;
-    /* A grid or an overlay has a size of its own. libheif checks each side alone; tiles may be larger than
+    /* A grid or an overlay has a separate size. libheif checks each side by itself; tiles may be larger than
      * the picture. */
     int side = info->width > info->height ? info->width : info->height;
     heif_context_set_maximum_image_size_limit(context, side > LEAST_LIMIT_PX ? side : LEAST_LIMIT_PX);

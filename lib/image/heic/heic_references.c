@@ -1,6 +1,6 @@
 /*
- * heic_references.c: which items of a HEIF file a picture is made of, read from iref before libheif decodes:
- * libheif follows the references without end when an item is made of itself.
+ * heic_references.c: reads from iref of which items of a HEIF file a picture consists, before libheif decodes
+ * it. When an item refers to itself, libheif follows the references without end.
  */
 #include "image/heic/heic_references.h"
 
@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "image/codec.h"
 
-/* A grid of phone pictures is one deep, its alpha another. */
+/* A grid of a phone's pictures has depth one, and its alpha one more. */
 #define DEEPEST 8
 #define MOST_EDGES 65536
 
@@ -31,7 +31,7 @@ struct box {
 
 #define KIND(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
-/* The box at *b, which is moved past it; false at the end or at nonsense. */
+/* Reads the box at *b, and moves *b past it. Returns false at the end or at an invalid box. */
 static bool next_box(const uint8_t **b, size_t *n, struct box *out)
 {
     if (*n < 8) return false;
@@ -63,8 +63,8 @@ static int add_edge(struct edges *e, uint32_t item, uint32_t part, struct error 
 }
 
 /*
- * iref: "dimg" says what an item is derived from, "auxl" whose alpha it is. As libheif reads it: one
- * reference follows the other by the number of its items, whatever size its box claims.
+ * Reads iref. "dimg" says from which items an item is derived, "auxl" whose alpha it is. As in libheif, the
+ * next reference begins after the items of the previous one, whatever size its box has.
  */
 static int read_references(struct edges *e, const uint8_t *b, size_t n, struct error *err)
 {
@@ -95,7 +95,8 @@ static int by_item(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Raises the depth of each item above that of its parts; an item made of itself rises without end. */
+/* Raises the depth of each item above that of its parts. The depth of an item that contains itself has no
+ * limit. */
 static int check_depth(struct edges *e, struct error *err)
 {
     uint8_t *depth = mem_zalloc(e->n, 1, err);

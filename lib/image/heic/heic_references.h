@@ -1,4 +1,4 @@
-/* heic_references.h: a look at a HEIF file's references before libheif follows them. */
+/* heic_references.h: checks the references of a HEIF file before libheif follows them. */
 #ifndef WINNOW_IMAGE_HEIC_REFERENCES_H
 #define WINNOW_IMAGE_HEIC_REFERENCES_H
 
@@ -7,8 +7,9 @@
 
 #include "base/error.h"
 
-/* -1: EX_DATAERR when an item is made of itself, through others or not, or more than eight deep; linear in
- * the references. 0 for whatever else, nonsense included: that is libheif's to refuse. */
+/* Returns -1 with err set (EX_DATAERR) when an item contains itself, directly or through others, or when
+ * references are more than eight deep. Otherwise returns 0, also for an invalid file, which libheif will
+ * refuse. The time is linear in the number of references. */
 int heic_check_references(const uint8_t *bytes, size_t n_bytes, struct error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * hevc_plugin.c: see hevc_plugin.h. An item's data come as NAL units with a length of four bytes before each;
- * the first picture that comes out is copied into a heif_image.
+ * hevc_plugin.c: see hevc_plugin.h. An item's data consist of NAL units, each after its length in four bytes.
+ * The first decoded picture is copied into a heif_image.
  */
 #include "image/heic/hevc_plugin.h"
 
@@ -14,7 +14,7 @@
 
 #include "image/codec.h"
 
-/* libheif's own plug-ins have 100. */
+/* The priority of this plug-in; those of libheif have 100. */
 #define PRIORITY 1000
 
 _Thread_local struct hevc_seen hevc_seen;
@@ -60,7 +60,7 @@ static struct heif_error push(void *decoder, const void *data, size_t n_bytes)
     return fine;
 }
 
-/* Warnings that leave the picture whole. */
+/* Whether a warning does not affect the pixels. */
 static bool harmless(de265_error w)
 {
     return w == DE265_WARNING_NO_WPP_CANNOT_USE_MULTITHREADING || w == DE265_WARNING_WARNING_BUFFER_FULL ||
@@ -95,7 +95,7 @@ static struct heif_error copy_plane(struct heif_image *to, enum heif_channel cha
     return fine;
 }
 
-/* libheif converts by what the stream says where the file has no colour box. */
+/* Copies the colour description of the stream, which libheif uses when the file has no colour box. */
 static void copy_colour(struct heif_image *to, const struct de265_image *from)
 {
     struct heif_color_profile_nclx *nclx = heif_nclx_color_profile_alloc();

@@ -1,15 +1,16 @@
 /*
- * hevc_plugin.h: what libheif decodes HEVC with here: libde265 without threads. libheif's own plug-in starts
- * one for each processor, which the workers' sandbox does not allow.
+ * hevc_plugin.h: a plug-in with which libheif decodes HEVC: libde265 without threads. libheif's own plug-in
+ * starts a thread for each processor, which the workers' sandbox does not allow.
  */
 #ifndef WINNOW_IMAGE_HEVC_PLUGIN_H
 #define WINNOW_IMAGE_HEVC_PLUGIN_H
 
 #include <stdbool.h>
 
-/* What this thread's decoder saw since hevc_plugin_use(). */
+/* What this thread's decoder has seen since hevc_plugin_use(). */
 struct hevc_seen {
-    bool any;        /* a first picture, which the two below describe: colour comes before alpha */
+    /* a picture was decoded; the two fields below describe the first one (colour comes before alpha) */
+    bool any;
     bool gray;       /* it has no chroma */
     bool full_range; /* its stream says so */
     bool out_of_memory;
@@ -17,7 +18,7 @@ struct hevc_seen {
 };
 extern _Thread_local struct hevc_seen hevc_seen;
 
-/* Makes libheif take this decoder (once a process) and forgets what was seen. */
+/* Registers this decoder with libheif (once a process), and clears the record of what was seen. */
 void hevc_plugin_use(void);
 
 #endif

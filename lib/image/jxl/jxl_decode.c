@@ -1,7 +1,8 @@
 /*
- * jxl_decode.c: JPEG XL through libjxl, in one thread; of an animation the first frame as it is shown. What
- * was coded in XYB comes out as sRGB, other pictures as they are stored: profiles are ignored. Spot colours
- * are mixed in; a picture with a black channel (CMYK) is refused, because libjxl leaves the black out.
+ * jxl_decode.c: decodes JPEG XL with libjxl, in one thread; of an animation, the first frame as it is shown.
+ * A picture that was coded in XYB becomes sRGB. The samples of other pictures are used as they are stored;
+ * profiles are ignored. Spot colours are mixed in. A picture with a black channel (CMYK) is refused, because
+ * libjxl ignores the black.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "image/colour.h"
 #include "image/frames.h"
 
-/* What is known while the decoder runs, and where its pixels go. */
+/* The state while the decoder runs. */
 struct jxl_state {
     const struct decode_options *options;
     struct image *out;
@@ -27,7 +28,7 @@ static void on_pixels(void *context, size_t x, size_t y, size_t n, const void *p
         rgba_to_pixels(s->out, (int)x, (int)y, (int)n, pixels, s->alpha, s->options->background);
 }
 
-/* Frames are told apart by their headers alone. */
+/* Counts the frames from their headers, without decoding. */
 static int count_frames(const uint8_t *bytes, size_t n_bytes)
 {
     int frames = 0;
@@ -60,7 +61,7 @@ static enum image_reason describe(JxlDecoder *d, const JxlBasicInfo *basic, stru
     return image_check_size(basic->xsize, basic->ysize, s->options->max_pixels, f);
 }
 
-/* The space of the samples as a profile, which libjxl makes where the file has none. */
+/* Stores the colour space of the samples as a profile. libjxl makes a profile when the file has none. */
 static void note_profile(JxlDecoder *d, struct colour_note *note)
 {
     struct error ignored = {0};
@@ -82,7 +83,8 @@ static void note_profile(JxlDecoder *d, struct colour_note *note)
     free(icc);
 }
 
-/* Before pixels are made: XYB has no space of its own, everything else keeps its samples. */
+/* Chooses the colour space of the output, before pixels are decoded. XYB has no output space of its own;
+ * other pictures keep their samples. */
 static void choose_colour(JxlDecoder *d, const JxlBasicInfo *basic, struct colour_note *note,
                           struct image_info *info)
 {
@@ -134,7 +136,7 @@ static enum image_reason give_room(JxlDecoder *d, const JxlBasicInfo *basic, str
                                      : image_fail(f, IMAGE_UNSUPPORTED, "samples that libjxl cannot give");
 }
 
-/* The first frame into out, or with w the frames that it wants. */
+/* Decodes the first frame into out, or with w the frames that w wants. */
 static enum image_reason decode(const uint8_t *bytes, size_t n_bytes, const struct decode_options *options,
                                 struct image *out, struct frame_walk *w, struct image_info *info,
                                 struct image_failure *f)
@@ -146,7 +148,7 @@ static enum image_reason decode(const uint8_t *bytes, size_t n_bytes, const stru
     JxlDecoder *d = JxlDecoderCreate(NULL);
     if (!d) return image_fail(f, IMAGE_DECODE_MEMORY, "libjxl ran out of memory");
     memset(&basic, 0, sizeof basic);
-    /* The input is not closed: then an early end is told from damage. */
+    /* The input is not closed, so that libjxl reports an early end differently from damage. */
     if (JxlDecoderSubscribeEvents(d, JXL_DEC_BASIC_INFO | JXL_DEC_COLOR_ENCODING |
                                          (out ? (int)JXL_DEC_FULL_IMAGE : 0)) != JXL_DEC_SUCCESS ||
         JxlDecoderSetKeepOrientation(d, JXL_TRUE) != JXL_DEC_SUCCESS ||

@@ -1,11 +1,13 @@
 /*
  * conv_tile.h: the loops of convolutions that add up products directly, for processors with AVX2 or AVX-512:
- * tiles of pixels times vectors of output channels, whose sums stay in registers. A pixel is given by where
- * its window begins. What the window reads from there is a list of runs of neighbouring inputs, the same for
- * all pixels, so that one loop serves all kernel sizes, strides and layouts. Nothing here starts threads.
+ * tiles of pixels times vectors of output channels, whose sums stay in registers. The address at which its
+ * window begins identifies a pixel. From there, the window reads a list of runs of adjacent inputs. The list
+ * is the same for all pixels, so one loop suits all kernel sizes, strides and layouts. No function here
+ * starts threads.
  *
- * A long window is taken in several passes over the pixels, each with as many runs as there are weights that
- * fit into the first-level cache. Sums wait in memory meanwhile, and go on as if there were one pass.
+ * A long window is computed in several passes over the pixels. Each pass has as many runs as have weights
+ * that fit into the first-level cache. Between passes the sums are in memory; the result is that of a single
+ * pass.
  */
 #ifndef WINNOW_TENSOR_CPU_CONV_TILE_H
 #define WINNOW_TENSOR_CPU_CONV_TILE_H
@@ -20,15 +22,15 @@ struct tile_run {
     ptrdiff_t at, n; /* in floats, from the beginning of a window */
 };
 
-/* One pass over some runs for the output channels of some vectors side by side. */
+/* One pass over some runs, for the output channels in a few adjacent vectors. */
 struct tile_pass {
     const float *packed; /* [floats of the runs][vectors * vector] */
     int vectors;
     const struct tile_run *runs;
     int n_runs;
     bool short_runs; /* each has 8 floats */
-    /* [pixels, rounded up to a tile][vectors * vector]: sums of earlier passes, where there was one (resume),
-     * and for later ones (more). Outputs are written when there are no more. */
+    /* [pixels, rounded up to a tile][vectors * vector]: the sums between passes. They are read after an
+     * earlier pass (resume), and written before a later one (more). The last pass writes the outputs. */
     float *sums;
     bool resume, more;
     bool add;           /* the outputs to what is at y */
@@ -51,7 +53,8 @@ struct tile_pass {
 struct tile_kernels {
     int vector; /* floats */
     int widest; /* vectors of a panel, at most */
-    /* Of weights in a pass. With AVX-512 four vectors a step are more than the second-level cache gives. */
+    /* Size of the weights in a pass. With AVX-512, four vectors a step are more than the second-level cache
+     * can deliver. */
     size_t pass_bytes;
     /* y[i] = min(high, max(low, sum of packed * window at x[i] + bias + residual[i])) for n pixels. Each sum
      * follows the order of the runs and does not depend on the other pixels. x has TILE_PIXELS - 1 more

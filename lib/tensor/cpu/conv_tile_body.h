@@ -16,7 +16,7 @@ static inline vec residual_of(const struct tile_pass *p, size_t i, int v, size_t
 
 #define UNROLLED _Pragma("GCC unroll 8")
 
-/* With a constant I, the loops are unrolled and sums are in registers. */
+/* With a constant I, the compiler unrolls the loops and keeps the sums in registers. */
 #define STEP(R, V, I)                                                                                        \
     do {                                                                                                     \
         vec w[V];                                                                                            \
@@ -40,9 +40,9 @@ static inline vec residual_of(const struct tile_pass *p, size_t i, int v, size_t
     STEP(R, V, 6);                                                                                           \
     STEP(R, V, 7)
 
-/* Fetches what is read next: by the next tile, by the next block of pixels (its part of it), and the next
- * weights. No prefetcher of a processor sees these strides. FETCH_PIXELS: R pixels from x[0] on, eight floats
- * of each. AHEAD_LINES: of weights, for eight products of each sum. */
+/* Prefetches the inputs of the next tile, a part of those of the next block of pixels, and the next weights.
+ * The processor's own prefetcher does not recognise these strides. FETCH_PIXELS: R pixels from x[0] on, eight
+ * floats of each. AHEAD_LINES: cache lines of weights, for eight products of each sum. */
 #define FETCH(R)                                                                                             \
     do {                                                                                                     \
         FETCH_PIXELS(R, next, 3);                                                                            \

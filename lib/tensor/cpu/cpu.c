@@ -1,5 +1,6 @@
-/* cpu.c: the function table of the CPU backend: the device, its memory, copies in and out, and the
- * elementwise operations on all floats of an arena (fill, scale, optimiser steps). */
+/* cpu.c: the function table of the CPU backend. It opens the device, manages its memory, uploads and
+ * downloads tensors, and runs elementwise operations on all floats of an arena (fill, scale, optimiser
+ * steps). */
 #include <omp.h>
 #include <sched.h>
 #include <stdio.h>
@@ -122,10 +123,11 @@ static size_t cpu_memory_available(const struct backend *b)
     return available;
 }
 
-/* Large arenas lie in large pages where the system has some: a loop that reads blocks of channels, or many
- * transformed tiles, or all weights once, touches more pages than a processor remembers. */
+/* Large arenas use large pages if the system has some. A loop that reads blocks of channels, or many
+ * transformed tiles, or all weights once, reads more pages than the processor's TLB has entries. */
 #define LARGE_PAGE ((size_t)2 << 20)
-#define CONSTANTS (32 * LARGE_PAGE) /* that are reserved together; what is not used is never resident */
+/* bytes of constants that are reserved together; unused ones are never resident */
+#define CONSTANTS (32 * LARGE_PAGE)
 
 static int cpu_alloc(struct backend *b, size_t bytes, struct backend_buffer **out, struct error *err)
 {
@@ -452,8 +454,8 @@ static int cpu_op_backward(struct backend *b, struct backend_op *op, const struc
 
 /* --- flat arenas --- */
 
-/* The part of thread t: multiples of 16 floats, so that any number of threads
- * divides at boundaries of cache lines. */
+/* Computes the part of this thread. Parts begin at multiples of 16 floats, which are boundaries of cache
+ * lines. */
 static void part(size_t n, size_t *first, size_t *last)
 {
     size_t t = (size_t)omp_get_thread_num(), all = (size_t)omp_get_num_threads(), lines = (n + 15) / 16;

@@ -1,10 +1,10 @@
 /*
- * cpu.h: the CPU backend: convolutions by oneDNN's C API, and everything else by loops of our own, which do
- * in one pass what a library does in several (kernels.h).
+ * cpu.h: the CPU backend. oneDNN computes convolutions, through its C API. Loops of our own compute all other
+ * operations, in one pass where a library needs several (kernels.h).
  *
- * Layouts are chosen once, when the device is opened, as those with which oneDNN 2.6 is fast
- * (docs/measured.md has the figures): NHWC on machines with AVX-512; on others nChw8c for numbers of
- * channels that are multiples of 8, and NCHW for pictures.
+ * Layouts are chosen once, when the device is opened. They are those with which oneDNN 2.6 is fast
+ * (docs/measured.md has the figures): NHWC on machines with AVX-512; on others nChw8c for numbers of channels
+ * that are multiples of 8, and NCHW for pictures.
  */
 #ifndef WINNOW_TENSOR_CPU_CPU_H
 #define WINNOW_TENSOR_CPU_CPU_H
@@ -19,7 +19,8 @@ struct backend_buffer {
     size_t bytes;
 };
 
-/* Memory for packed weights, given out from the beginning on, and returned when the device is closed. */
+/* Memory for packed weights. It is allocated from its beginning to its end, and freed when the device is
+ * closed. */
 struct constants {
     struct constants *next;
     unsigned char *data;
@@ -54,8 +55,8 @@ struct conv_state {                          /* OP_CONV and OP_DEPTHWISE */
     float *packed; /* constant weights, for forward (and for data where the layout differs) */
     float *packed_data;
     float *keras; /* constant weights that need no packing */
-    /* When it is not CONV_ONEDNN there are no primitives, and packed and
-     * packed_data belong to cpu_conv_packed.c. */
+    /* When it is not CONV_ONEDNN, there are no primitives, and cpu_conv_packed.c uses packed and
+     * packed_data. */
     enum conv_algorithm algorithm;
 };
 
@@ -85,7 +86,8 @@ static inline int block_of(const struct backend *b, int c)
 
 int dnnl_failed(dnnl_status_t status, const char *what, struct error *err); /* 0 or -1 with err set */
 
-/* For weights that an operation keeps, in whole pages. It belongs to the device. */
+/* Returns memory, in whole pages, for weights that an operation keeps. It belongs to the device. NULL with
+ * err set on failure. */
 float *cpu_constant_memory(struct backend *b, size_t bytes, struct error *err);
 
 /* cpu_conv.c */
@@ -106,8 +108,8 @@ int conv_packed_load(struct backend *b, struct backend_op *op, const float *weig
 void conv_packed_forward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
 void conv_packed_backward(struct backend *b, struct backend_op *op, const struct op_io *io, float *workspace);
 
-/* cpu_conv_tiled.c: forward convolutions with constant weights, by direct sums. Functions after the first are
- * for operations to which it agreed. */
+/* cpu_conv_tiled.c: forward convolutions with constant weights, by direct sums. Call the other functions only
+ * for operations for which the first returned true. */
 bool conv_tiled_suits(const struct backend *b, const struct op_desc *d);
 size_t conv_tiled_packed_bytes(const struct backend *b, const struct op_desc *d);
 size_t conv_tiled_workspace_bytes(const struct backend *b, const struct op_desc *d);
@@ -117,7 +119,8 @@ void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const flo
 void conv_tiled_forward(const struct backend *b, const struct backend_op *op, const struct op_io *io,
                         float *workspace);
 
-/* cpu_conv_direct.c: constant convolutions for which oneDNN has only a matrix product or a reference loop. */
+/* cpu_conv_direct.c: convolutions with constant weights for which oneDNN has only a matrix product or a
+ * reference loop. */
 size_t conv_direct_workspace_bytes(const struct backend *b, const struct op_desc *d);
 void conv_direct_forward(struct backend *b, const struct backend_op *op, const struct op_io *io,
                          float *workspace);

@@ -1,6 +1,6 @@
 /*
- * cpu_conv.c: convolutions and depthwise convolutions by oneDNN, or by cpu_conv_packed.c where our own loops
- * are faster.
+ * cpu_conv.c: computes convolutions and depthwise convolutions with oneDNN, or with cpu_conv_packed.c if our
+ * own loops are faster.
  *
  * oneDNN's primitives are made once for the fixed layouts of their tensors, and choose the layout of the
  * weights. Constant weights are packed into that layout once. Trainable weights stay in Keras' order in the

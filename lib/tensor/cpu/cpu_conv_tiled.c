@@ -1,8 +1,8 @@
 /*
- * cpu_conv_tiled.c: forward convolutions without padding and with constant weights by the loops of
- * conv_tile.h: 1x1, and what minimal filtering is not suited for, above all stride 2. oneDNN 2.6 reaches 70 %
- * of the multipliers' peak for 1x1. It also runs once for each picture, and needs a dense output, so that a
- * concatenation has to be copied.
+ * cpu_conv_tiled.c: computes forward convolutions with constant weights with the loops of conv_tile.h: 1x1
+ * convolutions, and those for which minimal filtering is not suited, above all with stride 2. oneDNN 2.6
+ * reaches 70 % of the multipliers' peak for 1x1. It also runs once for each picture, and needs a dense
+ * output, so that a concatenation has to be copied.
  *
  * When each thread would get few pixels, output channels are divided among the threads instead, so that
  * weights are read once. A sum does not depend on the division or on other pictures.
@@ -98,13 +98,14 @@ void conv_tiled_pack(const struct backend *b, const struct op_desc *d, const flo
     }
 }
 
-/* The floats of a window that are taken in one pass, at most. */
+/* Returns the largest number of a window's floats that one pass reads. */
 static size_t pass_floats(const struct tile_kernels *k)
 {
     return k->pass_bytes / sizeof(float) / (size_t)(k->widest * k->vector) / 8 * 8;
 }
 
-/* What a window reads: its rows in each block of channels, in pieces that fit into a pass. */
+/* Computes the runs that a window reads: its rows in each block of channels, in pieces that fit into a
+ * pass. */
 static int window_runs(const struct backend *b, const struct op_desc *d, const struct view *x,
                        struct tile_run *runs)
 {
@@ -249,7 +250,7 @@ static void take_block(const struct tiled *t, struct walk *w, struct block *bloc
         block->x[block->n + i] = block->x[block->n - 1];
 }
 
-/* Pixels first .. last of all pictures. */
+/* Computes the pixels first .. last of all pictures. */
 static void multiply_pixels(const struct tiled *t, size_t first, size_t last, int from, int to, float *sums)
 {
     size_t plane = (size_t)(t->y.h * t->y.w), pixel = first % plane;

@@ -1,5 +1,5 @@
-/* cpu_dense.c: dense layers: y = act(x w + bias), by oneDNN's sgemm, or with constant
- * weights by a product of our own. */
+/* cpu_dense.c: computes dense layers, y = act(x w + bias), with oneDNN's sgemm, or for constant weights with
+ * our own loop. */
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>

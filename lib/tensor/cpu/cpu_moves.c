@@ -1,4 +1,4 @@
-/* cpu_moves.c: values of other pixels or channels: resizing, and picking channels. */
+/* cpu_moves.c: operations that copy values of other pixels or channels: resizing, and selecting channels. */
 #include <assert.h>
 #include <string.h>
 

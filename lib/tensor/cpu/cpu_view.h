@@ -1,5 +1,6 @@
-/* cpu_view.h: views of tensors, in all layouts, as runs of adjacent values, and loops over them that
- * divide the work among the threads. The division depends only on the shape and the number of threads. */
+/* cpu_view.h: views that describe a tensor in any layout as runs of adjacent values, and loops over views
+ * that divide the work among the threads. The division depends only on the shape and the number of
+ * threads. */
 #ifndef WINNOW_TENSOR_CPU_VIEW_H
 #define WINNOW_TENSOR_CPU_VIEW_H
 
@@ -23,9 +24,10 @@ static inline float *at(const struct view *v, int n, int block, int y, int x)
     return pixel_of(v, (size_t)y * (size_t)v->w + (size_t)x, n, block);
 }
 
-/* Inside a parallel region: the part of `total` for this thread. */
+/* Inside a parallel region: sets *first and *last to this thread's part of `total`. */
 void share(size_t total, size_t *first, size_t *last);
-/* 1 when waking the other threads would cost more than they save. */
+/* Returns the number of threads for work on n_values values. It is 1 when starting the others would cost more
+ * time than they save. */
 int threads_for(const struct backend *b, size_t n_values);
 size_t view_values(const struct view *v);
 

@@ -17,7 +17,7 @@ static inline size_t int8_picture_bytes(const struct tensor_shape *s)
 {
     return (size_t)s->h * (size_t)s->w * int8_pixel_bytes(s->parent_c ? s->parent_c : s->c);
 }
-/* The first byte of the tensor, or of the slice that s describes. */
+/* Returns the address of the first byte of the tensor, or of the slice that s describes. */
 static inline uint8_t *int8_at(const struct slot *at, const struct tensor_shape *s)
 {
     return at->buffer->data + at->offset + s->first_c;
@@ -25,8 +25,8 @@ static inline uint8_t *int8_at(const struct slot *at, const struct tensor_shape 
 bool int8_is(const struct op_desc *d); /* whether a tensor of the operation is quantised */
 
 struct int8_op;
-/* Plans an operation; called from the table in cpu.c. EX_UNAVAILABLE: it cannot be computed on quantised
- * tensors. */
+/* Plans an operation. The table in cpu.c calls it. Fails with EX_UNAVAILABLE when the operation cannot be
+ * computed on quantised tensors. */
 int int8_create(struct backend *b, const struct op_desc *d, struct int8_op **out, struct error *err);
 void int8_destroy(struct int8_op *op);
 size_t int8_constant_bytes(const struct int8_op *op);
@@ -65,10 +65,10 @@ size_t int8_conv_constant_bytes(const struct int8_op *op);
 size_t int8_conv_workspace_bytes(const struct int8_op *op);
 int int8_conv_load(struct int8_op *op, const float *weights, const float *bias, struct error *err);
 void int8_conv_forward(struct backend *b, struct int8_op *op, const struct op_io *io, uint8_t *workspace);
-/* The limits to which the activation clamps y, relative to its zero. */
+/* Sets the limits to which the activation clamps y, relative to the zero of y. */
 void int8_limits(const struct op_desc *d, float *low, float *high);
 
-/* int8_layers.c: everything that is not a convolution */
+/* int8_layers.c: all operations but convolutions */
 void int8_layer_forward(struct backend *b, struct int8_op *op, const struct op_io *io);
 
 #endif

@@ -4,7 +4,7 @@
 #define INT8_ISA "avx2"
 #include "tensor/cpu/int8_vectors256.h"
 
-/* Pairs of products are added in 16 bits, which can hold the sum of two products of 255 * 64. */
+/* Pairs of products are added in 16 bits, which is enough for the sum of two products of 255 * 64. */
 #define PRODUCTS(bytes, weights) _mm256_maddubs_epi16(bytes, weights)
 #define ADD_PRODUCTS(a, b) _mm256_add_epi16(a, b)
 #define SUM_PRODUCTS(products) _mm256_madd_epi16(products, _mm256_set1_epi16(1))

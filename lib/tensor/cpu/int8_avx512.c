@@ -4,7 +4,7 @@
 #define INT8_ISA "avx512"
 #include "tensor/cpu/int8_vectors512.h"
 
-/* Pairs of products are added in 16 bits, which can hold the sum of two products of 255 * 64. */
+/* Pairs of products are added in 16 bits, which is enough for the sum of two products of 255 * 64. */
 #define DOT(sum, bytes, weights)                                                                             \
     ((sum) = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(bytes, weights),                   \
                                                      _mm512_set1_epi16(1))))

@@ -1,7 +1,7 @@
 /*
- * int8_body.h: the inner loops on bytes, compiled once for each instruction set. The includer may define
- * VECTOR, a set of macros for LANES sums of 32 bits; without it the loops are plain C, which is also what the
- * others are compared with.
+ * int8_body.h: the inner loops on bytes, compiled once for each instruction set. The including file may
+ * define VECTOR, a set of macros for LANES sums of 32 bits. Without it the loops are plain C, with which
+ * tests compare the others.
  *
  * A tile is n pixels times a few vectors of output channels, whose sums stay in registers. The bytes of the
  * window are broadcast four at a time and multiplied by weights, which are read sequentially.
@@ -29,7 +29,7 @@ static void to_bytes(const int32_t *sums, const float *factor, int n_c, float lo
 #ifdef VECTOR
 
 #define PER_BLOCK (INT8_BLOCK / LANES)
-/* Without it gcc 12 keeps the sums of a tile in memory between steps. */
+/* Without this pragma gcc 12 keeps the sums of a tile in memory between steps. */
 #define UNROLLED _Pragma("GCC unroll 8")
 enum { MOST_P = 8, MOST_V = 4 }; /* of any tile */
 
@@ -40,7 +40,7 @@ static inline __attribute__((always_inline)) VECTOR broadcast_at(const uint8_t *
     return BROADCAST(four);
 }
 
-/* P pixels times V vectors of sums. */
+/* Computes a tile of P pixels times V vectors of sums. */
 static inline __attribute__((always_inline)) void tile(const struct int8_window *w, const uint8_t *const *x,
                                                        const int P, const int V, VECTOR sums[MOST_P][MOST_V])
 {
@@ -258,7 +258,8 @@ static void max_of(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n)
     }
 }
 
-/* Half a vector of bytes at a time, whose sums stay in a register: 256 * 255 fit into 16 bits. */
+/* Averages one block of channels after another. The sums of a block stay in a register: 256 * 255 fits into
+ * 16 bits. */
 static void mean_of(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n, float share)
 {
     size_t c = 0;

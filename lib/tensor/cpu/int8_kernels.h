@@ -15,7 +15,7 @@ enum {
     INT8_BEYOND = 1024     /* bytes that are readable after the last weights */
 };
 
-/* Output channels from one block on, for some pixels. */
+/* The weights and limits for n_blocks blocks of output channels. */
 struct int8_window {
     /* [block][run][step][16][4]: for each channel of a block, the weights of four consecutive bytes. A run
      * is a contiguous part of a window, n_steps times 4 bytes long. */
@@ -23,10 +23,9 @@ struct int8_window {
     size_t block_bytes;
     const size_t *run_at; /* [n_runs]: offset of each run from the first byte of the window */
     int n_runs, n_steps;
-    /* For kernels that join steps, otherwise NULL: the steps of one block in another order, with the
-     * offset of each. First come n_fours groups of four adjacent steps (with the offset of the first),
-     * then n_twos groups of two, whose products can be added in 16 bits without overflow, then single
-     * steps. */
+    /* NULL, or for kernels that join steps: the steps of one block in another order, with the offset of each.
+     * First come n_fours groups of four adjacent steps (with the offset of the first step), then n_twos
+     * groups of two, then single steps. The products of a group can be added in 16 bits without overflow. */
     const int32_t *step_at;
     int n_fours, n_twos;
     int n_blocks, n_channels; /* up to most_blocks; channels in them that are written */
@@ -44,7 +43,7 @@ struct int8_kernels {
     /* y[i * y_stride ..] of n_pixels pixels, whose windows begin at x[i]. Writes no byte after n_channels. */
     void (*conv)(const struct int8_window *w, const uint8_t *const *x, int n_pixels, uint8_t *y,
                  size_t y_stride);
-    /* The sums themselves, with the bias: sums [n_pixels][n_blocks * 16]. */
+    /* Writes the sums themselves, with the bias, to sums [n_pixels][n_blocks * 16]. */
     void (*conv_sums)(const struct int8_window *w, const uint8_t *const *x, int n_pixels, int32_t *sums);
     /* sums [n_c] = bias + sum over taps of at[i][c] * weights[i * n_c + c], for one pixel */
     void (*depthwise)(const uint8_t *const *at, int n_taps, const int16_t *weights, const int32_t *bias,
@@ -56,17 +55,17 @@ struct int8_kernels {
     void (*sum)(uint32_t *y, const uint8_t *x, size_t n);                       /* y += x */
     void (*mean)(uint8_t *y, const uint32_t *sums, size_t n,
                  float share); /* the byte nearest to sum * share */
-    /* The same of n_taps pixels of n bytes, at most 256. */
+    /* Computes such a mean over n_taps pixels (at most 256) of n bytes each. */
     void (*mean_of)(uint8_t *y, const uint8_t *const *at, int n_taps, size_t n, float share);
     /* y = clamp((a - zero_a) * factor_a + (b - zero_b) * factor_b) + zero */
     void (*add)(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const float factor[2],
                 const int zeros[3], float low, float high);
 };
 
-/* The i-th set of kernels for this processor, from the slowest to the fastest; NULL after the last. The
- * first is plain C. */
+/* Returns the i-th set of kernels for this processor, from the slowest to the fastest, or NULL after the
+ * last. The first is plain C. */
 const struct int8_kernels *int8_kernels_at(int i);
-/* The fastest set up to this level. VNNI and AMX are used only if neither WINNOW_SIMD nor
+/* Returns the fastest set up to this level. VNNI and AMX are used only if neither WINNOW_SIMD nor
  * ONEDNN_MAX_CPU_ISA is set. */
 const struct int8_kernels *int8_kernels_best(enum simd level);
 const struct int8_kernels *int8_kernels_base(void);

@@ -1,7 +1,7 @@
 /*
  * kernels.h: the inner loops of the CPU backend, compiled once for each instruction set and chosen when the
- * device is opened. A run is n_pixels pixels of n_c neighbouring floats. Strides are in floats. No kernel
- * starts threads.
+ * device is opened. A run is n_pixels pixels of n_c adjacent floats. Strides are in floats. No kernel starts
+ * threads.
  */
 #ifndef WINNOW_TENSOR_CPU_KERNELS_H
 #define WINNOW_TENSOR_CPU_KERNELS_H
@@ -12,10 +12,10 @@
 struct act {
     int kind;
     float max;
-}; /* enum op_activation and its cap */
+}; /* kind: enum op_activation; max: the cap of OP_RELU_CAPPED */
 
-/* n output pixels of a pool, y_step apart, whose windows begin x_step apart and have n_rows x n_cols taps.
- * The number of a tap is first_tap + row * tap_stride + column. */
+/* The windows of n output pixels of a pool. The outputs are y_step apart, and their windows begin x_step
+ * apart and have n_rows x n_cols taps. The number of a tap is first_tap + row * tap_stride + column. */
 struct windows {
     size_t n, y_step, x_step, row_stride, px_stride;
     int n_rows, n_cols, n_c;
@@ -40,8 +40,8 @@ struct kernels {
     void (*norm_input)(const float *x, size_t x_stride, const float *dy, size_t dy_stride, float *dx,
                        size_t dx_stride, size_t n_pixels, int n_c, const float *scale, const float *offset,
                        const float *a, const float *b, const float *c0, struct act act, int accumulate);
-    /* Pools. max: y[c] is the largest value of a window, and winner (unless NULL, n x n_c bytes) its tap, the
-     * first of equal ones. sum: y[c] = share * sum. */
+    /* The two kinds of pools. max_windows sets y[c] to the largest value of a window, and winner (n x n_c
+     * bytes, or NULL) to its tap, the first among equal values. sum_windows sets y[c] = share * sum. */
     void (*max_windows)(float *y, uint8_t *winner, const float *x, const struct windows *w);
     void (*sum_windows)(float *y, const float *x, const struct windows *w);
     void (*scatter_equal)(float *dx, const float *dy, const uint8_t *at, uint8_t index,
@@ -54,8 +54,8 @@ struct kernels {
     void (*silu)(float *y, const float *x, size_t n);                               /* y = x * sigmoid(x) */
     void (*activate_backward)(float *dy, const float *y, size_t n, struct act act); /* dy *= act'(y) */
     void (*bias_activate)(float *y, const float *bias, size_t n, struct act act);   /* y = act(y + bias) */
-    /* c[n_rows x n_c] = a[n_rows x n_k] * b[n_k x n_c], with rows strides apart. Each sum goes over k in
-     * order and separately, so that its bits do not depend on the rows and columns beside it. */
+    /* c[n_rows x n_c] = a[n_rows x n_k] * b[n_k x n_c], with rows strides apart. Each sum is added
+     * separately, in the order of k, so its bits do not depend on the other rows and columns. */
     void (*product)(const float *a, size_t a_stride, size_t n_rows, const float *b, size_t b_stride,
                     size_t n_k, size_t n_c, float *c, size_t c_stride);
     void (*bytes)(float *y, const uint8_t *x, size_t n, float scale, float offset);

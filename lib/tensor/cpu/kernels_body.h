@@ -1,7 +1,7 @@
 /*
  * kernels_body.h: the loops themselves, included once by each kernels_<isa>.c, which sets the target and
- * defines KERNELS_ISA. They are written for the vectoriser of the compiler. The order of operations is
- * fixed, so that the bits depend on the instruction set only.
+ * defines KERNELS_ISA. They are written for the compiler's vectoriser. The order of operations is fixed, so
+ * the bits depend on the instruction set only.
  */
 #include <math.h>
 #include <string.h>
@@ -13,7 +13,8 @@
  * large maps. */
 #define PIXELS_PER_SUM 64
 
-/* The activation as a macro over an expression, so that each kind gets a vector loop of its own. */
+/* Applies an activation to an expression. It is a macro, so that the compiler makes a separate vector loop
+ * for each kind of activation. */
 #define WITH_ACTIVATION(act, LOOP)                                                                           \
     switch ((act).kind) {                                                                                    \
     case OP_RELU: LOOP(RELU_OF, RELU_MASK) break;                                                            \
@@ -130,7 +131,7 @@ static void norm_input(const float *restrict x, size_t x_stride, const float *re
 #undef LOOP
 }
 
-/* As many floats as a register holds, at any address. */
+/* As many floats as fit into a register, at any address. */
 #if defined __AVX512F__
 enum { N_LANES = 16 };
 #elif defined __AVX2__
@@ -147,9 +148,9 @@ static inline void store(float *p, lanes v) { *(lanes_at *)p = v; }
 static inline bits chosen(bits mask, bits a, bits b) { return (mask & a) | (~mask & b); }
 
 /*
- * Pools: the values of an output stay in registers while their window is visited, so that each input is read
- * from the cache once and each output is written once. Channels that do not fill a register at the end are
- * done one by one. Windows of 3 x 3, nearly all there are, have loops of a constant length.
+ * Pools. The values of an output stay in registers while its window is read. So each input is read from the
+ * cache once, and each output is written once. The last channels, when they do not fill a register, are
+ * computed one by one. Nearly all windows are 3 x 3; for these the loops have a constant length.
  */
 #define INLINE static inline __attribute__((always_inline))
 #define BY_WINDOW(OF)                                                                                        \
@@ -360,7 +361,7 @@ static void bias_activate(float *restrict y, const float *restrict bias, size_t 
 #undef LOOP
 }
 
-/* One tile of a product: rows x vectors sums in registers. width: the number of floats when
+/* Computes one tile of a product, with rows x vectors sums in registers. width: the number of floats, when
  * there is a single, shorter vector. */
 static inline __attribute__((always_inline)) void product_tile(const int rows, const int vectors,
                                                                size_t width, const float *a, size_t a_stride,

@@ -16,7 +16,7 @@ typedef __m256 vec;
 #define MUL _mm256_mul_ps
 #define FMA _mm256_fmadd_ps
 #define FNMA _mm256_fnmadd_ps
-/* sum += a * b, where sum has to stay in one register: given the choice, gcc 12 moves sums of a large tile to
+/* sum += a * b. The assembler code keeps sum in one register: gcc 12 would move the sums of a large tile to
  * the stack and back. */
 #define ACCUMULATE(SUM, A, B) __asm__("vfmadd231ps %2, %1, %0" : "+x"(SUM) : "x"(A), "x"(B))
 #define MAX _mm256_max_ps

@@ -16,7 +16,7 @@ typedef __m512 vec;
 #define MUL _mm512_mul_ps
 #define FMA _mm512_fmadd_ps
 #define FNMA _mm512_fnmadd_ps
-/* sum += a * b, where sum has to stay in one register: given the choice, gcc 12 moves sums of a large tile to
+/* sum += a * b. The assembler code keeps sum in one register: gcc 12 would move the sums of a large tile to
  * the stack and back. */
 #define ACCUMULATE(SUM, A, B) __asm__("vfmadd231ps %2, %1, %0" : "+v"(SUM) : "v"(A), "v"(B))
 #define MAX _mm512_max_ps

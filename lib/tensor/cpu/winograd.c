@@ -3,9 +3,9 @@
  * tiles and among threads, and packs the weights.
  *
  * A thread takes blocks of tiles whose transformed inputs fit into its second-level cache. For each panel of
- * output channels it multiplies at each point and transforms back. When there are too few tiles for that
- * (8x8 maps of a few pictures), all threads transform together and then divide the panels. The result for a
- * tile is the same in both cases, so that any division gives the same bits.
+ * output channels it multiplies at each point and transforms the products back. When there are too few tiles
+ * for that (8x8 maps of a few pictures), all threads transform together and then divide the panels. The
+ * result for a tile is the same in both cases, so any division gives the same bits.
  */
 #include <assert.h>
 #include <omp.h>
@@ -202,8 +202,8 @@ static size_t tiles_of(const struct winograd_grid *g)
     return (size_t)g->n * (size_t)g->tiles_y * (size_t)g->tiles_x;
 }
 
-/* The tiles that a thread transforms together. Where it has n in all they are divided evenly: a short last
- * block would read all weights for a few tiles. */
+/* Returns the number of tiles that a thread transforms together. The n tiles of a thread are divided evenly,
+ * because a short last block would read all weights for a few tiles. */
 static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_k, size_t n)
 {
     size_t most =
@@ -215,14 +215,14 @@ static size_t rows_of_block(const struct winograd_kernels *k, int points, int n_
     return rows * (size_t)n_k % 1024 == 0 ? rows + UNIT : rows;
 }
 
-/* The tiles of the thread that has most. */
+/* Returns the number of tiles of the thread with the most. */
 static size_t tiles_of_thread(const struct backend *b, size_t n_tiles)
 {
     size_t units = (n_tiles + UNIT - 1) / UNIT, threads = (size_t)b->threads;
     return (units + threads - 1) / threads * UNIT;
 }
 
-/* Whether there are too few tiles to give each thread blocks of its own. */
+/* Whether there are too few tiles for separate blocks for each thread. */
 static bool shares_panels(const struct backend *b, size_t n_tiles)
 {
     return b->threads > 1 && n_tiles < (size_t)b->threads * LEAST_ROWS;

@@ -1,9 +1,9 @@
 /*
  * winograd.h: convolutions of stride 1 with 3x3, 5x5, 1x3, 3x1, 1x7 and 7x1 kernels by minimal filtering
  * (Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, Fast Algorithms for Convolutional
- * Neural Networks, 2016): computing a tile of outputs needs fewer multiplications than the direct sums.
- * Forward, backward data (a convolution with the turned kernel) and backward weights (the transposed
- * algorithm).
+ * Neural Networks, 2016): a tile of outputs needs fewer multiplications than with direct sums. It computes
+ * the forward pass, the gradient of the input (a convolution with the rotated kernel) and the gradient of the
+ * weights (the transposed algorithm).
  *
  *   kernel  algorithm                     multiplications for outputs   instead of
  *   3x3     F(2x2, 3x3)                   16 for 4                      36
@@ -15,9 +15,9 @@
  *   1x7     F(3, 4) + F(3, 3), taps 0..3  11 for 3                      21
  *           and 4..6 by themselves
  *
- * Interpolation points are 0, 1, -1, infinity; then 1/2; then -1/2, which round half as badly as 2 and -2.
- * Larger tiles would multiply less and round more (docs/notes/engine.md). Weights are transformed in double
- * and rounded once.
+ * Interpolation points are 0, 1, -1, infinity; then 1/2; then -1/2. The last two cause half the rounding
+ * error of 2 and -2. Larger tiles would need fewer multiplications and have larger rounding errors
+ * (docs/notes/engine.md). Weights are transformed in double and rounded once.
  */
 #ifndef WINNOW_TENSOR_CPU_WINOGRAD_H
 #define WINNOW_TENSOR_CPU_WINOGRAD_H
@@ -79,16 +79,18 @@ struct winograd_kernels {
 const struct winograd_kernels *winograd_avx512(void);
 const struct winograd_kernels *winograd_avx2(void);
 
-/* Whether this operation can run in this way on this device. If so, none of the functions below fails. */
+/* Whether this operation can be computed in this way on this device. If so, none of the functions below
+ * fails. */
 bool winograd_suits(const struct backend *b, const struct op_desc *d);
 size_t winograd_packed_bytes(const struct op_desc *d);
 size_t winograd_workspace_bytes(const struct backend *b, const struct op_desc *d);
-/* Transforms and packs Keras' [kh,kw,cin,cout], for forward, or turned for the gradient of the input. */
+/* Transforms and packs Keras' [kh,kw,cin,cout] for the forward pass, or, with `backward`, rotated for the
+ * gradient of the input. */
 void winograd_pack(const struct backend *b, const struct op_desc *d, bool backward, const float *keras,
                    float *packed);
 void winograd_forward(const struct backend *b, const struct op_desc *d, const struct op_io *io,
                       const float *packed, const float *bias, float *workspace);
-/* io->dy has passed the activation already. dx is overwritten or added to. */
+/* io->dy must already be the gradient before the activation. dx is overwritten or added to. */
 void winograd_backward_data(const struct backend *b, const struct op_desc *d, const struct op_io *io,
                             const float *packed, float *workspace);
 void winograd_backward_weights(const struct backend *b, const struct op_desc *d, const struct op_io *io,

@@ -1,7 +1,6 @@
 /*
  * winograd_body.h: the loops of winograd.h, included once by each winograd_<isa>.c, which defines vec and
- * its operations. Vectors run along the channels everywhere, so that a transform consists of additions of
- * whole vectors.
+ * its operations. A vector always consists of adjacent channels, so a transform only adds whole vectors.
  */
 #define FLATTEN static inline __attribute__((always_inline))
 
@@ -119,8 +118,8 @@ FLATTEN void gradient_6_of_4(const vec *y, vec *m)
 
 /* --- tiles --- */
 
-/* Where the n_y x n_x values of the tile for channel 0 are, from (y0, x0) of picture
- * n on; NULL outside the picture. */
+/* Sets at to the addresses of the tile's n_y x n_x values for channel 0, from (y0, x0) of picture n on; NULL
+ * for values outside the picture. Returns false when some are outside. */
 FLATTEN bool find_values(const struct view *v, int n, int y0, int x0, int n_y, int n_x, float **at)
 {
     float *picture = v->p + (size_t)n * v->n_stride;
@@ -133,7 +132,8 @@ FLATTEN bool find_values(const struct view *v, int n, int y0, int x0, int n_y, i
         }
     return inside;
 }
-/* The position of channel c, a multiple of the vector: NHWC, or blocks of 8 channels. */
+/* Returns the offset of channel c, which is a multiple of the vector's length, in NHWC or in blocks of 8
+ * channels. */
 FLATTEN size_t channel_at(const struct view *v, int c)
 {
     return v->blocks == 1 ? (size_t)c : (size_t)(c / 8) * v->b_stride + (size_t)(c % 8);
@@ -415,11 +415,10 @@ static void pack(const double matrix[][MAX_TAPS], int n_points, const float *tap
 /* --- the products: R rows by C vectors of sums stay in registers --- */
 
 /*
- * n_k is a multiple of 16. Meanwhile it prefetches the part of a that the next tile reads into the
- * first-level cache, and the columns of the next point, which follow b, into the second: for each block of
- * tiles, 1 to 6 MB of weights come from the third-level cache.
- * All tiles are in one function because gcc 12 gives registers to the sums only where the loops over them are
- * within another loop.
+ * n_k is a multiple of 16. It also prefetches data: the part of `a` that the next tile reads, into the
+ * first-level cache, and the columns of the next point, which follow b, into the second-level cache. For each
+ * block of tiles, 1 to 6 MB of weights are read from the third-level cache. All tiles are in one function
+ * because gcc 12 gives registers to the sums only where the loops over them are within another loop.
  */
 #define UNROLLED _Pragma("GCC unroll 24")
 #define PRODUCT(R, C)                                                                                        \

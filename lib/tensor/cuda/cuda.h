@@ -1,10 +1,10 @@
 /*
- * cuda.h: the CUDA backend. cuDNN and cuBLAS do all arithmetic; the C code here describes tensors and orders
- * calls.
+ * cuda.h: the CUDA backend. cuDNN and cuBLAS do all arithmetic. The C code here describes tensors, and calls
+ * these libraries in the right order.
  *
- * Layout: maps are NHWC, in float32 or (precisions bf16, fp16) in 16 bits. Vectors (h = w = 1), and
- * everything that is summed or learnt, are float32. Kernels are [cout][kh][kw][cin], and dense weights are
- * Keras' [cin][cout].
+ * Layout: maps are NHWC, in float32 or (precisions bf16, fp16) in 16 bits. Vectors (h = w = 1), sums and
+ * trainable parameters are float32. Kernels are [cout][kh][kw][cin], and dense weights are Keras'
+ * [cin][cout].
  *
  * Several GPUs look like one device: each holds every buffer and works on n/k pictures of each batch, and
  * the engine has their gradients summed (cuda_multi_gpu.c).
@@ -32,7 +32,7 @@ struct staging { /* one of two sets of buffers for sending a batch to the GPU */
     size_t bytes, device_bytes;
 };
 
-struct step_results { /* results that are being copied to the host, or have arrived */
+struct step_results { /* results of a step whose copy to the host is in progress or complete */
     void *pinned;     /* STEP_MAX_NORMS floats, the norms, then the logits */
     size_t bytes, part, n_norms;
 };
@@ -68,15 +68,15 @@ struct gpu {
         cudaEvent_t events[12];
         struct {
             cudaEvent_t timer[2]; /* these measure time */
-            /* of staging: the copy is over; the compute stream has read the device's side */
+            /* events for `staging`: the copy has ended; the compute stream has read the copy on the device */
             cudaEvent_t copied[2], consumed[2];
             cudaEvent_t small_left[2], there[2] /* of results */, written, summed;
         };
     };
-    void *small;                 /* two halves of pinned memory for what is small */
+    void *small;                 /* two halves of pinned memory, for small uploads */
     size_t small_at, small_half; /* where the next goes */
     float sent_rate;
-    bool recording; /* a step: nothing may be sent, grown or waited for */
+    bool recording; /* a step is being recorded: no upload, no growth of memory and no wait is allowed */
     struct step_results results[2];
     void *comm; /* ncclComm_t, with several GPUs */
 };
@@ -90,10 +90,10 @@ struct backend {
     size_t workspace_limit;
     cudnnDataType_t map_type; /* of maps and of convolutions */
     struct choice_file plans;
-    /* a card that is only described: operations can be planned, not run */
+    /* set for a card that is only described: operations can be planned, but not run */
     cudnnBackendDescriptor_t described;
     int next_staging, next_results, results_under_way;
-    unsigned arenas; /* grows when copies in 16 bits become old, whichever they are of */
+    unsigned arenas; /* incremented when copies in 16 bits of any buffer become outdated */
     cudnnOpTensorDescriptor_t multiply, root;
     cudnnActivationDescriptor_t relu, cap_1; /* max(x, 0), min(max(x, 0), 1) */
     /* the recorded step; n_key 0: no step yet */
@@ -119,15 +119,16 @@ struct backend_buffer {
 };
 
 /*
- * A tensor for one operation. Its stored form is the one in its slot. When a call cannot use that (a slice,
- * another type, an address that is not aligned, a padding that cuDNN cannot express, a layout that it does
- * not support), the tensor is staged: copied to scratch memory in the form "full".
+ * A tensor for one operation. `stored` describes it as it is in its slot. Some calls cannot use this form,
+ * because of a slice, another type, an unaligned address, a padding that cuDNN cannot express, or a layout
+ * that it does not support. The tensor is then staged: copied to scratch memory in the form `full`.
  */
 struct operand {
     struct tensor_shape shape; /* pictures of one GPU */
     cudnnDataType_t type, stored_type;
-    cudnnTensorDescriptor_t stored, inner, full; /* inner: the part of a padded full that holds the values */
-    /* bytes: of the slice within its parent, of inner within full */
+    /* inner: the part of a padded `full` that contains the values */
+    cudnnTensorDescriptor_t stored, inner, full;
+    /* in bytes: offset of the slice in its parent; offset of inner in full */
     size_t first_offset, inner_offset;
     size_t scratch, full_bytes; /* offset in the workspace; valid when staged */
     bool staged, padded;
@@ -149,12 +150,12 @@ struct backend_op {
     struct graph_plan *forward, *data, *filter; /* of a convolution, one for each GPU */
     cudnnDataType_t type;                       /* it computes with */
     struct conv_graph graph;                    /* of forward */
-    bool persistent, fused_norm;                /* batch norm by the Ex calls; ReLU in them */
+    bool persistent, fused_norm;                /* batch norm uses cuDNN's Ex calls; these apply ReLU, too */
     cudnnBatchNormOps_t norm_ops;
     size_t norm_reserve, shared; /* shared: offset of two vectors for all parts of the batch */
     /* further scratch: for a capped ReLU, a bias or gradient in another type, an unneeded gradient */
     size_t extra, extra_bytes, extra2;
-    size_t tail, workspace_bytes; /* offset of the library's own workspace; the whole */
+    size_t tail, workspace_bytes; /* offset of the library's own workspace; size of the whole workspace */
     size_t weight_bytes, constant_bytes;
     void *constant[CUDA_MAX_GPUS]; /* weights, then (round_up(weight_bytes)) bias; of pools, the divisors */
 };
@@ -172,8 +173,8 @@ struct run {
 
 /* --- errors (cuda.c) --- */
 
-/* 0 when the status is success. Otherwise -1 and a message that names the layer with its shapes, the call
- * and the status. subject: op->name or NULL. */
+/* Return 0 when the status is success. Otherwise return -1 with err set; the message names the layer with its
+ * shapes, the call and the status. subject: op->name or NULL. */
 int cuda_check(struct error *err, const char *subject, const char *call, cudaError_t status);
 int dnn_check(struct error *err, const char *subject, const char *call, cudnnStatus_t status);
 int blas_check(struct error *err, const char *subject, const char *call, cublasStatus_t status);
@@ -183,10 +184,11 @@ int blas_check(struct error *err, const char *subject, const char *call, cublasS
 #define DNN_RUN(call) dnn_check(err, r->op->name, #call, call) /* of an operation that runs */
 static inline int outcome(bool failed) { return failed ? -1 : 0; }
 
-/* Gives memory back that queued work may still read; p may be NULL. */
+/* Frees memory that queued work may still read. p may be NULL. */
 void gpu_free(const struct gpu *g, void *p);
-int gpu_use(const struct gpu *g, struct error *err); /* the calling thread's current device */
-/* Grows a piece of device memory, or of pinned memory, waiting first: the old one may be in use. */
+int gpu_use(const struct gpu *g, struct error *err); /* makes g the current device of the calling thread */
+/* Enlarges a block of device memory, or of pinned memory. It first waits for queued work, because that may
+ * use the old block. */
 int gpu_grow(struct gpu *g, void **p, size_t *bytes, size_t wanted, bool pinned, const char *what,
              struct error *err);
 
@@ -211,7 +213,7 @@ static inline size_t round_up(size_t bytes)
     return (bytes + BACKEND_ALIGN - 1) & ~(size_t)(BACKEND_ALIGN - 1);
 }
 
-/* Set a descriptor that is there: NHWC without gaps; rows that follow each other. */
+/* Set an existing descriptor: to NHWC without gaps, or to adjacent rows. */
 int shape_dense(cudnnTensorDescriptor_t t, const char *subject, cudnnDataType_t type, int n, int c, int h,
                 int w, struct error *err);
 int shape_flat(cudnnTensorDescriptor_t t, cudnnDataType_t type, int rows, int columns, struct error *err);
@@ -219,14 +221,15 @@ int shape_flat(cudnnTensorDescriptor_t t, cudnnDataType_t type, int rows, int co
 int tensor_make(cudnnTensorDescriptor_t *out, const char *subject, cudnnDataType_t type, int n, int c, int h,
                 int w, struct error *err);
 /*
- * Makes of o a description of s (n is already that of one GPU), stored as NHWC of type stored, for calls that
- * need NHWC of type, with pads {top, bottom, left, right} of zeros around it (NULL: none). It is staged when
- * the stored form cannot be used, and when how says so; operand_place gives it scratch memory later.
+ * Sets o to describe the tensor s (whose n is already that of one GPU). It is stored as NHWC of type
+ * `stored`. The calls need NHWC of type `type`, with pads {top, bottom, left, right} of zeros around it
+ * (NULL: none). It is staged when the stored form cannot be used, and when `how` requires it. operand_place
+ * assigns scratch memory to it later.
  */
 enum operand_staging { STAGE_SLICES, STAGE_ALWAYS, STAGE_OTHER_TYPES /* a slice is used in place */ };
 int operand_make(struct operand *o, const char *subject, const struct tensor_shape *s, cudnnDataType_t stored,
                  cudnnDataType_t type, const int pads[4], enum operand_staging how, struct error *err);
-/* If it is staged: takes its scratch memory from the workspace. */
+/* If the operand is staged: assigns its scratch memory in the workspace, and advances *workspace. */
 void operand_place(struct operand *o, size_t *workspace);
 void operand_release(struct operand *o);
 
@@ -276,7 +279,8 @@ struct calls {
 extern const struct calls conv_calls, dense_calls, norm_calls, affine_calls, elementwise_calls, pool_calls;
 int conv_load(struct backend *b, struct backend_op *op, const float *weights, const float *bias,
               struct error *err);
-/* Uploads n floats in the type of the operation; wide and narrow describe them as floats and in that type. */
+/* Uploads n floats and converts them to the type of the operation. wide and narrow describe them as floats
+ * and in that type. */
 int op_constant(struct gpu *g, const struct backend_op *op, const float *values, size_t n,
                 cudnnTensorDescriptor_t wide, cudnnTensorDescriptor_t narrow, void *to, struct error *err);
 
@@ -284,39 +288,43 @@ int op_constant(struct gpu *g, const struct backend_op *op, const float *values,
 
 int plans_open(struct backend *b, struct error *err);
 /*
- * Chooses the plan for g within the limit on the workspace that is repeatable and has the wanted precision:
- * the remembered one, or the quickest of the first few. *out has one for each GPU, and plans_free releases
- * them. 1: cuDNN has none (err is not changed). -1: error.
+ * Chooses a plan for g that is repeatable, has the wanted precision, and needs no more workspace than the
+ * limit: the remembered plan, or the fastest of the first few. *out has one plan for each GPU; plans_free
+ * releases them. Returns 0, 1 when cuDNN has no such plan (err is not changed), or -1 with err set.
  */
 int plan_choose(struct backend *b, const struct conv_graph *g, const char *subject, struct graph_plan **out,
                 struct error *err);
 void plans_free(struct backend *b, struct graph_plan *p);
 
-/* --- in and out (cuda_transfer.c) --- */
+/* --- upload and download (cuda_transfer.c) --- */
 
-/* Copies n_bytes from the host to the same place on GPU g, queued on its compute stream. values
- * may be changed after the call. */
+/* Copies n_bytes from the host to the address `to` on GPU g. The copy is queued on the GPU's compute stream.
+ * values may be changed after the call. */
 int gpu_upload(struct gpu *g, void *to, const void *values, size_t n_bytes, struct error *err);
-/* How many pictures of a batch of n one GPU works on: n / k. */
+/* Returns how many pictures of a batch of n one of the k GPUs computes: n / k. */
 int images_per_gpu(const struct backend *b, int n);
 
-/* --- steps that are not waited for (cuda_step.c) --- */
+/* --- steps for which the host does not wait (cuda_step.c) --- */
 
-void step_forget(struct backend *b); /* the recorded one */
-/* Sets minus_rate on each GPU, if it has changed. */
+void step_forget(struct backend *b); /* drops the recorded step */
+/* Sets minus_rate on each GPU, if the rate has changed. */
 int card_rate(struct backend *b, float rate, struct error *err);
 
 /* --- flat arenas (cuda_optimizer.c) --- */
 
-/* The bytes of s in its buffer's copy in 16 bits on that GPU; queued. */
+/* Sets *out to the address of s in the 16-bit copy of its buffer on that GPU. The update of the copy is
+ * queued. */
 int arena_narrow(struct backend *b, int gpu, const struct slot *s, const void **out, struct error *err);
 /* Returns the address at which a convolution stores its dw when there is only one GPU. */
 int arena_gather(struct gpu *g, const struct slot *s, void **out, struct error *err);
 /* Adds what was gathered. Called before anything else reads or writes the buffer. */
 int arena_settle(struct backend *b, struct backend_buffer *buffer, struct error *err);
-void arena_changed(struct backend_buffer *buffer); /* by anything but the operations themselves */
-static inline void arenas_changed(struct backend *b) { b->arenas++; } /* all of them, or nobody knows */
-/* y = 0, y = x, a = |x|, y *= a, y += a x over n values; a on the host or, without a wait, on the card. */
+/* to be called when any code but an operation has changed the buffer */
+void arena_changed(struct backend_buffer *buffer);
+/* to be called when all buffers, or unknown ones, have changed */
+static inline void arenas_changed(struct backend *b) { b->arenas++; }
+/* Computes y = 0, y = x, a = |x|, y *= a, or y += a x over n values. a is on the host, or on the card, which
+ * needs no wait. */
 enum arena_call { ARENA_ZERO, ARENA_COPY, ARENA_NORM, ARENA_SCALE, ARENA_AXPY };
 int arena_call(struct gpu *g, enum arena_call what, bool on_card, size_t n, float *a, const float *x,
                float *y, struct error *err);

@@ -16,8 +16,8 @@
 #define GRAPH_MAX_DESCRIPTORS 40
 
 struct graph_device {
-    cudnnHandle_t handle;                /* of a real card, or NULL: then */
-    cudnnBackendDescriptor_t properties; /* of a described one (graph_device_describe) */
+    cudnnHandle_t handle;                /* of a real card, or NULL for a described one */
+    cudnnBackendDescriptor_t properties; /* of a described card (graph_device_describe) */
 };
 
 struct graph_plan {
@@ -35,32 +35,33 @@ struct graph_plan {
 
 struct graph_wish {
     size_t workspace_limit;
-    bool tensor_core; /* allowed: TF32 where the type is float */
-    bool repeatable;  /* only engines that give the same bits every time */
+    bool tensor_core; /* whether tensor cores may be used; for type float this means TF32 */
+    bool repeatable;  /* whether only engines that give the same bits every time may be used */
 };
 
-/* A description made of text, or (json NULL) of the card of a handle; an error with cuDNN's own words when it
- * does not take the text. Destroy *out if it is not NULL, also after an error. */
+/* Creates a description of a card from JSON text, or (json NULL) from the card of a handle. When cuDNN
+ * rejects the text, the message quotes cuDNN. Destroy *out if it is not NULL, also after an error. */
 int graph_device_describe(cudnnBackendDescriptor_t *out, const char *json, cudnnHandle_t handle,
                           struct error *err);
-/* The text of the properties of a handle's card. */
+/* Writes the properties of a handle's card as JSON text. */
 int graph_device_text(cudnnHandle_t handle, char *json, size_t bytes, struct error *err);
 
 /*
- * Makes plans for g that fulfil the wish, in the order of cuDNN's heuristics (mode A, then the fallback): at
- * most max, and *n in all. 0 with *n = 0: cuDNN has none. Release each with graph_plan_release.
+ * Creates at most max plans for g that fulfil the wish, in the order of cuDNN's heuristics (mode A, then the
+ * fallback), and sets *n to their number. When cuDNN has none, it returns 0 with *n = 0. Release each plan
+ * with graph_plan_release.
  */
 int graph_plans(const struct conv_graph *g, const struct graph_device *d, const struct graph_wish *wish,
                 const char *subject, struct graph_plan *out, int max, int *n, struct error *err);
-/* Makes the plan of an earlier choice. 1 (err not changed): cuDNN no longer accepts it, or it does not
- * fulfil the wish. */
+/* Creates the plan of an earlier choice. Returns 0, 1 (err not changed) when cuDNN no longer accepts the
+ * choice or it does not fulfil the wish, or -1 with err set. */
 int graph_plan_again(const struct conv_graph *g, const struct graph_device *d, const struct graph_wish *wish,
                      const char *subject, const struct graph_choice *choice, struct graph_plan *out,
                      struct error *err);
 void graph_plan_release(struct graph_plan *p);
 
-/* Queues a run. addresses by enum graph_tensor, NULL for those that g does not have; room: at least
- * p->workspace bytes. */
+/* Queues a run of the plan. addresses: indexed by enum graph_tensor, NULL for tensors that g does not have.
+ * room: at least p->workspace bytes. */
 int graph_run(struct graph_plan *p, cudnnHandle_t handle, const char *subject,
               void *const addresses[GRAPH_MAX_TENSORS], void *room, struct error *err);
 

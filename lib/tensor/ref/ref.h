@@ -1,5 +1,5 @@
-/* ref.h: the backend with plain loops. Everything is float32 NHWC in host memory, on one thread, with sums
- * in double. It is slow, and the other backends are compared with it. */
+/* ref.h: the backend with plain loops. All tensors are float32 NHWC in host memory; the loops run on one
+ * thread, with sums in double. It is slow. Tests compare the other backends with it. */
 #ifndef WINNOW_TENSOR_REF_REF_H
 #define WINNOW_TENSOR_REF_REF_H
 
@@ -41,10 +41,11 @@ static inline size_t ref_pixels(const struct ref_view *v)
 static inline void ref_put(float *to, float v, bool accumulate) { *to = accumulate ? *to + v : v; }
 
 float ref_activate(const struct op_desc *d, float v);
-/* dy *= act', for the activation of an operation. Of a slice only its own channels are changed. */
+/* Computes dy *= act' for the activation of an operation. Of a slice, only its own channels are changed. */
 void ref_activation_backward(const struct op_desc *d, const struct op_io *io);
 
-/* One function for each kind and direction. -1 only when there is no memory. */
+/* One function for each kind of operation and direction. They return 0, or -1 with err set when there is no
+ * memory. */
 int ref_conv_forward(const struct backend_op *op, const struct op_io *io, struct error *err);
 int ref_conv_backward(const struct backend_op *op, const struct op_io *io, struct error *err);
 void ref_depthwise_forward(const struct backend_op *op, const struct op_io *io);

@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "tensor/ref/ref.h"
 
-/* Which row (or column) of the input tap k of output o reads. Returns false when it is in the padding. */
+/* Sets *in to the row (or column) of the input that tap k of output o reads. Returns false when it is in the
+ * padding. */
 static bool tap(int o, int stride, int k, int dilation, int pad, int size, int *in)
 {
     *in = o * stride + k * dilation - pad;

@@ -9,7 +9,8 @@
 float ref_activate(const struct op_desc *d, float v)
 {
     switch (d->activation) {
-    case OP_RELU: return v > 0 ? v : v != v ? v : 0; /* NaN stays NaN, so that a broken run is noticed */
+    /* NaN stays NaN, so that a run with invalid values is noticed */
+    case OP_RELU: return v > 0 ? v : v != v ? v : 0;
     case OP_RELU_CAPPED: return v > 0 ? (v < d->activation_max ? v : d->activation_max) : v != v ? v : 0;
     case OP_SIGMOID: return (float)(1 / (1 + exp(-(double)v)));
     case OP_LINEAR: break;

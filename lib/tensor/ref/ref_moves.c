@@ -1,11 +1,12 @@
-/* ref_moves.c: values of other pixels or channels: resizing, and picking channels. */
+/* ref_moves.c: operations that copy values of other pixels or channels: resizing, and selecting channels. */
 #include <assert.h>
 #include <string.h>
 
 #include "tensor/ref/ref.h"
 #include "tensor/resize_tap.h"
 
-/* The four pixels that make pixel (p, q) of y, and the shares of the second row and column. */
+/* The four pixels from which pixel (p, q) of y is interpolated, and the weights of the second row and
+ * column. */
 struct taps {
     float *from[2][2];
     double down, right;

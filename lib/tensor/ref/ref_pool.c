@@ -5,7 +5,7 @@
 
 #include "tensor/ref/ref.h"
 
-/* A global average pool is one window over everything. */
+/* Returns a description in which a global average pool is one window over the whole map. */
 static struct op_desc with_window(const struct op_desc *given)
 {
     struct op_desc d = *given;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "tensor/ref/ref.h"
 
-/* The factor for pixel i (of h*w in a picture): its own, or that of its picture. */
+/* Returns the factors for pixel i (of h*w in a picture): those of the pixel, or those of its picture. */
 static const float *factor_at(const struct ref_view *x, const struct ref_view *factor, size_t i)
 {
     size_t plane = (size_t)x->h * (size_t)x->w;
