@@ -144,7 +144,7 @@ int io_mkdirs(const char *path, struct error *err)
         /* Folders that exist may be read-only or automounted, so that mkdir fails for them. Only a
          * failure that leaves no folder counts. */
         if (mkdir(p, 0777) && (stat(p, &st) || !S_ISDIR(st.st_mode)))
-            rc = error_errno(err, EX_CANTCREAT, "cannot make folder '%s'",
+            rc = error_errno(err, EX_CANTCREAT, "cannot create folder '%s'",
                              text_for_people(shown, sizeof shown, p));
         *s = kept;
         if (!kept) break;

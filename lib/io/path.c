@@ -29,7 +29,7 @@ int path_join(struct text *out, const char *root, const char *path, bool allow_o
     text_clear(out);
     if (!allow_outside && !path_is_inside(path))
         return error_set(err, EX_DATAERR,
-                         path[0] ? "path '%s' leaves the root folder (--allow-outside takes it)"
+                         path[0] ? "path '%s' is outside the root folder (--allow-outside accepts it)"
                                  : "empty path",
                          text_for_people(shown, sizeof shown, path));
     if (path[0] != '/' && root && root[0] && strcmp(root, ".")) {

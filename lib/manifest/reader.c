@@ -51,7 +51,9 @@ static int next_line(struct manifest_reader *r, char **line, size_t *n, struct e
         scanned = in->end - in->at;
         if (in->ended) {
             if (scanned == 0) return 0;
-            return data_error(r, err, "torn row: the file ends without a line feed (a cut-off copy?)");
+            return data_error(
+                r, err,
+                "the row is incomplete: the file ends without a line feed (was it copied completely?)");
         }
         if (scanned > MANIFEST_MAX_ROW_BYTES) return data_error(r, err, "longer than 16 MiB: not a manifest");
         if (in->at > 0) {
@@ -183,7 +185,7 @@ static int read_header(struct manifest_reader *r, const char *const *required, s
             goto fail;
         }
         if (manifest_column(&r->schema, fields[i]) >= 0) {
-            snprintf(what, sizeof what, "column '%.60s' twice", fields[i]);
+            snprintf(what, sizeof what, "column '%.60s' occurs twice", fields[i]);
             data_error(r, err, what);
             goto fail;
         }

@@ -8,14 +8,15 @@ static int make_remarks(const struct net *n, const char *path, enum net_ending e
 {
     static const char *const endings[] = {
         [NET_ENDS_IN_LOGITS] = "ends in logits: softmax is applied to them",
-        [NET_ENDS_IN_ONE] = "has one output: it is taken as the score of the second of two classes",
+        [NET_ENDS_IN_ONE] = "has one output: it is used as the score of the second of two classes",
         [NET_ENDS_IN_SIGMOIDS] = "has a sigmoid for each class: the scores do not add up to 1",
     };
     int unnamed = n->metadata.n_classes == 0;
     if (endings[ending] && text_printf(out, err, "'%s' %s\n", path, endings[ending])) return -1;
     if (n->input_assumed &&
-        text_printf(out, err, "'%s' does not say how pictures are fed: 0 to 1 is assumed (--input)%s\n", path,
-                    unnamed ? ", and names no classes (--classes)" : ""))
+        text_printf(out, err,
+                    "'%s' does not say how its input is scaled: 0 to 1 is assumed (set it with --input)%s\n",
+                    path, unnamed ? "; it names no classes (name them with --classes)" : ""))
         return -1;
     return 0;
 }

@@ -471,7 +471,7 @@ void h5_child(const struct h5_input *input, int out, enum h5_layout layout, bool
         error_set(&err, EX_SOFTWARE, "the HDF5 library cannot be started");
     else if ((r.file = input->path ? H5Fopen(input->path, H5F_ACC_RDONLY, H5P_DEFAULT) : open_image(input)) <
              0)
-        error_set(&err, EX_DATAERR, "the HDF5 library cannot open it (damaged or cut off)");
+        error_set(&err, EX_DATAERR, "the HDF5 library cannot open it (damaged or incomplete)");
     else
         rc = layout == H5_STORE ? send_store(&r, header_only) : send_all(&r, header_only);
     struct h5_record last = {.kind = rc ? H5_ERROR : H5_END,

@@ -123,7 +123,7 @@ static int add_item(struct scope *s, const cJSON *spec, bool chain, struct error
         goto fail;
     }
     if (keras_names_find(&s->names, x->name, &where) >= 0) {
-        error_set(err, EX_DATAERR, "comes twice");
+        error_set(err, EX_DATAERR, "occurs twice");
         goto fail;
     }
     if (keras_names_add(&s->names, x->name, s->n, err)) return -1;

@@ -60,7 +60,7 @@ static int refuse_duplicates(const cJSON *v, struct error *err)
         for (i = 1; i < n; i++)
             if (strcmp(keys[i - 1], keys[i]) == 0) {
                 char shown[64];
-                error_set(err, EX_DATAERR, "the key '%s' comes twice in one object",
+                error_set(err, EX_DATAERR, "the key '%s' occurs twice in one object",
                           text_for_people(shown, sizeof shown, keys[i]));
                 free(keys);
                 return -1;

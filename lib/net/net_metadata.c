@@ -80,7 +80,7 @@ static int read_classes(struct net_metadata *m, const cJSON *list, struct error 
                              m->n_classes + 1);
         for (int i = 0; i < m->n_classes; i++)
             if (n <= 4096 && strcmp(m->classes[i], v->valuestring) == 0)
-                return error_set(err, EX_DATAERR, "userDefinedMetadata: the class '%s' comes twice",
+                return error_set(err, EX_DATAERR, "userDefinedMetadata: the class '%s' occurs twice",
                                  v->valuestring);
         if (!(m->classes[m->n_classes] = mem_strdup(v->valuestring, err))) return -1;
         m->n_classes++;

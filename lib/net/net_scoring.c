@@ -115,7 +115,7 @@ int net_set_classes(struct net *n, const char *list, struct error *err)
         }
         for (int i = 0; i < m->n_classes; i++)
             if (strcmp(m->classes[i], t) == 0) {
-                error_set(err, EX_USAGE, "--classes: '%s' comes twice",
+                error_set(err, EX_USAGE, "--classes: '%s' occurs twice",
                           text_for_people(shown, sizeof shown, t));
                 goto out;
             }

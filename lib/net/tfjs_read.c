@@ -189,7 +189,7 @@ static int read_spec(struct net *n, const struct net_sources *sources, const cJS
     if (!cJSON_IsString(name)) return error_set(err, EX_DATAERR, "weightsManifest: a weight has no name");
     if (!(t->weight = find_weight(n, sources, name->valuestring, hint, err))) return -1;
     struct net_weight *w = t->weight;
-    if (w->shape.rank > 0) return error_set(err, EX_DATAERR, "the weight '%s' comes twice", w->name);
+    if (w->shape.rank > 0) return error_set(err, EX_DATAERR, "the weight '%s' occurs twice", w->name);
     if (!cJSON_IsArray(shape) || cJSON_GetArraySize(shape) < 1 || cJSON_GetArraySize(shape) > NET_MAX_RANK)
         return error_set(err, EX_DATAERR, "the weight '%s' must have 1 to %d dimensions", w->name,
                          NET_MAX_RANK);

@@ -52,7 +52,7 @@ static int find_end(const struct zip_archive *z, unsigned char out[END_BYTES], u
             *at = z->bytes - n + i;
             rc = 0;
         }
-    if (rc) error_set(err, EX_DATAERR, "not a zip archive, or cut off: its end is missing");
+    if (rc) error_set(err, EX_DATAERR, "not a zip archive, or incomplete: its end is missing");
 out:
     free(tail);
     return rc;
@@ -102,7 +102,7 @@ static int check_members(struct zip_archive *z, struct error *err)
             m->offset + HEADER_BYTES + strlen(m->name) + m->packed > z->members[i + 1].offset)
             return bad(err, m, "lies over another");
         for (size_t k = 0; k < i; k++)
-            if (strcmp(z->members[k].name, m->name) == 0) return bad(err, m, "comes twice");
+            if (strcmp(z->members[k].name, m->name) == 0) return bad(err, m, "occurs twice");
     }
     return 0;
 }

@@ -53,7 +53,7 @@ struct value *value_define(struct reader *r, const char *name)
     char shown[128];
     struct value *old = value_find(r, name);
     if (old && old->known) {
-        reader_fail(r, "the name '%s' comes twice", text_for_people(shown, sizeof shown, name));
+        reader_fail(r, "the name '%s' occurs twice", text_for_people(shown, sizeof shown, name));
         return NULL;
     }
     if (!old) {

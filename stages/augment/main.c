@@ -73,8 +73,9 @@ int main(int argc, char **argv)
     if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (opt.variants > 0 && !opt.folder && !opt.sheet) {
-        error_set(&err, EX_USAGE,
-                  "--out DIR says where made pictures go (--sheet FILE alone draws only the sheet)");
+        error_set(
+            &err, EX_USAGE,
+            "--out DIR is needed: the folder for the new pictures (--sheet FILE alone draws only the sheet)");
         goto out;
     }
     if ((opt.folder && !*opt.folder) || (opt.sheet && !*opt.sheet) || (opt.memory && !*opt.memory)) {

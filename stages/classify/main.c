@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     else if (opt.watch && operands.n > 0)
         error_set(&err, EX_USAGE, "--watch takes no operands, but '%s' was given", operands.items[0]);
     else if (!opt.watch && (opt.hand_off || opt.once))
-        error_set(&err, EX_USAGE, "%s goes with --watch", opt.hand_off ? "--hand-off" : "--once");
+        error_set(&err, EX_USAGE, "%s can be used only with --watch", opt.hand_off ? "--hand-off" : "--once");
     else if (!classifier_open(&c, &opt, &err))
         rc =
             opt.watch ? classify_watch(&c, &opt, &n, &err) : classify_operands(&c, &opt, &operands, &n, &err);

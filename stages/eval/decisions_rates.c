@@ -82,8 +82,10 @@ static int take_given(struct class_rates *r, const char *text, const struct pred
             sum += r->rate[k];
         }
     if (sum > 1 + RATE_ROUNDING || (left == 0 && sum < 1 - RATE_ROUNDING)) {
-        error_set(err, EX_USAGE,
-                  "--prevalence: the rates sum to %g, not 1: leave a class out and it takes the rest", sum);
+        error_set(
+            err, EX_USAGE,
+            "--prevalence: the rates sum to %g, not 1: leave out a class, and it gets the remaining rate",
+            sum);
         goto out;
     }
     if (left > 0 && rows_left == 0 && sum < 1 - RATE_ROUNDING) {
@@ -181,7 +183,7 @@ int class_rates_make(struct class_rates *out, const struct eval_options *o, cons
         if (!out->draws) out->interval[j] = (struct interval){NAN, NAN};
         if (out->rate[j] > 0 && n_rows[j] == 0) {
             error_set(err, EX_DATAERR,
-                      "'%s' has no row of class '%s': what happens to it is not known; label some pictures "
+                      "'%s' has no row of class '%s': its outcome cannot be estimated; label some pictures "
                       "of it, or give it the rate 0",
                       p->name, p->classes[j]);
             goto out;

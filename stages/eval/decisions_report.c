@@ -157,7 +157,7 @@ static void put_promise(struct html *h, const struct decision_guarantee *g, cons
     html_raw(h, " At most %g %% %s, with %g %% confidence: ", 100 * g->wanted.target, what,
              100 * g->wanted.confidence);
     if (!g->chosen.found) {
-        html_raw(h, "<b>cannot be promised</b> from %s; %s would do, with none of them %s.",
+        html_raw(h, "<b>cannot be guaranteed</b> with %s; %s are needed, with none of them %s.",
                  COUNT(g->chosen.n_positive), COUNT(g->chosen.n_needed), what);
         return;
     }

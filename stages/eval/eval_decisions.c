@@ -217,8 +217,8 @@ static void warn_refused(struct decisions *d)
             const struct decision_guarantee *g = both[side];
             if (!g->asked || g->chosen.found) continue;
             d->n_refused++;
-            stage_warn("view '%s': at most %g %% %s with %g %% confidence cannot be promised from %llu "
-                       "%s%s in the validation split: %llu would do, with none of them %s",
+            stage_warn("view '%s': at most %g %% %s with %g %% confidence cannot be guaranteed with %llu "
+                       "%s%s in the validation split: %llu are needed, with none of them %s",
                        d->views[i].view->view->name, 100 * g->wanted.target,
                        side ? "blocked wrongly" : "missed", 100 * g->wanted.confidence,
                        (unsigned long long)g->chosen.n_positive, d->grouped ? "groups of " : "",

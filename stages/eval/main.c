@@ -243,7 +243,7 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
     if (o->drift) {
         if (operands->n != 2) return error_set(err, EX_USAGE, "--drift takes two files of scores: OLD NEW");
         if (o->predictions || o->model || o->shards || o->prevalence || o->prevalence_from || o->max_miss)
-            return error_set(err, EX_USAGE, "--drift goes with --val-predictions and --out only");
+            return error_set(err, EX_USAGE, "--drift can be used only with --val-predictions and --out");
         return 0;
     }
     if (operands->n)
@@ -254,12 +254,12 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
         return error_set(err, EX_USAGE, "either --predictions or --model is needed");
     if (o->memory && (!*o->memory || !o->model || !o->shards))
         return error_set(err, EX_USAGE,
-                         *o->memory ? "--memory goes with --model and --shards" : "--memory: an empty name");
+                         *o->memory ? "--memory needs --model and --shards" : "--memory: an empty name");
     if (o->prevalence && o->prevalence_from)
         return error_set(err, EX_USAGE, "either --prevalence or --prevalence-from, not both");
     if (o->val_predictions && !o->prevalence_from && !o->max_miss && !o->cost)
         return error_set(err, EX_USAGE,
-                         "--val-predictions goes with --prevalence-from, --max-miss and --cost");
+                         "--val-predictions is used only with --prevalence-from, --max-miss or --cost");
     struct guarantee g;
     if (o->cost && (o->max_miss || !(o->prevalence || o->prevalence_from)))
         return error_set(err, EX_USAGE, "--cost needs --prevalence or --prevalence-from, and no --max-miss");
@@ -271,16 +271,17 @@ static int check_usage(const struct eval_options *o, const struct operands *oper
         (o->max_wrong_block && guarantee_parse(&g, o->max_wrong_block, "--max-wrong-block", err)))
         return -1;
     if (o->max_wrong_block && !o->max_miss)
-        return error_set(err, EX_USAGE, "--max-wrong-block goes with --max-miss");
+        return error_set(err, EX_USAGE, "--max-wrong-block needs --max-miss");
     if (o->store_decisions.n && (!o->model || !o->max_miss))
         return error_set(err, EX_USAGE, "--store-decisions needs --model and --max-miss");
     if (o->store_decisions.n && o->fit_temperature)
         return error_set(err, EX_USAGE,
                          "--store-decisions after --fit-temperature: a new temperature gives other scores");
     if (o->max_miss && o->predictions && !o->val_predictions)
-        return error_set(err, EX_USAGE,
-                         "--max-miss needs --val-predictions FILE: a threshold that is chosen on the rows it "
-                         "is checked on promises nothing");
+        return error_set(
+            err, EX_USAGE,
+            "--max-miss needs --val-predictions FILE: a threshold guarantees nothing on the rows "
+            "on which it was chosen");
     if (o->model && !o->shards) return error_set(err, EX_USAGE, "--model needs --shards DIR|MANIFEST");
     if (o->predictions && o->shards && !io_exists(o->shards))
         return error_set(err, EX_NOINPUT, "no shards at '%s'", o->shards);

@@ -204,7 +204,7 @@ static int predict_shards(struct sink *s, const struct eval_options *o, struct e
     info = shard_set_info(set);
     if (info->side_px != predictor_side_px(s->predictor)) {
         error_set(err, EX_DATAERR,
-                  "'%s' holds pictures of %d pixels a side, the model takes %d: pack them again with --size "
+                  "'%s' holds pictures of %d pixels a side, the model needs %d: pack them again with --size "
                   "%d",
                   o->shards, info->side_px, predictor_side_px(s->predictor), predictor_side_px(s->predictor));
         goto out;

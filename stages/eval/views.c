@@ -59,7 +59,7 @@ static int add(struct views *v, const char *text, size_t length, bool optional, 
     for (int k = 0; k < p->n_classes; k++)
         n_positive += positive[k];
     if (n_positive == p->n_classes) {
-        error_set(err, EX_USAGE, "view '%s' holds every class: at least one must stay outside", copy.data);
+        error_set(err, EX_USAGE, "view '%s' contains every class: leave out at least one", copy.data);
         goto out;
     }
     for (size_t i = 0; i < v->n; i++) /* a later definition of a name replaces an earlier one */

@@ -75,7 +75,7 @@ static int score(struct export *x, struct shard_set *set, const char *model, str
     if (predictor_open(&p, model, &po, err)) return -1;
     if (predictor_side_px(p) != info->side_px) {
         error_set(err, EX_DATAERR,
-                  "the shard set has pictures of %d pixels, the model takes %d: pack them again with --size "
+                  "the shard set has pictures of %d pixels, the model needs %d: pack them again with --size "
                   "%d",
                   info->side_px, predictor_side_px(p), predictor_side_px(p));
         goto out;

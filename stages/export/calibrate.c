@@ -72,7 +72,7 @@ int export_int8(struct export *x, struct error *err)
     if (side != in->dim[0]) {
         error_set(
             err, EX_DATAERR,
-            "the shard set has pictures of %d pixels, the model takes %d: pack them again with --size %d",
+            "the shard set has pictures of %d pixels, the model needs %d: pack them again with --size %d",
             side, in->dim[0], in->dim[0]);
         goto out;
     }

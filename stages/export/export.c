@@ -40,19 +40,21 @@ static int check_options(const struct export_options *o, struct error *err)
     if (!o->common.output || !o->common.output[0] || strcmp(o->common.output, "-") == 0)
         return error_set(err, EX_USAGE, "-o OUT is missing (try --help)");
     if (!shrinks && o->quantize > QUANTIZE_NONE)
-        return error_set(err, EX_USAGE, "--quantize goes with --to tfjs or demo; %s keeps float32",
+        return error_set(err, EX_USAGE,
+                         "--quantize can be used only with --to tfjs or demo; %s keeps float32",
                          o->to == TO_KERAS ? "Keras" : "ONNX");
     if (o->weights_only && text_ends(o->common.output, ".keras"))
-        return error_set(err, EX_USAGE, "--weights-only goes with a name that ends in .h5");
+        return error_set(err, EX_USAGE, "--weights-only needs an output name that ends in .h5");
     if (o->to != TO_KERAS && o->weights_only)
-        return error_set(err, EX_USAGE, "--weights-only goes with --to keras");
-    if (o->to != TO_ONNX && o->layout) return error_set(err, EX_USAGE, "--layout goes with --to onnx");
+        return error_set(err, EX_USAGE, "--weights-only can be used only with --to keras");
+    if (o->to != TO_ONNX && o->layout)
+        return error_set(err, EX_USAGE, "--layout can be used only with --to onnx");
     if ((o->to == TO_ONNX || o->to == TO_TRANSFORMERS) && !onnx_available())
         return error_set(err, EX_UNAVAILABLE,
                          "this build has no ONNX (install libprotobuf-c-dev, protobuf-c-compiler and "
                          "libonnx-dev, and build again)");
     if (o->precision == EXPORT_INT8 && o->to != TO_TFJS && o->to != TO_ONNX)
-        return error_set(err, EX_USAGE, "--precision int8 goes with --to tfjs or onnx");
+        return error_set(err, EX_USAGE, "--precision int8 can be used only with --to tfjs or onnx");
     if (o->precision == EXPORT_INT8 && o->quantize > QUANTIZE_NONE)
         return error_set(err, EX_USAGE,
                          "--precision int8 stores its own small kernels: leave --quantize away");

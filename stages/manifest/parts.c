@@ -31,7 +31,7 @@ static int find_key(const struct manifest_reader *in, const char *by, enum key_k
     for (size_t i = 0; !strcmp(by, "auto") && *column < 0 && i < sizeof automatic / sizeof *automatic; i++)
         *column = manifest_column(&in->schema, automatic[i]);
     if (*column < 0)
-        return error_set(err, EX_DATAERR, "'%s' has no column to cut by (%s)", in->name,
+        return error_set(err, EX_DATAERR, "'%s' has no column to split by (%s)", in->name,
                          strcmp(by, "auto") ? by : "xxh128, path or url; name one with --by");
     return 0;
 }
@@ -70,7 +70,7 @@ int parts_split(const struct parts_options *o, const char *input, const char *pr
     if (manifest_reader_open(&in, input, NULL, err) || find_key(&in, o->by, &kind, &column, err)) goto out;
     if (manifest_column(&in.schema, PART_ROW_COLUMN) >= 0) {
         error_set(err, EX_DATAERR,
-                  "'%s' is a part already (it has a column '" PART_ROW_COLUMN "'): merge it first", in.name);
+                  "'%s' is already a part (it has a column '" PART_ROW_COLUMN "'): merge it first", in.name);
         goto out;
     }
     if (io_mkdirs_for(prefix, err)) goto out;
@@ -120,7 +120,8 @@ static int advance(struct source *s, struct error *err)
     }
     if (s->number < before)
         return error_set(err, EX_DATAERR,
-                         "'%s', row %llu: '" PART_ROW_COLUMN "' goes back from %llu to %llu: was it sorted?",
+                         "'%s', row %llu: '" PART_ROW_COLUMN
+                         "' falls from %llu to %llu: was the file sorted?",
                          s->in.name, (unsigned long long)s->in.row, (unsigned long long)before,
                          (unsigned long long)s->number);
     return 0;
@@ -151,8 +152,8 @@ int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, stru
             same = !strcmp(s->in.schema.names[c], sources[0].in.schema.names[c]);
         if (!same) {
             error_set(err, EX_DATAERR,
-                      "'%s' and '%s' have other columns: parts of one manifest have the same", inputs[0],
-                      inputs[i]);
+                      "'%s' and '%s' have different columns: parts of one manifest must have the same",
+                      inputs[0], inputs[i]);
             goto out;
         }
         if (advance(s, err)) goto out;
@@ -171,7 +172,7 @@ int parts_merge(const struct parts_options *o, char **inputs, int n_inputs, stru
             if (least && s->number == least->number) {
                 error_set(err, EX_DATAERR,
                           "'%s', row %llu, and '%s', row %llu, have the same '" PART_ROW_COLUMN
-                          "' %llu: a part twice?",
+                          "' %llu: is a part named twice?",
                           least->in.name, (unsigned long long)least->in.row, s->in.name,
                           (unsigned long long)s->in.row, (unsigned long long)s->number);
                 goto out;

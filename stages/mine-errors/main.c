@@ -147,7 +147,7 @@ int main(int argc, char **argv)
     if (rc != OPTIONS_RUN) return rc;
     rc = -1;
     if (operands.n > 0 && opt.predictions)
-        error_set(&err, EX_USAGE, "predictions are given twice: by --predictions and as operand");
+        error_set(&err, EX_USAGE, "predictions are given twice: by --predictions and as an operand");
     else if (!manifest_source_open(&source, operands.n > 0 ? operands.items[0] : opt.predictions, &err))
         rc = run(&opt, &source, &err);
     manifest_source_close(&source);

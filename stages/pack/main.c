@@ -107,7 +107,7 @@ int main(int argc, char **argv)
     }
     rc = -1;
     if (!opt.folder) {
-        error_set(&err, EX_USAGE, "-o DIR says where the set goes");
+        error_set(&err, EX_USAGE, "-o DIR is needed: the folder for the set");
         goto out;
     }
     /* This comes before any file is opened, so that a mistake on the command line is reported as such. */

@@ -493,9 +493,10 @@ int pack_run(const struct pack_options *opt, const struct pack_classes *classes,
         stage_note(&opt->common, "%llu taken from an earlier set, %llu there already",
                    (unsigned long long)r.n_reused, (unsigned long long)r.n_passed_over);
     if (rc == 0 && r.copies.n_copies && !opt->common.quiet)
-        stage_warn("%llu exact cop%s of other pictures left out, as the first stays (--rejects names them; "
-                   "hash-dedup chooses by rules)",
-                   (unsigned long long)r.copies.n_copies, r.copies.n_copies == 1 ? "y" : "ies");
+        stage_warn(
+            "%llu exact cop%s of other pictures left out: the first of each is kept (--rejects FILE lists "
+            "them; hash-dedup chooses by rules)",
+            (unsigned long long)r.copies.n_copies, r.copies.n_copies == 1 ? "y" : "ies");
     copies_release(&r.copies);
     tar_writer_close(r.tars);
     shard_writer_close(r.shards);

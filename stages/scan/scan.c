@@ -294,8 +294,8 @@ static int scan_operand(struct walk *w, int root, const char *folder, struct err
         n--;
     bool here = n == 0 || (n == 1 && folder[0] == '.');
     if (!here && !w->opt->common.allow_outside && !path_is_inside(folder))
-        return error_set(err, EX_DATAERR, "folder '%s' leaves the root folder (--allow-outside takes it)",
-                         shown);
+        return error_set(err, EX_DATAERR,
+                         "folder '%s' is outside the root folder (--allow-outside accepts it)", shown);
     text_clear(&w->path);
     if (text_add(&w->path, folder, here ? 0 : n, err)) return -1;
     if (!text_is_utf8(w->path.data, w->path.n_bytes))
@@ -356,9 +356,11 @@ int scan_run(const struct scan_options *opt, char **folders, int n_folders, stru
     }
     char shown[32];
     if (w.n_left && !opt->common.quiet)
-        stage_warn("%llu file%s left out for %s ending (the first: %s); --ext LIST or --all-files takes them",
-                   (unsigned long long)w.n_left, w.n_left == 1 ? " was" : "s were",
-                   w.n_left == 1 ? "its" : "their", text_for_people(shown, sizeof shown, w.left_ending));
+        stage_warn(
+            "%llu file%s left out because of %s extension (the first: %s); use --ext LIST or --all-files "
+            "to include them",
+            (unsigned long long)w.n_left, w.n_left == 1 ? " was" : "s were", w.n_left == 1 ? "its" : "their",
+            text_for_people(shown, sizeof shown, w.left_ending));
     rc = 0;
 out:
     progress_end(&w.progress);

@@ -71,7 +71,7 @@ int main(int argc, char **argv)
     rc = opt.check ? split_check(&opt, &in, &out, &n, &err) : split_run(&opt, &in, &out, &n, &err);
     if (rc >= 0 && manifest_writer_commit(&out, &err)) rc = -1;
     if (rc == 1) {
-        stage_warn("%llu of %llu rows are in groups that lie in more than one split or fold",
+        stage_warn("%llu of %llu rows are in groups that are in more than one split or fold",
                    (unsigned long long)n.n_rejected, (unsigned long long)n.n_read);
         rc = EX_VERDICT_NO;
     }

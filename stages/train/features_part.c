@@ -36,7 +36,8 @@ static int parse_part(const char *text, int *part, int *n_parts, struct error *e
 int features_part_check(const struct train_options *o, struct error *err)
 {
     int part, n_parts;
-    if (o->phase != PHASE_HEAD) return error_set(err, EX_USAGE, "--features-only belongs to --phase head");
+    if (o->phase != PHASE_HEAD)
+        return error_set(err, EX_USAGE, "--features-only can be used only with --phase head");
     if (!o->cache)
         return error_set(err, EX_USAGE, "--features-only needs --cache: where phase head will look for them");
     return parse_part(o->features_only, &part, &n_parts, err);

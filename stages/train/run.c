@@ -34,7 +34,7 @@ int train_options_complete(struct train_options *o, struct error *err)
     if (!o->schedule) o->schedule = head ? "cosine" : "exp:0.5";
     if (o->patience < 0) o->patience = head ? 20 : 5;
     if (!head && (o->folds || o->export_features || o->feature_layer))
-        return error_set(err, EX_USAGE, "--%s belongs to --phase head",
+        return error_set(err, EX_USAGE, "--%s can be used only with --phase head",
                          o->folds             ? "folds"
                          : o->export_features ? "export-features"
                                               : "feature-layer");
@@ -47,16 +47,19 @@ int train_options_complete(struct train_options *o, struct error *err)
     if (o->freeze_bn && (head || o->refresh == REFRESH_ON))
         return error_set(
             err, EX_USAGE,
-            head ? "--freeze-bn belongs to --phase fine-tune; phase head never unlocks a batch norm"
-                 : "--freeze-bn keeps the base's statistics, --refresh-bn on takes new ones: choose one");
+            head
+                ? "--freeze-bn can be used only with --phase fine-tune; phase head never unlocks a batch norm"
+                : "--freeze-bn keeps the base's statistics, --refresh-bn on computes new ones: choose one");
     if (head && !augment_spec_is_none(&spec))
-        return error_set(err, EX_USAGE,
-                         "--augment belongs to --phase fine-tune: phase head learns from features computed "
-                         "once; give it more pictures with the augment stage");
+        return error_set(
+            err, EX_USAGE,
+            "--augment can be used only with --phase fine-tune, because phase head learns from features "
+            "that are computed once: make more pictures with winnow augment");
     if (o->boundary && !augment_spec_is_none(&spec))
-        return error_set(err, EX_USAGE,
-                         "--boundary-cache keeps the frozen part of each picture as it is, --augment changes "
-                         "it every epoch: choose one");
+        return error_set(
+            err, EX_USAGE,
+            "--boundary-cache keeps one result of the frozen layers for each picture, and --augment "
+            "changes the picture in every epoch: choose one");
     struct schedule s;
     return schedule_parse(&s, o->schedule, o->rate, (double)o->epochs, o->warmup, err);
 }

@@ -155,6 +155,6 @@ must_fail 64 "only misses@review" "a rate that does not exist" "$BIN/eval" --com
 grep -q 'other weights or another temperature' "$T/err" && ! grep -q decision "$T/stale.tsv"
 ok $? "after another temperature they are not obeyed, and classify says so"
 must_fail 64 "there is no view 'y'" "a view that does not exist" "${store[@]}" --out "$T/f" --store-decisions y
-must_fail 1 "cannot be promised from 6 positives" "nothing is stored without its guarantee" "${store[@]}" --max-miss 1%@95% --out "$T/g" --store-decisions x
+must_fail 1 "cannot be guaranteed with 6 positives" "nothing is stored without its guarantee" "${store[@]}" --max-miss 1%@95% --out "$T/g" --store-decisions x
 must_fail 64 "needs --model" "predictions alone have no model" "$BIN/eval" --predictions "$T/e/predictions.tsv" --val-predictions "$T/e/predictions-val.tsv" --max-miss 50% --view x=d --out "$T/h" --store-decisions x
 done_testing

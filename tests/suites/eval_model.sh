@@ -123,6 +123,6 @@ cp "$T/good.tsv" "$T/kept/scored.tsv"
 ok $? "two at once: the second says so and has the same rows"
 sed 's/"temperature": *[0-9.e+-]*/"temperature":1.5/' "$model/model.json" >"$T/model.json" && cp "$T/model.json" "$model/model.json"
 is "$(scored whole)" "24 0" "another model is asked anew"
-must_fail 64 "goes with --model and --shards" "--memory without a model" "$BIN/eval" --predictions "$T/w0/predictions.tsv" --memory "$T/kept/scored.tsv" --out "$T/x"
+must_fail 64 "needs --model and --shards" "--memory without a model" "$BIN/eval" --predictions "$T/w0/predictions.tsv" --memory "$T/kept/scored.tsv" --out "$T/x"
 must_fail 64 "needs a shard set" "--memory with a manifest" "$BIN/eval" --model "$model" --shards "$T/m.tsv" --root "$T/p" --memory "$T/kept/scored.tsv" --out "$T/x"
 done_testing

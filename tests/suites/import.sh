@@ -12,7 +12,7 @@ echo text >p/noise/notes.txt
 # --- scan
 scan p >m.tsv 2>err
 is "$(wc -l <m.tsv) $(head -n 1 m.tsv)" "28 path	label" "a folder of classes: path and label"
-has "$(cat err)" "1 file was left out for its ending (the first: .txt)" "files with other endings are counted: $(cat err)"
+has "$(cat err)" "1 file was left out because of its extension (the first: .txt)" "files with other endings are counted: $(cat err)"
 is "$(scan -q p 2>&1 >/dev/null)" "" "unless --quiet"
 mkdir -p set/train set/Validation set/test
 for kind in stripes discs; do for split in train Validation test; do mkdir -p set/$split/$kind; done; done

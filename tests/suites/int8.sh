@@ -131,7 +131,7 @@ fi
 # --- refusals ---
 must_fail 64 "needs --shards DIR" "no pictures to calibrate on" "$BIN/export" --model "$T/model" --precision int8 -o "$T/x"
 must_fail 65 "no pictures in the split 'train'" "no training pictures" "$BIN/export" --model "$T/model" --precision int8 --shards "$T/test-only" -o "$T/x"
-must_fail 64 "--precision int8 goes with --to tfjs or onnx" "int8 as .h5" "$BIN/export" --model "$T/model" --precision int8 --shards "$T/m" --to keras -o "$T/x.h5"
+must_fail 64 "--precision int8 can be used only with --to tfjs or onnx" "int8 as .h5" "$BIN/export" --model "$T/model" --precision int8 --shards "$T/m" --to keras -o "$T/x.h5"
 must_fail 64 "leave --quantize away" "int8 and --quantize" "$BIN/export" --model "$T/model" --precision int8 --shards "$T/m" --quantize uint8 -o "$T/x"
 must_fail 65 "is an int8 model" "train refuses an int8 base" "$BIN/train" --phase head --base "$T/int8" --shards "$T/m" --out "$T/x"
 must_fail 65 "is an int8 model" "embed refuses an int8 base" "$BIN/embed" --base "$T/int8" --root "$T/p" -o "$T/x" "$T/m.tsv"

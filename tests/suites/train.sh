@@ -203,7 +203,7 @@ out=$(train --shards set --base nowhere --out x 2>&1); has "$?:$out" "66:train: 
 out=$(train --shards set --base "$tiny" --phase fine-tune --out x 2>&1); has "$?:$out" "65:train: --base '$tiny' was not trained for the classes" "a base with other classes"
 out=$(fine --out x --unlock-from conv9 2>&1); has "$?:$out" "64:train: --unlock-from 'conv9'" "an unknown layer"
 out=$(fine --out x --schedule fast 2>&1); has "$?:$out" "64:train: --schedule 'fast'" "an unknown schedule"
-out=$(fine --out x --folds 3 2>&1); has "$?:$out" "64:train: --folds belongs to --phase head" "folds of fine-tuning"
+out=$(fine --out x --folds 3 2>&1); has "$?:$out" "64:train: --folds can be used only with --phase head" "folds of fine-tuning"
 out=$(fine --out x --augment flip --boundary-cache f16 2>&1); has "$?:$out" "64:train: --boundary-cache keeps" "augmentation with a boundary cache"
 out=$(fine --out nan --lr 1000 --schedule constant --checkpoint-seconds 0 2>&1); has "$?:$out" "65:train: the loss is " "a diverged loss stops the run"
 has "$out" "learning rate 1000" "and names the rate"

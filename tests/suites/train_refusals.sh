@@ -17,13 +17,13 @@ refused() { # STATUS SENTENCE OPTION...
 part="I/N with I from 0 to N-1, or join/N"
 for text in 3 3/3 -1/3 a/b 0/0 unite/4 99999999999999999/3 0/3x; do refused 64 "--features-only '$text': $part" --features-only "$text" --cache c; done
 refused 64 "--features-only needs --cache: where phase head will look for them" --features-only 0/2
-refused 64 "--features-only belongs to --phase head" --features-only 0/2 --cache c --phase fine-tune
+refused 64 "--features-only can be used only with --phase head" --features-only 0/2 --cache c --phase fine-tune
 for text in 0 65537 many 8x -1; do refused 64 "--batch '$text': a number from 1 to 65536, or auto" --batch="$text"; done
 refused 71 "--batch auto: not even one picture fits into 0 MiB" --batch auto --memory-limit 1k
 refused 64 "--folds 1: two or more" --folds 1
 refused 64 "--fold-rows needs --folds K" --fold-rows all
-refused 64 "--freeze-bn belongs to --phase fine-tune; phase head never unlocks a batch norm" --freeze-bn
-refused 64 "--freeze-bn keeps the base's statistics, --refresh-bn on takes new ones: choose one" --phase fine-tune --freeze-bn --refresh-bn on
+refused 64 "--freeze-bn can be used only with --phase fine-tune; phase head never unlocks a batch norm" --freeze-bn
+refused 64 "--freeze-bn keeps the base's statistics, --refresh-bn on computes new ones: choose one" --phase fine-tune --freeze-bn --refresh-bn on
 refused 64 "--augment: " --phase fine-tune --augment zoom=3
 refused 65 "--base '$tiny' was not trained for the classes of 'set': run --phase head first and give its RUN/model here" --phase fine-tune
 refused 66 "--base: " --base nowhere

@@ -18,9 +18,9 @@ static void test_bad_input(void)
         const char *says;
     } cases[] = {
         {"empty file", "", 0, "is empty"},
-        {"torn header", "path", 4, "torn row"},
-        {"torn row", "path\na\nb", 8, "row 2: torn row"},
-        {"column twice", "path\tpath\n", 10, "'path' twice"},
+        {"torn header", "path", 4, "row is incomplete"},
+        {"torn row", "path\na\nb", 8, "row 2: the row is incomplete"},
+        {"column twice", "path\tpath\n", 10, "'path' occurs twice"},
         {"missing column", "url\nx\n", 6, "no column 'path'"},
         {"empty name", "path\t\n", 6, "empty column name"},
         {"too few fields", "path\tlabel\na\n", 13, "row 1: 1 fields where the header has 2"},
@@ -64,7 +64,7 @@ static void test_edited(void)
         {"id\t\"label\n1\ta\n", "header: field 2: a quote", false},
         {"id\tlabel\r\n1\r\n", "row 1: 1 fields where the header has 2", false},
         {"id\tlabel\r\n1\ta\tb\r\n", "row 1: more than the header's 2", false},
-        {"id\tlabel\r\n1\ta", "torn row", false},
+        {"id\tlabel\r\n1\ta", "row is incomplete", false},
         {"id\tlabel\r1\ta\r2\tb\n", "CR alone", false},
         {"id,label\r\n1,a\r\n", "commas or semicolons", false},
         {"id;label\n1;a\n", "commas or semicolons", false},

@@ -54,7 +54,7 @@ static void check_refusals(void)
         refused("id\tlabel\tp_a\tp_b\n7\ta\t1\t0\n8\ta\t1\t0\n7\ta\t1\t0\n", "row 3: the same id as row 1"));
     CHECK(refused("id\tlabel\tp_a\tp_b\tz_a\n7\ta\t1\t0\t1\n", "logits"));
     CHECK(refused("id\tlabel\tp_a\tp_b\tz_a\tz_b\n7\ta\t1\t0\t1\tinf\n", "z_b is 'inf'"));
-    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t1\t0", "torn row"));
+    CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t1\t0", "row is incomplete"));
     CHECK(refused("id\tlabel\tp_a\tp_b\n1\ta\t1\n", "row 1"));
 }
 
