@@ -59,7 +59,6 @@ want=$(echo run $(printf '%s\n' stages/*/module.mk | cut -d/ -f2) | tr ' ' '\n' 
 ok $? "winnow --help lists every program and run: $listed"
 must_fail 64 no-such-program "winnow names an unknown program" "$BIN/winnow" no-such-program
 must_fail 64 . "winnow takes no path for a program" "$BIN/winnow" ../../bin/true
-must_fail 64 "make dataset" "winnow run in a checkout says what to do instead" "$BIN/winnow" run dataset
 
 # The two tables that gather what the sources have: environment variables in winnow.1, reject reasons in winnow-formats.5.
 {
