@@ -211,6 +211,24 @@ static int failed(const struct option_table *t, const struct error *err)
     return EX_OSERR;
 }
 
+/* Options that earlier versions had, and what to say instead. */
+static const struct {
+    const char *option, *instead;
+} removed[] = {
+    {"--no-orient", "say --orientation none"},
+    {"--no-verify", "copies are always verified on their pixels"},
+    {"--sum-tolerance", "a row of probabilities may miss 1 by 0.01"},
+};
+
+static const char *instead_of(const char *given)
+{
+    size_t n = strcspn(given, "=");
+    for (size_t i = 0; i < sizeof removed / sizeof *removed; i++)
+        if (strlen(removed[i].option) == n && memcmp(removed[i].option, given, n) == 0)
+            return removed[i].instead;
+    return NULL;
+}
+
 static int set_field(const struct option_row *row, void *fields, const char *value, struct error *err)
 {
     char *at = (char *)fields + row->offset, what[80];
@@ -320,6 +338,9 @@ int options_parse(const struct option_table *table, void *fields, int argc, char
                 snprintf(text, sizeof text,
                          value == ':' ? "option '%.100s' needs a value" : "option '%.100s' takes no value",
                          given);
+            else if (instead_of(given))
+                snprintf(text, sizeof text, "the option %.*s was removed: %s", (int)strcspn(given, "="),
+                         given, instead_of(given));
             else
                 snprintf(text, sizeof text, "unknown or ambiguous option '%.100s'", given);
             code = mistake(table, text);

@@ -28,9 +28,6 @@ int picture_rules_apply(const struct picture_rules *r, struct decode_options *d,
     if (image_color_parse(r->color, &d->srgb, err)) return error_prefix(err, "--color");
     if (orientation_rule_parse(r->orientation, &d->orientation, err))
         return error_prefix(err, "--orientation");
-    if (r->no_orient && r->orientation && d->orientation != ORIENT_NONE)
-        return error_set(err, EX_USAGE, "--no-orient is --orientation none: leave one out");
-    if (r->no_orient) d->orientation = ORIENT_NONE;
     d->frame = (int)r->frame;
     return 0;
 }
@@ -40,7 +37,7 @@ struct picture_rules picture_rules_over(const struct picture_rules *own, const s
     struct picture_rules r = *own;
     if (!r.background) r.background = recorded->background;
     if (!r.color) r.color = recorded->color;
-    if (!r.orientation && !r.no_orient) r.orientation = recorded->orientation;
+    if (!r.orientation) r.orientation = recorded->orientation;
     if (!r.frame) r.frame = recorded->frame;
     return r;
 }
@@ -61,9 +58,14 @@ const char *picture_rules_text(const struct picture_rules *r, char out[PICTURE_R
     return out;
 }
 
+bool picture_rules_unturned(const struct picture_rules *r)
+{
+    return r->orientation && strcmp(r->orientation, "none") == 0;
+}
+
 void picture_rules_shown(const struct picture_rules *r, const struct image_info *i, int *width, int *height)
 {
     struct image_info own = *i;
-    if (r->no_orient || (r->orientation && strcmp(r->orientation, "none") == 0)) own.orientation = 1;
+    if (picture_rules_unturned(r)) own.orientation = 1;
     image_info_shown(&own, width, height);
 }

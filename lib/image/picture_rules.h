@@ -14,8 +14,7 @@
 /* NULL, "" and 0 mean that no option was given. The defaults are white, none, browser and 1. */
 struct picture_rules {
     const char *background, *color, *orientation;
-    int64_t frame;  /* from 1 */
-    bool no_orient; /* --no-orient, the older way to say --orientation none */
+    int64_t frame; /* from 1 */
 };
 
 /* Sets the fields of *d that the rules concern, and leaves the others. Returns 0, or -1 with err set
@@ -31,7 +30,10 @@ struct picture_rules picture_rules_over(const struct picture_rules *own,
 #define PICTURE_RULES_BYTES 96
 const char *picture_rules_text(const struct picture_rules *r, char out[PICTURE_RULES_BYTES]);
 
-/* Sets *width and *height to the size of the picture after these rules have applied the orientation. */
+/* Returns true when no picture is turned: --orientation none. */
+bool picture_rules_unturned(const struct picture_rules *r);
+/* Sets *width and *height to the size of the picture as these rules show it: as stored where nothing turns
+ * it. */
 void picture_rules_shown(const struct picture_rules *r, const struct image_info *i, int *width, int *height);
 
 /* Parses "browser", "pillow" or "none". Returns 0, or -1 with err set (EX_USAGE) for another word. */
@@ -48,7 +50,6 @@ const char *orientation_rule_name(enum orientation_rule rule);
             S, STRING, 0, "orientation", M.orientation, "RULE",                                              \
             "which EXIF orientation turns a picture: browser: as Chromium and Firefox; pillow: also that "   \
             "of a WebP, after the data of a PNG, and of other types than SHORT; none"),                      \
-        OPTION(S, FLAG, 0, "no-orient", M.no_orient, NULL, "the same as --orientation none"),                \
         OPTION(S, STRING, 0, "color", M.color, "WORD",                                                       \
                "none: use the stored values; srgb: convert them by the profile, gAMA or cICP"),              \
         OPTION(S, STRING, 0, "background", M.background, "COLOUR",                                           \

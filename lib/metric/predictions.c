@@ -27,7 +27,6 @@ struct reading {
     struct names group_names;
     int *p_columns, *z_columns;
     struct slice_columns slices;
-    double tolerance;
 };
 
 int predictions_row_error(const struct manifest_reader *r, int id_column, struct error *err, const char *what)
@@ -155,10 +154,9 @@ static int read_row(struct reading *x, struct error *err)
         sum += value;
         if (value > row[best]) best = k;
     }
-    if (fabs(sum - 1) > x->tolerance + ROUNDING) {
-        snprintf(what, sizeof what,
-                 "the probabilities sum to %.12g, which is not within --sum-tolerance %g of 1", sum,
-                 x->tolerance);
+    if (fabs(sum - 1) > PREDICTIONS_SUM_TOLERANCE + ROUNDING) {
+        snprintf(what, sizeof what, "the probabilities sum to %.12g, which is not within %g of 1", sum,
+                 PREDICTIONS_SUM_TOLERANCE);
         return predictions_row_error(x->r, x->id, err, what);
     }
     for (int k = 0; x->z_columns && k < p->n_classes; k++) {
@@ -247,9 +245,7 @@ int64_t predictions_find(const struct predictions *p, const struct id_key *key)
 static int read_all(struct predictions *p, struct manifest_reader *r, const struct predictions_options *o,
                     struct error *err)
 {
-    struct reading x = {.p = p,
-                        .r = r,
-                        .tolerance = o->sum_tolerance > 0 ? o->sum_tolerance : PREDICTIONS_SUM_TOLERANCE};
+    struct reading x = {.p = p, .r = r};
     char shown[256];
     int rc = -1, got;
     if (!(p->name = mem_strdup(r->name, err)) || find_columns(&x, o, err)) goto out;

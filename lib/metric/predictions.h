@@ -60,7 +60,6 @@ struct predictions {
 #define PREDICTIONS_EMPTY ((struct predictions){0})
 
 struct predictions_options {
-    double sum_tolerance;             /* 0: the default */
     const char *const *slice_columns; /* columns that an option names; they must exist */
     size_t n_slice_columns;
     bool auto_slices; /* also unknown columns of 2..64 values, and `slice` */

@@ -1,5 +1,6 @@
 /* score_sample.c: reservoir sampling: row i replaces a kept row with probability SCORE_SAMPLE_ROWS / i.
  * Which rows are kept depends only on their numbers. */
+#include "metric/predictions.h"
 #include "metric/score_sample.h"
 
 #include <math.h>
@@ -45,7 +46,7 @@ static int find_columns(int *columns, const struct manifest_reader *r, char *con
 }
 
 static int read_row(double *p, const struct manifest_reader *r, const int *columns, int n_classes,
-                    double tolerance, struct error *err)
+                    struct error *err)
 {
     char shown[256], value[64];
     double sum = 0;
@@ -57,17 +58,16 @@ static int read_row(double *p, const struct manifest_reader *r, const int *colum
                              r->schema.names[columns[k]], text_for_people(value, sizeof value, text));
         sum += p[k];
     }
-    if (fabs(sum - 1) > tolerance + ROUNDING)
+    if (fabs(sum - 1) > PREDICTIONS_SUM_TOLERANCE + ROUNDING)
         return error_set(err, EX_DATAERR,
-                         "'%s', row %llu: the probabilities sum to %.12g, which is not within "
-                         "--sum-tolerance %g of 1",
+                         "'%s', row %llu: the probabilities sum to %.12g, which is not within %g of 1",
                          text_for_people(shown, sizeof shown, r->name), (unsigned long long)r->row, sum,
-                         tolerance);
+                         PREDICTIONS_SUM_TOLERANCE);
     return 0;
 }
 
 int score_sample_read(struct score_sample *out, const char *path, char *const *classes, int n_classes,
-                      double sum_tolerance, struct error *err)
+                      struct error *err)
 {
     struct manifest_reader r = MANIFEST_READER_EMPTY;
     struct random random = random_start(0, 0, RESERVOIR_STREAM);
@@ -83,7 +83,7 @@ int score_sample_read(struct score_sample *out, const char *path, char *const *c
         goto out;
     while ((got = manifest_reader_next(&r, err)) > 0) {
         uint64_t at = out->n_rows++;
-        if (read_row(row, &r, columns, n_classes, sum_tolerance, err)) goto out;
+        if (read_row(row, &r, columns, n_classes, err)) goto out;
         size_t best = 0;
         for (size_t j = 0; j < k; j++) { /* Welford's sums: exact for ten million rows, too */
             double off = row[j] - out->mean[j];

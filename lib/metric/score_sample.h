@@ -27,11 +27,11 @@ struct score_sample {
 /*
  * Reads a TSV with p_<class> for each of the K classes, as classify prints it, and ignores other columns.
  * EX_DATAERR: the column of a class is missing, there is one of an unknown class (the scores are those of
- * another model), a value is not a probability, a row does not sum to 1 within sum_tolerance, or there are
+ * another model), a value is not a probability, a row does not sum to 1 within 0.01, or there are
  * no rows.
  */
 int score_sample_read(struct score_sample *out, const char *path, char *const *classes, int n_classes,
-                      double sum_tolerance, struct error *err);
+                      struct error *err);
 /* Sets *classes to the classes for which a file of scores has columns; the caller frees them. Returns 0, or
  * -1 with err set (EX_DATAERR) when there are fewer than two. */
 int score_sample_classes(const char *path, char ***classes, int *n_classes, struct error *err);

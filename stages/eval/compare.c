@@ -327,9 +327,8 @@ int compare_run(const struct eval_options *o, const char *old_path, const char *
     struct views views = VIEWS_EMPTY;
     struct manifest_source sides[2] = {MANIFEST_SOURCE_EMPTY, MANIFEST_SOURCE_EMPTY};
     struct text table = TEXT_EMPTY, path = TEXT_EMPTY;
-    struct predictions_options plain = {.sum_tolerance = o->sum_tolerance};
-    struct predictions_options sliced = {.sum_tolerance = o->sum_tolerance,
-                                         .slice_columns = o->slice_columns.items,
+    struct predictions_options plain = {0};
+    struct predictions_options sliced = {.slice_columns = o->slice_columns.items,
                                          .n_slice_columns = o->slice_columns.n,
                                          .auto_slices = true,
                                          .keep_path_keys = o->slices_file != NULL};

@@ -134,9 +134,7 @@ static int estimate(struct class_rates *r, const struct eval_options *o, const s
                              "label some pictures of the class, or give its rate by --prevalence",
                              labelled->name, labelled->classes[j]);
     }
-    if (score_sample_read(&sample, o->prevalence_from, labelled->classes, r->n_classes, o->sum_tolerance,
-                          err))
-        return -1;
+    if (score_sample_read(&sample, o->prevalence_from, labelled->classes, r->n_classes, err)) return -1;
     unknown = (struct scored_rows){sample.p, NULL, NULL, sample.n_kept};
     r->n_unlabelled = sample.n_rows;
     r->n_labelled = labelled->n_rows;

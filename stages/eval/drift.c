@@ -40,8 +40,8 @@ struct drift {
 static void read_side(struct drift *d, int side)
 {
     d->begun[side] = true;
-    d->rcs[side] = score_sample_read(&d->sides[side], d->paths[side], d->classes, d->n_classes,
-                                     d->o->sum_tolerance, &d->errs[side]);
+    d->rcs[side] =
+        score_sample_read(&d->sides[side], d->paths[side], d->classes, d->n_classes, &d->errs[side]);
 }
 
 static void read_worker(void *context, unsigned worker) { read_side(context, (int)worker); }
@@ -118,7 +118,7 @@ out:
 static int read_labelled(struct predictions *val, const struct drift *d, struct error *err)
 {
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
-    struct predictions_options po = {.sum_tolerance = d->o->sum_tolerance, .no_find = true};
+    struct predictions_options po = {.no_find = true};
     int rc =
         manifest_source_open(&source, d->o->val_predictions, err) || predictions_read(val, &source, &po, err)
             ? -1

@@ -23,7 +23,7 @@ struct eval_options {
     struct option_strings views, slice_columns, gates, store_decisions;
     const char *views_file;
     bool fit_temperature, compare, drift, no_report, no_thumbnails;
-    double sum_tolerance, threshold;
+    double threshold;
     int64_t bootstrap, min_slice, worst, batch;
     int precision; /* enum predictor_precision */
 };

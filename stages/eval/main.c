@@ -93,8 +93,6 @@ static const struct option_row rows[] = {
     COMMON_ROW_TALK(struct eval_options, common),
 
     OPTION_GROUP("Expert"),
-    OPTION(struct eval_options, DOUBLE, 0, "sum-tolerance", sum_tolerance, "X",
-           "how far the sum of a row's probabilities may be from 1", RANGE(1e-12, 1)),
     OPTION(struct eval_options, INT, 0, "min-slice", min_slice, "N",
            "show slices with fewer rows, but never flag them", RANGE(1, 1e9)),
     OPTION(struct eval_options, INT, 0, "bootstrap", bootstrap, "N",
@@ -153,7 +151,7 @@ static int read_validation(struct predictions *val, const struct eval_options *o
                            struct error *err)
 {
     struct manifest_source source = MANIFEST_SOURCE_EMPTY;
-    struct predictions_options po = {.sum_tolerance = o->sum_tolerance, .keep_groups = true, .no_find = true};
+    struct predictions_options po = {.keep_groups = true, .no_find = true};
     char known[300];
     int rc = -1;
     if (manifest_source_open(&source, o->val_predictions, err) || predictions_read(val, &source, &po, err))
@@ -184,8 +182,7 @@ static int evaluate(const struct eval_options *o, struct manifest_source *source
     struct evaluation e = EVALUATION_EMPTY;
     struct user_reports reports = USER_REPORTS_EMPTY;
     struct text report = TEXT_EMPTY;
-    struct predictions_options po = {.sum_tolerance = o->sum_tolerance,
-                                     .slice_columns = o->slice_columns.items,
+    struct predictions_options po = {.slice_columns = o->slice_columns.items,
                                      .n_slice_columns = o->slice_columns.n,
                                      .auto_slices = true,
                                      .keep_path_keys = o->slices_file != NULL,
@@ -338,7 +335,6 @@ int main(int argc, char **argv)
                                .bootstrap = 2000,
                                .min_slice = 20,
                                .worst = 60,
-                               .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
                                .title = "Evaluation"};
     struct operands operands;
     struct error err = {0};

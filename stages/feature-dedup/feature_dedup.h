@@ -20,7 +20,7 @@ struct feature_options {
     struct option_strings features;
     int64_t neighbours;
     struct picture_rules rules;
-    bool no_verify, allow_truncated, no_sandbox;
+    bool allow_truncated, no_sandbox;
 };
 /*
  * Distances are thousandths of 1 - cosine. For ten kinds of alterations, all but a few percent of the copies

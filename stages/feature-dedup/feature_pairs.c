@@ -220,10 +220,7 @@ int feature_find_pairs(struct feature_dedup *s, struct manifest_source *in, stru
     struct near_pairs *pairs = &s->d.pairs;
     if (find_candidates(s, pairs, err)) return -1;
     s->n_candidates = pairs->n;
-    return (pairs->n && !s->opt->no_verify && keep_verified(s, pairs, in, against, err)) ||
-                   dedup_make_lists(&s->d, err)
-               ? -1
-               : 0;
+    return (pairs->n && keep_verified(s, pairs, in, against, err)) || dedup_make_lists(&s->d, err) ? -1 : 0;
 }
 
 /* --- the block list --------------------------------------------------------------------------- */

@@ -43,8 +43,6 @@ static const struct option_row rows[] = {
            "compare each picture with its N nearest only; 0: with all within --distance, which can be "
            "very many",
            RANGE(0, 4096)),
-    OPTION(struct feature_options, FLAG, 0, "no-verify", no_verify, NULL,
-           "do not compare pixels; only with a small --distance"),
     OPTION(struct feature_options, INT, 0, "block-distance", dedup.block_distance, "N",
            "largest distance at which a picture matches a vector of --blocklist",
            RANGE(0, VECTOR_MAX_DISTANCE)),

@@ -56,8 +56,6 @@ static const struct option_row rows[] = {
            "smallest cosine between a suspect and the central picture of its group", RANGE(0.05, 1)),
     OPTION(struct mine_options, INT, 0, "group-size", group_size, "N",
            "largest number of suspects in a group; 1: no groups", RANGE(1, 60)),
-    OPTION(struct mine_options, DOUBLE, 0, "sum-tolerance", sum_tolerance, "X",
-           "how far the sum of a row's probabilities may be from 1", RANGE(1e-12, 1)),
     OPTION(struct mine_options, FLAG, 0, "adjust", adjust, NULL,
            "subtract the threshold of each class from its probabilities before scoring"),
     OPTION(struct mine_options, STRING, 0, "matrices", matrices, "FILE",
@@ -94,8 +92,7 @@ static int run(const struct mine_options *o, struct manifest_source *source, str
     struct label_conflicts conflicts = LABEL_CONFLICTS_EMPTY;
     struct label_errors_input in = {0};
     int rc = -1;
-    const struct predictions_options po = {.sum_tolerance = o->sum_tolerance,
-                                           .no_find = !o->manifest && !o->margins && !o->reports &&
+    const struct predictions_options po = {.no_find = !o->manifest && !o->margins && !o->reports &&
                                                       !o->features && !o->truth};
     if (predictions_read(&p, source, &po, err)) goto out;
     in = (struct label_errors_input){p.n_rows, p.n_classes, p.p, p.label, p.keys};
@@ -134,7 +131,6 @@ out:
 int main(int argc, char **argv)
 {
     struct mine_options opt = {.common = COMMON_OPTIONS_DEFAULTS,
-                               .sum_tolerance = PREDICTIONS_SUM_TOLERANCE,
                                .alike = 0.3,
                                .group_size = 24,
                                .title = "Label review"};

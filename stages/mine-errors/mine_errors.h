@@ -28,7 +28,6 @@ struct mine_options {
         *reports, *methods, *title, *features;
     int filter, rank; /* enum label_filter, enum label_rank */
     bool adjust;
-    double sum_tolerance;
     int64_t budget, group_size;
     struct option_strings conflicts; /* files */
     double alike;                    /* smallest cosine with the centre of a group for a row to be in it */

@@ -200,7 +200,7 @@ static int block_by_other_reading(struct phash_dedup *s, struct manifest_source 
     pdq_finish_set(&options, &one);
     /* use the orientation rule that phash_rows.c did not use */
     if (orientation_rule_parse(s->opt->rules.orientation, &rule, err)) return -1;
-    if (!s->opt->rules.no_orient && rule != ORIENT_NONE) options.decode.orientation = ORIENT_NONE;
+    if (rule != ORIENT_NONE) options.decode.orientation = ORIENT_NONE;
     options.decode.drop_alpha = true;
     options.decode.allow_truncated = s->opt->allow_truncated;
     options.threads = stage_threads(&s->opt->dedup.common);

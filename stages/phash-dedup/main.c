@@ -99,10 +99,12 @@ static int check_options(const struct phash_options *o, struct error *err)
     if (o->near_pairs && (o->dedup.against || o->dihedral))
         return error_set(err, EX_USAGE, "--near-pairs does nothing with %s: leave one out",
                          o->dedup.against ? "--against" : "--dihedral");
-    if (o->index && (o->rules.frame || o->rules.color || o->rules.background || o->rules.orientation))
-        return error_set(err, EX_USAGE,
-                         "--index keeps hashes of first frames on white, turned as browsers do: leave out "
-                         "--frame, --color, --background and --orientation, or --index");
+    if (o->index && (o->rules.frame || o->rules.color || o->rules.background ||
+                     (o->rules.orientation && !picture_rules_unturned(&o->rules))))
+        return error_set(
+            err, EX_USAGE,
+            "--index keeps hashes of first frames on white, turned as browsers do or not at all: "
+            "leave out --frame, --color, --background and --orientation pillow, or --index");
     if (mode && alone) return error_set(err, EX_USAGE, "%s does nothing with %s: leave one out", alone, mode);
     if (o->dedup.delete_blocked && !o->dedup.blocklist)
         return error_set(err, EX_USAGE, "--delete-blocked needs --blocklist FILE");

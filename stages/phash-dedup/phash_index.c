@@ -15,8 +15,8 @@ int phash_index_open(struct phash_dedup *s, struct error *err)
 
 const struct pdq_index_entry *phash_index_find(const struct phash_dedup *s, const struct xxh128 *id)
 {
-    return pdq_index_find(&s->index, id, (enum pdq_family)s->opt->family, !s->opt->rules.no_orient,
-                          s->opt->dihedral);
+    return pdq_index_find(&s->index, id, (enum pdq_family)s->opt->family,
+                          !picture_rules_unturned(&s->opt->rules), s->opt->dihedral);
 }
 
 int phash_index_add(struct phash_dedup *s, uint32_t row, struct error *err)
@@ -27,7 +27,7 @@ int phash_index_add(struct phash_dedup *s, uint32_t row, struct error *err)
                                       .turned = s->opt->dihedral ? s->turned[row] : NULL,
                                       .pixels = r->pixels,
                                       .family = (uint8_t)s->opt->family,
-                                      .oriented = !s->opt->rules.no_orient,
+                                      .oriented = !picture_rules_unturned(&s->opt->rules),
                                       .quality = r->quality};
     return pdq_index_add(&s->index, &e, err);
 }

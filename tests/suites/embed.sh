@@ -103,7 +103,7 @@ refuse 'embed -o x --cache cache --fit bent.fit all.tsv' "65:embed: 'bent.fit' i
 head -c 150 small/reduce.fit >cut.fit
 refuse 'embed -o x --cache cache --fit cut.fit all.tsv' "65:embed: 'cut.fit' is cut off" "half a fit"
 refuse 'embed -o x --cache cache --fit all.tsv all.tsv' "65:embed: 'all.tsv' is not a fit" "no fit at all"
-refuse '"$BIN/embed" --device ref --base head2/model --size 16 --resize bilinear --batch 7 --no-orient --no-sandbox --allow-truncated -o x --cache cache --fit small/reduce.fit all.tsv' "0:" "a head that phase head put on the base is the same base"
+refuse '"$BIN/embed" --device ref --base head2/model --size 16 --resize bilinear --batch 7 --orientation none --no-sandbox --allow-truncated -o x --cache cache --fit small/reduce.fit all.tsv' "0:" "a head that phase head put on the base is the same base"
 head -1 all.tsv >none.tsv
 embed --cache cache --reduce sqrt,pca:3 -o none none.tsv; is "$?:$(shape none/features.npy)" "0:<f2, fortran_order: False, shape: (0, 0)" "no rows make an empty table"
 done_testing

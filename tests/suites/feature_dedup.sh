@@ -97,8 +97,9 @@ is "$(grep -c 'cat/0[0-9]' kept3.tsv)" 0 "older rows are not in the output"
 awk -F'\t' -v OFS='\t' '{ print $0, NR == 1 ? "split" : $1 ~ /jpg/ ? "test" : "train" }' all.tsv >split.tsv
 out=$(feature-dedup --features vectors --check-leak -q split.tsv 2>/dev/null); rc=$?
 is "$rc:$(echo "$out" | tail -n +2 | cut -f1 | grep -c jpg)" "1:6" "--check-leak finds the copies on both sides, and exits with 1"
-feature-dedup --features vectors --no-verify --distance 200 --neighbours 0 --rejects gone4.tsv -q all.tsv >/dev/null
-has "$(reject cat/kind06.png gone4.tsv)$(reject cat/06.png gone4.tsv)" "near-duplicate-of" "--no-verify believes the vectors"
+feature-dedup --features vectors --neighbours 0 --rejects gone4.tsv -q all.tsv | cmp -s - kept.tsv && cmp -s gone4.tsv gone.tsv
+ok $? "--neighbours 0: all of a small set are as the 32 nearest"
+must_fail 64 "no-verify was removed: copies are always verified" "vectors alone are never believed" feature-dedup --features vectors --no-verify all.tsv
 feature-dedup --features vectors --distance 0 --group-distance 450 --rejects gone5.tsv -q all.tsv >kept5.tsv
 is "$(rows gone5.tsv):$(awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } { g[$at["path"]] = $at["group"] } END { print g["cat/00.png"] == g["cat/crop00.jpg"] }' kept5.tsv)" "0:1" "--group-distance alone only groups"
 
@@ -130,5 +131,5 @@ head -c -2 vectors/features.npy >other/features.npy; cp vectors/rows.tsv vectors
 refuse 'feature-dedup --features other all.tsv' "65:feature-dedup: 'other/features.npy' does not have the 21 rows of 24 values" "half a table"
 cut -f1 all.tsv >paths.tsv
 refuse 'feature-dedup --features vectors paths.tsv' "65:feature-dedup: 'paths.tsv' has no column 'xxh128'" "no content hashes"
-refuse 'feature-dedup --features vectors --no-orient --allow-truncated --no-sandbox --max-rejects 90% -q all.tsv >/dev/null' "0:" "the other options are taken"
+refuse 'feature-dedup --features vectors --orientation none --allow-truncated --no-sandbox --max-rejects 90% -q all.tsv >/dev/null' "0:" "the other options are taken"
 done_testing

@@ -36,7 +36,7 @@ both "augment as WebP, with a page" augment --variants 1 --out made --format web
 both "augment, a sheet alone" augment --variants 2 --sheet look.png
 both "pack" pack --size 24
 both "pack as JPEG, area" pack --size 32 --encoding jpeg --quality 80 --resize area --allow-truncated
-both "pack as tar files, lanczos" pack --size 20 --format webdataset --resize lanczos --no-orient
+both "pack as tar files, lanczos" pack --size 20 --format webdataset --resize lanczos --orientation none
 both "pack, as the browser resizes" pack --size 28 --resize tfjs
 # classify takes pictures or a manifest, and rejects as the others do
 for how in "" --no-sandbox; do

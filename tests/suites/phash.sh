@@ -109,9 +109,9 @@ done
 phash-dedup --dihedral --rejects r.tsv all.tsv >k.tsv
 [ "$(grep -c '^cat/mirror.*near-duplicate-of' r.tsv)" = 3 ] || [ "$(grep -cE '^cat/(mirror|base)1[234].*near-duplicate-of' r.tsv)" = 3 ]
 ok $? "--dihedral finds mirrored copies"
-phash-dedup --no-orient --rejects r.tsv all.tsv >k.tsv
+phash-dedup --orientation none --rejects r.tsv all.tsv >k.tsv
 [ "$(grep -c '^cat/exif' k.tsv)" = 3 ]
-ok $? "--no-orient leaves turned pictures apart"
+ok $? "--orientation none leaves turned pictures apart"
 phash-dedup --on-conflict keep-first --prefer-label dog --rejects r.tsv all.tsv >k.tsv
 [ "$(grep -c '^dog/other' k.tsv)" = 3 ] && [ "$(grep -c '^cat/base.*label-conflict' r.tsv)" = 3 ]
 ok $? "--prefer-label decides a conflict"

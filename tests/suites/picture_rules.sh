@@ -50,12 +50,10 @@ is "$differ" "" "and of every odd file that Pillow opens"
 is "$(awk -F'\t' 'NR > 1 { print $4 "x" $5 }' sizes.tsv | sort -u)" 64x48 "validate --orientation none: sizes as stored"
 "$BIN/validate" --min-bytes 0 --orientation browser turned.tsv | cmp -s - <("$BIN/validate" --min-bytes 0 turned.tsv)
 ok $? "browser is the default"
-"$BIN/validate" --min-bytes 0 --no-orient turned.tsv | cmp -s - sizes.tsv
-ok $? "--no-orient is --orientation none"
 "$BIN/validate" --min-bytes 0 --orientation pillow --header-only -o header.tsv turned.tsv && "$BIN/validate" --min-bytes 0 --orientation pillow turned.tsv | cmp -s - header.tsv
 ok $? "validate --header-only follows the rule"
 must_fail 64 "'exif' is not a rule of orientation: browser, pillow or none" "--orientation exif" "$BIN/validate" --orientation exif turned.tsv
-must_fail 64 "leave one out" "--no-orient --orientation pillow" "$BIN/pack" --no-orient --orientation pillow -o x turned.tsv
+must_fail 64 "--no-orient was removed: say --orientation none" "an option that was removed" "$BIN/pack" --no-orient -o x turned.tsv
 
 # --- frames: --frame N is the Nth of all frames
 given=$(while read -r name; do
@@ -127,7 +125,7 @@ score --frame 3 --orientation pillow all/anim-disposals.gif all/turned-half-turn
 ok $? "classify follows the model"
 score --frame 1 all/anim-disposals.gif >one && score --frames first all/anim-disposals.gif | cut -f1-2 | cmp -s - one && ! cmp -s one <(head -n 2 model)
 ok $? "classify --frame, and --frames first, override its frame"
-score --orientation browser all/turned-half-turn.webp >upright && ! cmp -s <(tail -n 1 upright) <(tail -n 1 model) && score --no-orient all/turned-half-turn.webp | cmp -s - upright
+score --orientation browser all/turned-half-turn.webp >upright && ! cmp -s <(tail -n 1 upright) <(tail -n 1 model) && score --orientation none all/turned-half-turn.webp | cmp -s - upright
 ok $? "classify --orientation overrides its rule"
 must_fail 64 "leave one out" "classify --frame 2 --frames all" "$BIN/classify" --model t/model --frame 2 --frames all all/anim-disposals.gif
 "$BIN/eval" --device ref --model t/model --shards few.tsv --split train --out e >/dev/null 2>err
@@ -135,8 +133,8 @@ p_a() { awk -F'\t' '{ for (i = 1; i <= NF; i++) if (NR == 1 && $i == "p_a") at =
 "$BIN/classify" --device ref --model t/model all/anim-disposals.gif >c.tsv
 [ -n "$(p_a c.tsv)" ] && [ "$(p_a c.tsv)" = "$(p_a e/predictions.tsv)" ]
 ok $? "eval follows it: $(p_a c.tsv) $(p_a e/predictions.tsv) $(head -n 1 err)"
-"$BIN/pack" --size 16 --no-orient -o stored few.tsv && "$BIN/train" --device ref --shards stored --base "$tiny" --out n --epochs 1 -q >/dev/null 2>err && grep -q '"orientation": *"none"' n/model/model.json
-ok $? "pack --no-orient is in the model, too"
+"$BIN/pack" --size 16 --orientation none -o stored few.tsv && "$BIN/train" --device ref --shards stored --base "$tiny" --out n --epochs 1 -q >/dev/null 2>err && grep -q '"orientation": *"none"' n/model/model.json
+ok $? "pack --orientation none is in the model, too"
 for line in '"frame": 2.5|is not whole' '"orientation": "exif"|is not pillow or none' '"frame": 0|frame'; do
     rm -rf odd-model && cp -r t/model odd-model && "$python" - "${line%%|*}" <<'P'
 import json, sys
