@@ -5,8 +5,10 @@
 
 #include <string.h>
 
-/* Tries every class with which text begins, the longest first, and continues after it. *furthest becomes the
- * furthest position at which no class name begins. */
+/* Reads text as class names with '+' between them. Tries every class with which text begins, the longest
+ * first, and reads the rest after it in the same way. Returns 1 and sets in[k] for each class that was read,
+ * or returns 0 when the text cannot be read to its end. *furthest becomes the last position that was reached;
+ * after a failure no class name that fits begins there. */
 static int read_from(const char *text, char *const *classes, int n, uint8_t *in, const char **furthest)
 {
     if (text > *furthest) *furthest = text;

@@ -10,8 +10,9 @@
 
 /*
  * Sets in[k] to 1 for each class that text names. in has n bytes, which the caller has set to 0; a failure
- * leaves them unchanged. Returns NULL on success. Otherwise returns, for the message, the first name in text
- * that is not a class ("" when text is empty or ends after a '+'); text is cut after that name.
+ * leaves them unchanged. Returns NULL on success. Otherwise returns the first name in text that is not a
+ * class ("" when text is empty or ends after a '+'), so that the caller's message can show it; text is cut
+ * after that name.
  */
 const char *class_sum_parse(char *text, char *const *classes, int n, uint8_t *in);
 

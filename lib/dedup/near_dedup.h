@@ -1,11 +1,11 @@
 /*
- * near_dedup.h: what phash-dedup and feature-dedup share. Each finds near duplicates in its own way; the code
- * here chooses which rows are kept, finds label conflicts, groups rows for the split, checks splits for
- * leaks, writes the contact sheet, and handles block lists. A stage reads rows (dedup_rows.c), marks nodes
- * and near pairs of them (dedup_pairs.c), and lets dedup_run.c call the rest in order: dedup_keepers.c
- * chooses the rows to keep, dedup_groups.c forms groups, dedup_sheet.c writes the contact sheet,
- * dedup_leak.c checks splits, dedup_protect.c reads the pictures that are never rejected, and dedup_remove.c
- * deletes the files of pictures on a block list.
+ * near_dedup.h: what phash-dedup and feature-dedup share. Each of these stages finds near duplicates in its
+ * own way. The code here chooses which rows are kept, finds label conflicts, groups rows for the split,
+ * checks splits for leaks, writes the contact sheet, and handles block lists. A stage reads rows
+ * (dedup_rows.c), sets the node of each row and the near pairs of nodes (dedup_pairs.c), and lets dedup_run.c
+ * call the rest in order: dedup_keepers.c chooses the rows to keep, dedup_groups.c forms groups,
+ * dedup_sheet.c writes the contact sheet, dedup_leak.c checks splits, dedup_protect.c reads the pictures that
+ * are never rejected, and dedup_remove.c deletes the files of pictures on a block list.
  *
  * Memory: 56 bytes for each row, 12 for each near pair, and the paths of rows that have a near neighbour.
  */
@@ -93,7 +93,7 @@ struct dedup_row {
     uint64_t bytes;
     uint32_t pixels, label;
     uint32_t node; /* DEDUP_NONE while not compared */
-    uint32_t file; /* index in files, DEDUP_NONE */
+    uint32_t file; /* index in files of its path, or DEDUP_NONE while the path was not read */
     /* the kept row that is the reason for rejecting this row, or the row that this row conflicts with */
     uint32_t keeper;
     uint32_t group_in; /* index in groups_in of its group in the manifest, or DEDUP_NONE */
@@ -162,19 +162,22 @@ int dedup_add_row(struct dedup *s, const struct dedup_columns *c, const char *co
                   struct error *err);
 /* Rejects the row that was added last, because it cannot be compared. slug is a static string. */
 int dedup_add_failure(struct dedup *s, const char *slug, const char *detail, struct error *err);
-/* Records that a row matched the block list. A row of the older manifest is only counted; any other row is
+/* Records that a row matched the block list. A row of --against is only counted; any other row is
  * rejected. algorithm is a static string. */
 int dedup_block_row(struct dedup *s, uint32_t row, uint32_t distance, const char *algorithm,
                     const char *digest, struct error *err);
+/* Sorts s->blocked by row. Call it after the last dedup_block_row. */
 void dedup_sort_blocked(struct dedup *s);
-/* Reads the paths of rows with ROW_PATH that have none yet. */
+/* Reads the paths of rows with ROW_PATH whose path was not read yet. Returns 0, or -1 with err set:
+ * EX_DATAERR when a manifest was written to in the meantime. */
 int dedup_read_missing_paths(struct dedup *s, struct manifest_source *in, struct manifest_source *against,
                              struct error *err);
-/* For rows with a near neighbour (ROW_PATH) whose size is not in the manifest: reads the number of pixels and
- * bytes from the header of the file. Both are 0 for a file that cannot be read. */
+/* Reads the numbers of pixels and bytes from the files of rows with a near neighbour (ROW_PATH), where the
+ * manifest does not have them. They stay 0 for a file that cannot be read. Does nothing unless --keep
+ * compares sizes. */
 int dedup_read_sizes(struct dedup *s, struct error *err);
-/* Writes the reject of a row. failure: the newest failure at or before this row, or NULL. detail is scratch
- * memory. */
+/* Writes a rejected row with its reason. failure: the newest failure at or before this row, or NULL. detail
+ * is scratch memory. */
 int dedup_write_reject(struct dedup *s, uint32_t row, const struct dedup_failure *failure,
                        const char *const *fields, struct manifest_writer *rejects, struct text *detail,
                        struct error *err);
@@ -183,9 +186,11 @@ struct dedup_mark {
     const char *keeper, *reason;
     char distance[8];
 };
+/* Fills out for the row; the pointers are borrowed from s and own. */
 void dedup_mark_of(const struct dedup *s, uint32_t row, const char *own, struct dedup_mark *out);
 /* Prints how many pictures matched the block list. */
 void dedup_warn_blocked(const struct dedup *s);
+/* Returns the path of the row, or "" while it was not read. */
 static inline const char *dedup_path(const struct dedup *s, uint32_t row)
 {
     return s->rows[row].file == DEDUP_NONE ? "" : s->files[s->rows[row].file].path;
@@ -207,12 +212,14 @@ int dedup_files_read(struct dedup_files *f, const struct dedup_options *o, const
 /* Opens what is written, and the store of --delete-blocked. adds: the new columns, ends with NULL. */
 int dedup_files_write(struct dedup_files *f, struct dedup *s, const char *const *adds, struct error *err);
 void dedup_files_release(struct dedup_files *f);
-/* From the neighbour lists to the decisions: chooses keepers, forms groups, and writes the sheet. */
+/* Decides about every row from the neighbour lists: reads the paths and sizes that are needed, chooses the
+ * rows to keep, forms groups, and writes the sheet of --sheet. Returns 0, or -1 with err set. */
 int dedup_decide(struct dedup *s, struct dedup_files *f, struct error *err);
-/* Sets the values of the stage's own columns, which stand before group, and returns how many there are. */
-#define DEDUP_MAX_ADDED 12
+#define DEDUP_MAX_ADDED 12 /* columns */
+/* Sets the values of the columns that a stage adds before group, and returns how many there are. */
 typedef size_t dedup_added(void *context, uint32_t row, const struct manifest_reader *r, const char **values);
-/* Reads the manifest again, and writes its rows as decided. added: NULL when there are no own columns. */
+/* Reads the manifest again, and writes each row to f->out or f->rejects as decided. added: NULL when the
+ * stage adds no columns of its own. */
 int dedup_write_rows(struct dedup *s, struct dedup_files *f, dedup_added *added, void *context,
                      struct stage_counts *n, struct error *err);
 
@@ -228,6 +235,8 @@ int dedup_choose_keepers(struct dedup *s, struct error *err);
 
 /* dedup_groups.c */
 int dedup_group(struct dedup *s, struct error *err); /* sets row.group of kept rows */
+/* Returns the name of the row's group: the one in the manifest, or the hash of the row that represents it,
+ * which is written to out. */
 const char *dedup_group_name(const struct dedup *s, uint32_t row, char out[XXH128_HEX_BYTES]);
 
 /* dedup_sheet.c: call it after the keepers were chosen and the groups named. Before the sheet is written,
@@ -235,8 +244,8 @@ const char *dedup_group_name(const struct dedup *s, uint32_t row, char out[XXH12
 int dedup_mark_sheet_paths(struct dedup *s, struct error *err);
 int dedup_write_sheet(struct dedup *s, const char *path, struct error *err);
 
-/* dedup_leak.c: writes the pictures that have another one within opt->distance in another split to
- * output, and their number to *n_leaks. */
+/* dedup_leak.c: writes to output each picture that has a copy within opt->distance in another split, and sets
+ * *n_leaks to their number. */
 int dedup_check_leak(struct dedup *s, struct manifest_source *in, const char *output, uint64_t *n_leaks,
                      struct error *err);
 
@@ -244,8 +253,9 @@ int dedup_check_leak(struct dedup *s, struct manifest_source *in, const char *ou
 int dedup_read_protected(struct dedup *s, struct manifest_source *in, struct error *err);
 
 /* dedup_remove.c: --delete-blocked. dedup_removal_open is called before the work begins; it fails with
- * EX_TEMPFAIL when the store is in use. Files are removed after the manifests are on disk. For a file that
- * cannot be removed, a message is printed and n_left grows by 1. */
+ * EX_TEMPFAIL when the store is in use. dedup_remove_blocked removes the files of the rows in s->blocked,
+ * after the manifests are on disk. For a file that cannot be removed, it prints a message and adds 1 to
+ * n_left. */
 int dedup_removal_open(struct dedup *s, struct error *err);
 int dedup_remove_blocked(struct dedup *s, struct manifest_source *in, struct error *err);
 

@@ -8,7 +8,8 @@
 #include "base/number.h"
 #include "base/text.h"
 
-static bool ipv4_is_public(uint32_t ip) /* host byte order */
+/* Returns false for the special networks of IPv4. ip is in host byte order. */
+static bool ipv4_is_public(uint32_t ip)
 {
     static const struct {
         uint32_t net;
@@ -40,6 +41,7 @@ static uint32_t be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* Returns whether the address is public. When it contains an IPv4 address, that address decides. */
 static bool ipv6_is_public(const uint8_t a[16])
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

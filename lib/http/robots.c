@@ -13,6 +13,7 @@ struct line {
     size_t n_key, n_value;
 };
 
+/* Removes blanks and tabs from both ends. */
 static void trim(const char **s, size_t *n)
 {
     while (*n > 0 && ((*s)[0] == ' ' || (*s)[0] == '\t'))
@@ -21,6 +22,7 @@ static void trim(const char **s, size_t *n)
         (*n)--;
 }
 
+/* Whether the n bytes of s are the word, compared without regard to case. */
 static bool equals(const char *s, size_t n, const char *word)
 {
     return strlen(word) == n && strncasecmp(s, word, n) == 0;
@@ -100,7 +102,9 @@ static const char *const user_agent[] = {"user-agent", "useragent", "user agent"
 static const char *const disallow[] = {"disallow", "dissallow", "dissalow", "disalow",
                                        "diasllow", "disallaw",  NULL};
 
-/* Adds a usage preference, "/path WORDS", or "WORDS" for the whole site. Returns 0, or -1 with err set. */
+/* Adds a statement about training, which is "/path WORDS", or "WORDS" for the whole site. usage: true for
+ * Content-Usage, false for Content-Signal. Returns 0, also for a line that is left out because it cannot be
+ * read, or -1 with err set. */
 static int add_wish(struct robots *r, const struct line *l, bool usage, struct error *err)
 {
     const char *value = l->value, *path = "/";
@@ -135,6 +139,8 @@ static int add_wish(struct robots *r, const struct line *l, bool usage, struct e
     return 0;
 }
 
+/* Adds an Allow or Disallow rule, unless there are ROBOTS_MAX_RULES already. Returns 0, or -1 with err
+ * set. */
 static int add_rule(struct robots *r, const char *value, size_t n, bool allow, struct error *err)
 {
     if (r->n_rules == ROBOTS_MAX_RULES) return 0;
@@ -160,6 +166,8 @@ static int add_index_rule(struct robots *r, const char *value, size_t n, struct 
     return add_rule(r, folder, n + 2, true, err);
 }
 
+/* Adds the lines of every group that names the token, or with token NULL of every group for all user agents.
+ * *found becomes whether there is such a group. Returns 0, or -1 with err set. */
 static int take_group(struct robots *r, const char *bytes, size_t n, const char *token, bool *found,
                       struct error *err)
 {
@@ -209,6 +217,7 @@ static size_t low_byte_of_utf16(const unsigned char *b, size_t n)
     return (b[0] == 0xfe && b[1] == 0xff) || (!b[0] && b[1]) ? 2 : 0;
 }
 
+/* Writes the character c as UTF-8 and returns the number of bytes, at most 4. */
 static size_t utf8_put(char *out, uint32_t c)
 {
     size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
@@ -218,7 +227,9 @@ static size_t utf8_put(char *out, uint32_t c)
     return n;
 }
 
-/* Returns the file as UTF-8, in memory of r. Half of a pair of surrogates becomes U+FFFD. */
+/* Converts the file from UTF-16 to UTF-8. Returns the new bytes, which belong to the arena of r, and sets *n
+ * to their number; returns NULL with err set when there is no memory. low: from low_byte_of_utf16. Half of a
+ * pair of surrogates becomes U+FFFD, except at the end of the file, where it is left out. */
 static const char *from_utf16(struct robots *r, const char *bytes, size_t *n, size_t low, struct error *err)
 {
     const unsigned char *b = (const unsigned char *)bytes;
@@ -245,7 +256,8 @@ int robots_parse(struct robots *r, const char *bytes, size_t n, const char *toke
     if (n > ROBOTS_MAX_BYTES) n = ROBOTS_MAX_BYTES;
     size_t low = low_byte_of_utf16((const unsigned char *)bytes, n);
     if (low && !(bytes = from_utf16(r, bytes, &n, low, err))) return -1;
-    for (const char *bom = "\xef\xbb\xbf"; *bom && n > 0 && *bytes == *bom; bom++) /* also a cut one */
+    /* Skip the byte order mark of UTF-8, also when only its first bytes are there. */
+    for (const char *bom = "\xef\xbb\xbf"; *bom && n > 0 && *bytes == *bom; bom++)
         bytes++, n--;
     if (take_group(r, bytes, n, token, &found, err)) return -1;
     return found ? 0 : take_group(r, bytes, n, NULL, &found, err);

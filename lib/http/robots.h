@@ -1,8 +1,10 @@
 /*
- * robots.h: reads robots.txt as RFC 9309 defines it: groups by product token; the longest matching rule
- * decides, and of two equally long ones Allow; '*' and a final '$' in patterns. Crawl-delay, which is not in
- * the RFC but in many files, gives the time between two requests. Content-Usage and Content-Signal are
- * statements about training (rights.h) and belong to a group as its rules do.
+ * robots.h: reads robots.txt as RFC 9309 defines it. A file has groups of rules, each for some product
+ * tokens. The rule with the longest pattern that matches a path decides about it; when an Allow and a
+ * Disallow are equally long, Allow decides. A pattern may contain '*' (any bytes) and end in '$' (the end of
+ * the path). Crawl-delay, the time between two requests, is not in the RFC but in many files, and is read as
+ * well. Content-Usage and Content-Signal are statements about training (rights.h); like rules, they belong to
+ * a group.
  */
 #ifndef WINNOW_HTTP_ROBOTS_H
 #define WINNOW_HTTP_ROBOTS_H
@@ -20,31 +22,33 @@
 #define ROBOTS_MAX_DELAY_S 60.0 /* a longer Crawl-delay counts as this */
 
 struct robots_rule {
-    char *pattern;
+    char *pattern; /* in the arena of struct robots */
     bool allow;
-}; /* in the arena */
+};
 
 struct robots {
     struct robots_rule *rules;
     size_t n_rules, capacity;
     struct rights_rule *usages, *signals; /* Content-Usage, Content-Signal */
     size_t n_usages, usages_capacity, n_signals, signals_capacity;
-    double crawl_delay_s;
+    double crawl_delay_s; /* 0: none is given */
     struct arena arena;
 };
 #define ROBOTS_EMPTY ((struct robots){0}) /* allows everything */
 
 /*
- * Takes the rules for `token` (our product token, in lower case) from the bytes of the file, or those for
- * '*' when no group names us. Bytes after ROBOTS_MAX_BYTES are ignored. A file in UTF-16 is read as well,
- * though RFC 9309 asks for UTF-8. Returns 0, or -1 with err set (memory).
- * Release r in both cases.
+ * Fills r with the rules and statements for `token` (our product token, in lower case) in the bytes of the
+ * file. When no group names the token, it takes those of the groups for '*'. Bytes after ROBOTS_MAX_BYTES are
+ * ignored. A file in UTF-16 is read as well, though RFC 9309 asks for UTF-8. Returns 0, or -1 with err set
+ * when there is no memory. Release r in both cases.
  */
 int robots_parse(struct robots *r, const char *bytes, size_t n_bytes, const char *token, struct error *err);
+/* Returns whether we may request the path. A path that no rule matches is allowed. */
 bool robots_allows(const struct robots *r, const char *path_and_query);
-/* What Content-Usage and Content-Signal say about the path. */
+/* Returns the set of signals (RIGHTS_BIT) that Content-Usage and Content-Signal give for the path. */
 uint32_t robots_rights(const struct robots *r, const char *path_and_query);
-bool robots_is_empty(const struct robots *r); /* says nothing at all */
+/* Returns true when r has no rule, no statement and no Crawl-delay. */
+bool robots_is_empty(const struct robots *r);
 void robots_release(struct robots *r);
 
 #endif

@@ -11,16 +11,17 @@ enum image_reason image_fail(struct image_failure *f, enum image_reason reason, 
 /* The same from a struct error, for a failed allocation. */
 enum image_reason image_fail_error(struct image_failure *f, const struct error *err);
 
-/* Compares the size with the limits, before anything of that size is allocated. */
+/* Compares the size with the limits, before anything of that size is allocated. Returns IMAGE_OK, or the
+ * reason with f filled. */
 enum image_reason image_check_size(uint64_t width, uint64_t height, uint64_t max_pixels,
                                    struct image_failure *f);
 
-/* The orientation, 1..8, in the TIFF block of EXIF data; 1 when it is missing or not valid. ORIENT_PILLOW
- * takes any type of number, and the last entry of several. */
+/* Returns the orientation, 1..8, in the TIFF block of EXIF data; 1 when it is missing or not valid.
+ * ORIENT_PILLOW takes any type of number, and the last entry of several. */
 int exif_orientation(const uint8_t *tiff, size_t n_bytes, enum orientation_rule rule);
 
-/* The function that each decoder offers. When out is NULL it reads the header only. The caller has found
- * out the format, set info->format and emptied the rest of info; it applies the orientation afterwards. */
+/* The function that each decoder offers. When out is NULL it reads the header only. The caller has set
+ * info->format and emptied the rest of info, and applies the orientation afterwards. */
 typedef enum image_reason image_decoder(const uint8_t *bytes, size_t n_bytes,
                                         const struct decode_options *options, struct image *out,
                                         struct image_info *info, struct image_failure *f);
@@ -48,7 +49,8 @@ static inline bool cicp_is_srgb(unsigned primaries, unsigned transfer)
     return primaries <= 2 && (transfer <= 2 || transfer == 6 || (transfer >= 13 && transfer <= 15));
 }
 
-/* info->mode from its alpha and bits: "gray-alpha", "rgb", "rgb16" for more than 8. */
+/* Sets info->mode from gray, info->alpha and info->bits: "gray-alpha", "rgb", or "rgb16" for more than 8
+ * bits. */
 void image_set_mode(struct image_info *info, bool gray);
 
 /* What the fourth sample of a pixel means; premultiplied: the first three have been multiplied by it. */
@@ -65,7 +67,7 @@ static inline void rgba_to_row(struct image *m, int y, const uint8_t *rgba, enum
     rgba_to_pixels(m, 0, y, m->width, rgba, alpha, background);
 }
 
-/* Colour c over colour b with opacity a, all 0..255, rounded to nearest. */
+/* Returns colour c, with opacity a, over colour b. All are 0..255, and the result is rounded to nearest. */
 static inline uint8_t blend_over(unsigned c, unsigned a, unsigned b)
 {
     unsigned t = c * a + b * (255 - a) + 128;

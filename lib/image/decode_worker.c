@@ -33,9 +33,11 @@
 
 /* The first page of the shared memory. The worker writes its result here; the parent checks every value. */
 struct mail {
-    uint64_t n_bytes; /* of the file, in the input area: from us */
-    char xxh128[33];  /* of the same: from us */
-    int32_t reason;   /* from here on: from the worker */
+    /* The parent writes the size and the hash of the file that is in the input area. */
+    uint64_t n_bytes;
+    char xxh128[33];
+    /* The worker writes the rest: an enum image_reason, and what it found. */
+    int32_t reason;
     struct image_info info;
     char detail[160];
     uint64_t n_result;
@@ -44,7 +46,7 @@ struct mail {
 
 /* --- decoding of one picture, in the worker or, without a sandbox, in this process --- */
 
-/* Calls finish for each frame. */
+/* The results of finish for the frames of one animation, one after another. */
 struct frame_results {
     const struct decode_pool_options *o;
     const struct image_info *info;
@@ -53,6 +55,7 @@ struct frame_results {
     size_t n_result;
 };
 
+/* Receives one decoded frame: runs finish on it and appends its result. */
 static enum image_reason finish_frame(void *context, int given, struct image *frame, struct image_failure *f)
 {
     struct frame_results *r = context;
@@ -65,6 +68,8 @@ static enum image_reason finish_frame(void *context, int given, struct image *fr
     return reason;
 }
 
+/* Decodes one picture as the options say, runs finish on it, and fills info, result and *n_result. Returns
+ * IMAGE_OK, or the reason with *f filled. */
 static enum image_reason work_on(const struct decode_pool_options *o, const uint8_t *bytes, size_t n_bytes,
                                  const char *xxh128, struct image *image, struct image *scratch,
                                  struct image_info *info, uint8_t *result, size_t *n_result,
@@ -96,6 +101,11 @@ static enum image_reason work_on(const struct decode_pool_options *o, const uint
 
 /* --- the worker process --- */
 
+/*
+ * The program of the worker. It enters the sandbox, and then handles one picture after another until the
+ * parent closes the socket. It writes one byte when it is ready and after each picture: 0, or 'x' when it
+ * could not enter the sandbox, and then it exits. It reads one byte for each new picture.
+ */
 static void worker_main(const struct decode_worker *self) __attribute__((noreturn));
 
 static void worker_main(const struct decode_worker *self)
@@ -111,7 +121,8 @@ static void worker_main(const struct decode_worker *self)
             munmap(self->siblings[i].shared, self->siblings[i].shared_bytes);
     mallopt(M_MMAP_THRESHOLD, 8 << 20); /* large blocks are returned to the system, small ones are reused */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    /* libjxl prints before it traps. A write that the sandbox refuses would hide malloc's errno. */
+    /* What decoders print stays in this buffer. libjxl prints a message before it traps, and a write that the
+     * sandbox refuses would replace the errno that malloc set. */
     setvbuf(stderr, said, _IOFBF, sizeof said);
     if (sandbox_enter(self->fd, &err)) {
         snprintf(mail->detail, sizeof mail->detail, "%.150s", err.text);
@@ -140,6 +151,8 @@ static void worker_main(const struct decode_worker *self)
     }
 }
 
+/* Closes the socket, at which the worker exits, and waits for its end. *status is set as by waitpid, if a
+ * process existed. */
 static void worker_reap(struct decode_worker *w, int *status)
 {
     if (w->fd >= 0) close(w->fd);
@@ -150,7 +163,8 @@ static void worker_reap(struct decode_worker *w, int *status)
     w->pid = 0;
 }
 
-/* Returns 1 when the worker has written its result, 0 when it died, or -1 when it exceeded the time limit. */
+/* Waits until the worker is ready or has written its result. Returns 1 then, 0 when it died or could not
+ * enter the sandbox, or -1 when it exceeded the time limit. */
 static int worker_wait(struct decode_worker *w)
 {
     struct pollfd poll_fd = {.fd = w->fd, .events = POLLIN};
@@ -169,6 +183,7 @@ static int worker_wait(struct decode_worker *w)
     return n == 1 && byte != 'x';
 }
 
+/* Forks a worker and waits until it is ready. Returns 0, or -1 with err set and no process left. */
 static int worker_start(struct decode_worker *w, struct error *err)
 {
     int pair[2];
@@ -198,7 +213,7 @@ static int worker_start(struct decode_worker *w, struct error *err)
     return error_set(err, EX_OSERR, "%s", detail[0] ? detail : "a decoding worker died at its start");
 }
 
-/* --- our side --- */
+/* --- in the parent: passing a picture to the worker --- */
 
 void decoded_settle(struct decoded *d, enum image_reason reason, const char *detail)
 {
@@ -231,6 +246,9 @@ static void adopt_info(struct image_info *to, const struct image_info *from)
         if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-')) *c = '?';
 }
 
+/* Fills d with the reason for which the worker did not answer, and starts another worker. stalled: it still
+ * runs but exceeded the time limit, and is killed. Returns 0, or -1 with err set when no worker can be
+ * started. */
 static int replace_worker(struct decode_worker *w, struct decoded *d, bool stalled, struct error *err)
 {
     char text[160];
@@ -259,6 +277,7 @@ static int replace_worker(struct decode_worker *w, struct decoded *d, bool stall
     return worker_start(w, err);
 }
 
+/* Writes the byte that tells the worker to begin. Returns false when the worker is dead. */
 static bool ring(const struct decode_worker *w)
 {
     char byte = 1;
@@ -274,14 +293,16 @@ void decode_worker_rest(struct decode_worker *w, size_t n_bytes, size_t n_result
     if (w->input && n_result > KEEP_BYTES) madvise(w->output, w->output_room, MADV_REMOVE);
 }
 
+/* decode_worker_ask with a sandbox. */
 static int ask_process(struct decode_worker *w, size_t n_bytes, struct decoded *d, struct error *err)
 {
     struct mail *mail = (struct mail *)w->shared, answer;
-    /* An earlier replacement failed. Try again; otherwise the caller would wait for ever. */
+    /* There is no process when an earlier replacement failed. Without a new one no answer would come. */
     if (w->pid <= 0 && worker_start(w, err)) return -1;
     mail->n_bytes = n_bytes;
     memcpy(mail->xxh128, d->xxh128, sizeof mail->xxh128);
-    /* The worker died between two pictures, for example killed by somebody. This picture is not the cause. */
+    /* When the byte cannot be sent, the worker died between two pictures, for example because somebody killed
+     * it. This picture is not the cause, so another worker gets it. */
     if (!ring(w)) {
         int status = 0;
         worker_reap(w, &status);
@@ -328,7 +349,7 @@ int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_by
     return 0;
 }
 
-/* --- life --- */
+/* --- opening and closing a worker --- */
 
 static size_t whole_pages(size_t n) { return (n + 4095) & ~(size_t)4095; }
 
@@ -338,7 +359,7 @@ int decode_options_complete(struct decode_pool_options *o, struct error *err)
         o->max_file_bytes = IMAGE_MAX_FILE_BYTES;
     if (o->cpu_seconds == 0) o->cpu_seconds = IMAGE_WORKER_CPU_SECONDS;
     if (!o->no_sandbox && sandbox_check(err)) return -1;
-    /* Call it before the fork, because the workers cannot read the environment. */
+    /* Reads the environment now, before the fork, because a worker cannot. */
     simd_level();
     /* lcms puts a date into the profiles that it makes. Read the time zone now, because a worker cannot. */
     tzset();
@@ -371,7 +392,7 @@ void decode_worker_close(struct decode_worker *w)
 {
     int status;
     if (!w->o) return;
-    worker_reap(w, &status); /* its socket closes: it exits by itself */
+    worker_reap(w, &status); /* it exits when its socket is closed */
     if (w->shared) munmap(w->shared, w->shared_bytes);
     image_release(&w->image);
     image_release(&w->scratch);

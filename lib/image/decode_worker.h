@@ -24,27 +24,32 @@ struct decode_worker {
     struct image image, scratch; /* without a sandbox: the images that a worker would use */
 };
 
-/* Replaces zeros by the defaults that they stand for. EX_OSERR when a sandbox is asked for and the kernel
- * has none. */
+/* Replaces the zeros in o by the defaults that they stand for. Returns 0, or -1 with err set (EX_OSERR) when
+ * o asks for a sandbox and the kernel has none. */
 int decode_options_complete(struct decode_pool_options *o, struct error *err);
 
-/* Prepares siblings[index] and forks its process; without a sandbox only its output. The memory must be
- * zeroed before. Call decode_worker_close afterwards. */
+/* Prepares siblings[index] and forks its process. Without a sandbox it starts no process and maps only the
+ * memory for the output. All siblings must be zeroed before the first call. Returns 0, or -1 with err set.
+ * Call decode_worker_close in both cases. */
 int decode_worker_open(struct decode_worker *siblings, unsigned n_siblings, unsigned index,
                        const struct decode_pool_options *o, struct error *err);
 
 /*
- * Decodes the picture in bytes, whose content hash is in d->xxh128. With a sandbox bytes must be w->input.
- * Fills reason, slug, detail, info, result and n_result of d; result is w->output, borrowed until
- * decode_worker_rest. -1 only when no worker can be started any more.
+ * Decodes the picture in bytes, whose content hash is in d->xxh128; d has no failure and no result yet. With
+ * a sandbox, bytes must be w->input. Fills info, result and n_result of d, and for a picture that fails
+ * reason, slug and detail; result is w->output, borrowed until decode_worker_rest. Returns 0, also when the
+ * picture fails, or -1 with err set when no worker can be started any more.
  */
 int decode_worker_ask(struct decode_worker *w, const uint8_t *bytes, size_t n_bytes, struct decoded *d,
                       struct error *err);
-/* Says that the result is no longer needed, so that large blocks go back to the system. n_bytes as asked. */
+/* Ends the use of the result, and gives large blocks back to the system. n_bytes: the size of the picture
+ * that was given to decode_worker_ask; n_result: that of its result. */
 void decode_worker_rest(struct decode_worker *w, size_t n_bytes, size_t n_result);
+/* Ends the process and releases what w holds. A worker that is all zeros is accepted. */
 void decode_worker_close(struct decode_worker *w);
 
-/* Fills d for a picture that fails without a worker: reason, slug, and a detail that is safe to print. */
+/* Fills reason, slug and detail of d for a picture that failed. The detail may come from a worker: it is made
+ * safe to print. */
 void decoded_settle(struct decoded *d, enum image_reason reason, const char *detail);
 
 #endif

@@ -24,22 +24,24 @@ static inline bool frame_wanted(const struct frame_walk *w)
     return w->only ? w->n_seen + 1 == w->only : w->n_seen % w->every == 0 && w->n_given < w->most;
 }
 static inline bool frames_done(const struct frame_walk *w) { return w->n_given >= w->most; }
-/* Applies the orientation to the frame in out, and passes it to the sink. */
+/* Converts the colours of the frame in out as the options say, applies the orientation, and passes the frame
+ * to the sink. Returns IMAGE_OK, or the reason with f filled. */
 enum image_reason frame_give(struct frame_walk *w, struct image_failure *f);
 
 /*
  * Decodes the frames in order and composes them as browsers do. A frame counts as seen when it is complete,
- * even if it is not wanted. IMAGE_OK at the end of the animation or when w has enough frames.
+ * even if it is not wanted. Returns IMAGE_OK at the end of the animation or when w has enough frames, and
+ * otherwise the reason with f filled.
  */
 typedef enum image_reason image_frames_decoder(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
                                                struct image_info *info, struct image_failure *f);
 image_frames_decoder gif_frames, png_frames, webp_frames, avif_frames, jxl_frames;
 
-/* One PNG without a background: 4 channels, R, G, B, A. */
+/* Decodes one PNG to 4 channels, R, G, B and A, without blending it over a background. */
 enum image_reason png_decode_rgba(const uint8_t *bytes, size_t n_bytes, struct image *out,
                                   struct image_failure *f);
-/* Returns true when the picture outside of the animation is not its first frame: browsers show the first
- * frame. */
+/* Returns true for an animated PNG whose IDAT picture is not a frame of the animation. Browsers do not show
+ * this picture, but the first frame. */
 bool png_default_hidden(const uint8_t *bytes, size_t n_bytes);
 
 #endif

@@ -12,6 +12,7 @@
 #include "image/frames.h"
 #include "image/reduce.h"
 
+/* Returns the reason for a status of libwebp, and fills f. */
 static enum image_reason status_reason(VP8StatusCode status, struct image_failure *f)
 {
     switch (status) {
@@ -24,8 +25,8 @@ static enum image_reason status_reason(VP8StatusCode status, struct image_failur
     }
 }
 
-/* Decodes one VP8 or VP8L bitstream into its place on the canvas. */
-/* A lossy picture without alpha is decoded row by row, and libwebp reduces it while decoding. */
+/* Whether libwebp decodes the picture row by row, and can reduce it while decoding. This is so for a lossy
+ * picture without alpha that is not an animation and fills the canvas. */
 static bool row_wise(const WebPIterator *frame, uint32_t width, uint32_t height, uint32_t frames)
 {
     WebPBitstreamFeatures features;
@@ -34,6 +35,8 @@ static bool row_wise(const WebPIterator *frame, uint32_t width, uint32_t height,
            features.format == 1;
 }
 
+/* Decodes one VP8 or VP8L bitstream into its place on the canvas out. reduced: the frame fills the canvas,
+ * and libwebp scales it to the size of out. Returns IMAGE_OK, or the reason with f filled. */
 static enum image_reason decode_frame(const WebPIterator *frame, const struct decode_options *options,
                                       bool reduced, struct image *out, struct image_failure *f)
 {
@@ -162,7 +165,8 @@ out:
     return reason;
 }
 
-/* As in browsers, the canvas is transparent at first, whatever background colour the file names. */
+/* Decodes the wanted frames of an animation; frames.h declares it. As in browsers, the canvas is transparent
+ * at first, whatever background colour the file names. */
 enum image_reason webp_frames(const uint8_t *bytes, size_t n_bytes, struct frame_walk *w,
                               struct image_info *info, struct image_failure *f)
 {

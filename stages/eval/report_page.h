@@ -18,16 +18,16 @@ struct plot {
     const char *x_label, *y_label; /* ours, never from data */
     bool log_x, diagonal, zero_one_y, zero_one_x;
     double x_min; /* of a logarithmic axis */
-    char *svg;    /* out: the element, or NULL */
+    char *svg;    /* the SVG element that plots_draw made, or NULL */
 };
 #define PLOT_EMPTY ((struct plot){0})
-/* Adds a line. The points are copied. */
+/* Adds a line that looks like `like`. The points are copied. Returns 0, or -1 with err set. */
 int plot_add(struct plot *p, const double *x, const double *y, size_t n, struct plot_line like,
              struct error *err);
 /*
  * Draws all plots with one gnuplot process, which gets numbers only and is started without a shell. When
- * gnuplot is not installed, *why says so; this is not an error. Colours in the SVG become CSS variables of
- * the page.
+ * gnuplot is not installed or fails, *why says so; this is not an error. Returns 0, or -1 with err set.
+ * Colours in the SVG become CSS variables of the page.
  */
 int plots_draw(struct plot *plots, size_t n, struct text *why, struct error *err);
 void plot_release(struct plot *p);

@@ -1,5 +1,5 @@
-/* report_plots.c: makes the plots of the curves, reduced to the points that a plot can show, and of the
- * training log. */
+/* report_plots.c: makes the plots of the training log and of the curves. A curve may have millions of points;
+ * it is reduced to those that a plot can show. */
 #include "report_plots.h"
 
 #include <math.h>
@@ -11,14 +11,15 @@
 #include "base/number.h"
 #include "eval_decisions.h"
 
-#define MAX_LINES 8 /* colours of the page */
-#define MAX_EPOCHS 100000
+#define MAX_LINES 8       /* in one plot: the page has eight colours */
+#define MAX_EPOCHS 100000 /* later rows of the log are left out */
 
 struct points {
     double *x, *y;
     size_t n, capacity, y_capacity;
 };
 
+/* Appends a point. Returns 0, or -1 with err set. */
 static int put(struct points *p, double x, double y, struct error *err)
 {
     if (mem_grow(&p->x, &p->capacity, p->n + 1, sizeof *p->x, err) ||
@@ -29,6 +30,8 @@ static int put(struct points *p, double x, double y, struct error *err)
     return 0;
 }
 
+/* Adds the points to the plot as one line that looks like `like`; without points adds no line. Releases the
+ * points in any case. Returns 0, or -1 with err set. */
 static int finish(struct plot *plot, struct points *p, struct plot_line like, struct error *err)
 {
     int rc = p->n ? plot_add(plot, p->x, p->y, p->n, like, err) : 0;
@@ -40,8 +43,9 @@ static int finish(struct plot *plot, struct points *p, struct plot_line like, st
 
 static double share(uint64_t k, uint64_t n) { return n ? (double)k / (double)n : 0; }
 
-/* Adds an ROC curve. Points that are less than a pixel from the previous one are left out. On a logarithmic
- * axis x is measured in decades. */
+/* Adds an ROC curve. A point is left out when it is less than 1/REPORT_PLOT_POINTS of both axes from the
+ * previous one; on a logarithmic axis the logarithms are compared. Without positives or negatives adds no
+ * line. */
 static int add_roc(struct plot *plot, const struct curve *c, bool log_x, double x_min, int color,
                    struct error *err)
 {
@@ -62,6 +66,7 @@ static int add_roc(struct plot *plot, const struct curve *c, bool log_x, double 
     return finish(plot, &p, (struct plot_line){.color = color}, err);
 }
 
+/* Adds a curve of precision over recall, reduced in the same way. Without positives adds no line. */
 static int add_pr(struct plot *plot, const struct curve *c, int color, struct error *err)
 {
     struct points p = {0};
@@ -79,6 +84,7 @@ static int add_pr(struct plot *plot, const struct curve *c, int color, struct er
     return finish(plot, &p, (struct plot_line){.color = color}, err);
 }
 
+/* Adds the share of right answers over the mean confidence, one point for each bin that is not empty. */
 static int add_reliability(struct plot *plot, const struct calibration_bin *bins, struct plot_line like,
                            struct error *err)
 {
@@ -90,7 +96,8 @@ static int add_reliability(struct plot *plot, const struct calibration_bin *bins
     return finish(plot, &p, like, err);
 }
 
-/* Adds a column of the log over the epochs. Epochs without a number are left out. */
+/* Adds a column of the log over the epochs. Epochs for which the column has no number are left out; without
+ * the column adds no line. */
 static int add_column(struct plot *plot, const struct manifest_table *t, const char *column, int color,
                       struct error *err)
 {
@@ -105,6 +112,7 @@ static int add_column(struct plot *plot, const struct manifest_table *t, const c
     return finish(plot, &p, (struct plot_line){.color = color, .points = p.n < 40}, err);
 }
 
+/* Adds the losses and accuracies of the training log in the file `log`. Returns 0, or -1 with err set. */
 static int add_log(struct report_plots *out, const char *log, struct error *err)
 {
     struct manifest_table t = MANIFEST_TABLE_EMPTY;

@@ -20,7 +20,7 @@
 #include "image/pdq_finish.h"
 #include "store/hash_list.h"
 
-/* digest: the digits of the hash that matched the bytes; NULL when PDQ matched. */
+/* Marks the row as blocked. digest: the digits of the hash that matched the bytes; NULL when PDQ matched. */
 static int block(struct phash_dedup *s, uint32_t row, uint32_t distance, enum hash_kind kind,
                  const char *digest, struct error *err)
 {
@@ -30,6 +30,7 @@ static int block(struct phash_dedup *s, uint32_t row, uint32_t distance, enum ha
                            err);
 }
 
+/* Matches by XXH3-128, which most rows have without reading their files. */
 static int block_by_name(struct phash_dedup *s, struct hash_list *list, struct error *err)
 {
     char hex[XXH128_HEX_BYTES];
@@ -84,13 +85,14 @@ static size_t n_looks(const struct phash_dedup *s, uint32_t row)
     return s->opt->dihedral && (s->d.rows[row].flags & ROW_TURNED) ? PDQ_DIHEDRALS : 1;
 }
 
-/* The hashes of the list, then those of pictures, each with its row. */
+/* The hashes to compare: first those of the list, then n hashes of pictures, each with its row. */
 struct looks {
     struct pdq_hash *hashes;
     uint32_t *row_of;
     size_t n_listed, n, hash_room, row_room;
 };
 
+/* Starts with the hashes of the list. */
 static int looks_begin(struct looks *k, const struct hash_list *list, struct error *err)
 {
     char hex[PDQ_HEX_BYTES];
@@ -113,6 +115,7 @@ static int looks_add(struct looks *k, uint32_t row, const struct pdq_hash *hash,
     return 0;
 }
 
+/* Compares the hashes of pictures with the list, and blocks the rows that match. */
 static int looks_block(struct looks *k, struct phash_dedup *s, struct error *err)
 {
     struct near_pairs found = NEAR_PAIRS_EMPTY;
@@ -132,6 +135,7 @@ static void looks_release(struct looks *k)
     free(k->row_of);
 }
 
+/* Matches by PDQ the hashes that phash_rows.c found. */
 static int block_by_likeness(struct phash_dedup *s, const struct hash_list *list, struct error *err)
 {
     struct looks k;
@@ -150,7 +154,7 @@ static int block_by_likeness(struct phash_dedup *s, const struct hash_list *list
 /*
  * The tools that make such lists neither apply the EXIF orientation nor blend transparent parts, so they
  * compute another hash of the same file (122 and 66 bits away in two examples). Pictures for which this makes
- * a difference are read a second time in their way.
+ * a difference are read a second time as those tools read them.
  */
 struct other_reading {
     struct phash_dedup *s;
@@ -159,6 +163,7 @@ struct other_reading {
     uint32_t asked, taken; /* rows of the input */
 };
 
+/* Whether the picture of the row must be read again, because the tools may compute another hash of it. */
 static bool differs(void *context, const char *const *fields)
 {
     struct other_reading *o = context;
@@ -171,6 +176,7 @@ static bool differs(void *context, const char *const *fields)
     return (*turned && strcmp(turned, "1") != 0) || strstr(mode, "alpha") || strstr(mode, "palette");
 }
 
+/* Receives a picture that was read again, and adds its hash to those that are compared. */
 static int take_other(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct other_reading *o = context;
@@ -181,6 +187,7 @@ static int take_other(void *context, const char *const *fields, const struct dec
     return looks_add(o->looks, row, &found.hashes[0], err);
 }
 
+/* Reads some pictures again as those tools read them, and matches these hashes by PDQ. */
 static int block_by_other_reading(struct phash_dedup *s, struct manifest_source *in,
                                   const struct hash_list *list, struct error *err)
 {

@@ -52,29 +52,43 @@ struct phash_dedup {
     struct file_lock index_lock;
     struct pdq_hash *nodes; /* phash_pairs.c: the distinct hashes */
     size_t nodes_capacity;
+    /* Numbers of pictures that were hashed; of hashes that came from the rows or from --index; and of rows
+     * that are not compared, because their quality is below min_quality. */
     uint64_t n_decoded, n_reused, n_flat;
 };
 
-/* phash_rows.c */
+/* phash_rows.c: reads the rows of the manifest into s->d and their hashes into s->pdqs. against: it is the
+ * manifest of --against, which is read first and must have the column pdq. A picture that fails is noted in
+ * s->d.failures. Returns 0, or -1 with err set. */
 int phash_read_rows(struct phash_dedup *s, struct manifest_source *in, bool against, struct error *err);
-/* --hash-only: passes rows from the pool straight to the writers. */
+/* --hash-only: hashes every picture and writes each row at once, to f->out or f->rejects, without keeping it
+ * in memory. Counts the rows in n. */
 int phash_hash_only(struct phash_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err);
 
 /* phash_pairs.c */
-/* whether the row has a hash, is not rejected, and is not a flat picture */
+/* Returns whether the row is compared: it has a hash of at least the quality min_quality, and is not
+ * rejected. */
 bool phash_comparable(const struct phash_dedup *s, uint32_t row);
-/* Sets nodes, pairs, neighbour lists and ROW_PATH. */
+/* Finds the near pairs of all rows: sets the nodes, the pairs, the neighbour lists, and ROW_PATH for each row
+ * that has a neighbour. Returns 0, or -1 with err set. */
 int phash_find_pairs(struct phash_dedup *s, struct error *err);
 
-/* phash_index.c: the hashes that are kept from one run to the next. */
-int phash_index_open(struct phash_dedup *s, struct error *err); /* takes the lock */
+/* phash_index.c: --index, the hashes that are kept from one run to the next. phash_index_open takes the lock
+ * of the file and reads it. */
+int phash_index_open(struct phash_dedup *s, struct error *err);
+/* Returns the entry for the picture with this content, borrowed until the next change, or NULL. */
 const struct pdq_index_entry *phash_index_find(const struct phash_dedup *s, const struct xxh128 *id);
+/* Adds the hash of the row. It is in the file after pdq_index_save. */
 int phash_index_add(struct phash_dedup *s, uint32_t row, struct error *err);
 
-/* blocklist.c: call it before phash_find_pairs. */
+/* blocklist.c: rejects the rows whose pictures are on the list of --blocklist; those of --against are only
+ * counted. Call it after phash_read_rows and before phash_find_pairs. */
 int phash_block(struct phash_dedup *s, struct manifest_source *in, struct error *err);
 
+/* phash_dedup.c: a whole run, from the input to the written rows; the caller commits the outputs. */
 int phash_run(struct phash_dedup *s, struct dedup_files *f, struct stage_counts *n, struct error *err);
+/* The same for --check-leak. *n_leaks becomes the number of pictures that have a near copy in another
+ * split. */
 int phash_run_check_leak(struct phash_dedup *s, struct manifest_source *in, uint64_t *n_leaks,
                          struct error *err);
 void phash_release(struct phash_dedup *s);

@@ -1,5 +1,5 @@
-/* phash_pairs.c: finds the near pairs. Rows with the same 256 bits form one
- * node, and pairs are pairs of nodes. */
+/* phash_pairs.c: finds the near pairs. Rows with the same 256 bits form one node, and pairs are pairs of
+ * nodes. */
 #include "phash_dedup.h"
 
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "hash/near_kept.h"
 
+/* Whether the row takes part in the comparison; see phash_comparable. */
 static bool compared(const struct phash_dedup *s, const struct dedup_row *r)
 {
     return (r->flags & (ROW_HASHED | ROW_REJECTED)) == ROW_HASHED && r->quality >= s->opt->min_quality;
@@ -21,6 +22,8 @@ static uint64_t hash_of(const struct pdq_hash *h)
     return (h->word[0] ^ h->word[1] * 0x9e3779b97f4a7c15u) + (h->word[2] ^ h->word[3] * 0xc2b2ae3d27d4eb4fu);
 }
 
+/* Sets *out to the node with this hash, which becomes a new node when there is none. Returns 0, or -1 with
+ * err set. */
 static int find_node(struct phash_dedup *s, struct hash_index *index, const struct pdq_hash *pdq,
                      uint32_t *out, struct error *err)
 {
@@ -63,8 +66,9 @@ static int compare_pairs(const void *a, const void *b)
     return (x->distance > y->distance) - (x->distance < y->distance);
 }
 
-/* Finds rotated and mirrored copies: compares the seven other hashes of every row with all nodes. A picture
- * and its mirror image are found twice, once from each; the smaller distance counts. */
+/* Finds rotated and mirrored copies: compares the hashes of the seven other orientations of every row with
+ * all nodes, and adds the pairs to s->d.pairs. A picture and its mirror image are found twice, once from
+ * each; the smaller distance counts. */
 static int join_turned(struct phash_dedup *s, int distance, int radius, const struct near_progress *progress,
                        struct error *err)
 {
@@ -159,7 +163,7 @@ int phash_find_pairs(struct phash_dedup *s, struct error *err)
                      : (int)(s->opt->dedup.distance > 31 ? s->opt->dedup.distance : 31) / 16;
     if (make_nodes(s, err)) return -1;
     progress_start(&s->d.progress, &s->opt->dedup.common, 100, "% compared");
-    /* Pairs of two old pictures are not needed. */
+    /* Pairs of two pictures of --against are not needed. */
     unsigned wanted = s->d.n_first ? NEAR_FIRST_REST | NEAR_REST_REST : NEAR_ALL;
     if ((s->opt->near_pairs ? join_kept(s, (int)distance, radius, &tell, err)
                             : near_join(s->nodes, s->d.n_nodes, s->d.n_first ? s->d.n_first : s->d.n_nodes,

@@ -1,7 +1,7 @@
 /*
- * phash_rows.c: makes hashes from manifest rows and pictures. A row that already has a pdq of the wanted
- * family is not decoded. The other pictures go through the sandboxed decode pool and are hashed there, so
- * that a worker returns only some 300 bytes for each.
+ * phash_rows.c: finds the hash of each row of a manifest. When the row already has a pdq of the wanted
+ * family, or --index has the hash of its picture, the picture is not decoded. The other pictures go through
+ * the sandboxed decode pool; the workers hash them, and return only some 300 bytes for each.
  */
 #include "phash_dedup.h"
 
@@ -13,6 +13,8 @@
 #include "image/image_rows.h"
 #include "image/pdq_finish.h"
 
+/* Opens a pool whose workers compute the hashes that the options ask for. *wanted describes these hashes and
+ * must live as long as the pool. Returns 0, or -1 with err set. */
 static int open_pool(struct decode_pool **pool, struct pdq_wanted *wanted, const struct phash_options *opt,
                      struct error *err)
 {
@@ -33,6 +35,7 @@ struct hash_only {
     struct stage_counts *n;
 };
 
+/* Writes one row with its hash, or rejects it when its picture has none. */
 static int hash_only_row(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct hash_only *h = context;
@@ -77,13 +80,14 @@ out:
 
 struct reading {
     struct phash_dedup *s;
-    bool against;
-    struct dedup_columns of_all;
-    int hash, pdq, quality, family;
+    bool against;                   /* the rows are those of --against */
+    struct dedup_columns of_all;    /* the columns that lib/dedup reads */
+    int hash, pdq, quality, family; /* columns that only phash-dedup reads, or -1 */
 };
 
 static const char *field(const char *const *fields, int column) { return column < 0 ? "" : fields[column]; }
 
+/* Returns the number in the column pdq_quality, or 0 when it is not a number from 0 to 100. */
 static uint64_t quality_of(const char *text)
 {
     struct error ignored;
@@ -91,8 +95,9 @@ static uint64_t quality_of(const char *text)
     return parse_u64(text, 0, 100, &value, "", &ignored) == 0 ? value : 0;
 }
 
-/* Whether the row has a pdq of the wanted family. Without the column pdq_family, the pdq is assumed to be
- * of that family. */
+/* Whether the pdq in the row can be used, so that the picture need not be decoded. It must have a quality and
+ * be of the wanted family; when pdq_family is empty or missing, it is assumed to be of that family. With
+ * --dihedral no pdq can be used, because a row has the hash of one orientation only. */
 static bool usable_pdq(const struct reading *g, const char *const *fields)
 {
     const char *family = field(fields, g->family);
@@ -102,6 +107,8 @@ static bool usable_pdq(const struct reading *g, const char *const *fields)
            (!*family || !strcmp(family, pdq_family_name(g->s->opt->family)));
 }
 
+/* Whether the picture of the row must be decoded: neither the row nor --index has its hash. Pictures of
+ * --against are never decoded. */
 static bool row_wanted(void *context, const char *const *fields)
 {
     const struct reading *g = context;
@@ -110,6 +117,9 @@ static bool row_wanted(void *context, const char *const *fields)
     return !g->s->opt->index || xxh128_from_hex(&id, field(fields, g->hash)) || !phash_index_find(g->s, &id);
 }
 
+/* Adds one row to s with its hash, which comes from the picture (d), from --index or from the column pdq. A
+ * row without a valid hash is added, too, and is rejected; a row of --against without one is only not
+ * compared. */
 static int take_row(void *context, const char *const *fields, const struct decoded *d, struct error *err)
 {
     struct reading *g = context;
@@ -151,7 +161,8 @@ static int take_row(void *context, const char *const *fields, const struct decod
                 return -1;
         } else {
             row->quality = *field(fields, g->quality) ? (uint8_t)quality_of(field(fields, g->quality)) : 100;
-            /* with --dihedral, only rows of --against: their other orientations are not compared */
+            /* ROW_TURNED is not set. With --dihedral only rows of --against come here, and their other
+             * orientations are not compared. */
             row->flags |= ROW_HASHED;
             s->n_reused++;
         }

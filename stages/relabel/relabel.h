@@ -24,11 +24,12 @@ struct relabel_counts {
     uint64_t n_conflicts, n_here, n_elsewhere;
 };
 
-/* Writes the rows of t to out or rejects. d must be sorted. Fails with EX_DATAERR when the class of a
- * decision is unknown; the message names it. */
+/* Applies the decisions to the rows of t, writes each row to out or rejects, and fills n. d must be sorted.
+ * Fails with EX_DATAERR when the class of a decision is unknown; the message names it. */
 int relabel_run(const struct manifest_table *t, const struct decisions *d, const struct relabel_options *o,
                 struct manifest_writer *out, struct manifest_writer *rejects, struct relabel_counts *n,
                 struct error *err);
+/* Write the files of --stats and --conflicts. Return 0, or -1 with err set and no file written. */
 int relabel_write_stats(const char *path, const struct relabel_counts *n, const struct decisions *d,
                         struct error *err);
 int relabel_write_conflicts(const char *path, const struct decisions *d, struct error *err);
