@@ -39,6 +39,10 @@ for p in "$BIN"/*; do
     ok $? "${p##*/} -h is --help"
     must_fail 64 "${p##*/}" "${p##*/} refuses an unknown option" "$p" --nonsense
 done
+# demo/packages takes another table
+printf 'name\tversion\tbytes\tsha256\n' >none.tsv
+"$TOP/pipelines/demo/packages" cache none.tsv && [ -d cache/unpacked ]
+ok $? "demo/packages takes another table"
 # list-urls takes several folders, in their order
 mkdir -p a b && echo http://h/1 >a/x.txt && echo http://h/2 >b/y.txt
 is "$("$TOP/pipelines/list-urls" b a | tr '\t\n' ', ')" "url,label http://h/2,y http://h/1,x " "list-urls takes several folders"
