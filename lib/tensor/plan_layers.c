@@ -185,6 +185,10 @@ static int fuse_activation(struct builder *g, struct node *n, int layer)
     if (n->d.activation != OP_LINEAR || next == NO || g->fed[next] ||
         !activation_of(&g->net->layers[next], &n->d))
         return layer;
+    if (n->d.kind == OP_CONV && n->d.n_x > 1 && !g->t->adds_in_conv(g->b, &n->d)) {
+        n->d.activation = OP_LINEAR; /* the device adds, but has not this curve after the sum */
+        return layer;
+    }
     g->absorbed[next] = true;
     g->p->values[n->y].layer = next;
     return next;

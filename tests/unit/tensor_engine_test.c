@@ -439,6 +439,35 @@ static void cpu_agrees_with_ref(const struct net *n)
     }
 }
 
+/* A sum after a 1x1 convolution, which the CPU computes with it, before each kind of curve. */
+static void sums_before_curves(void)
+{
+    static const enum activation_kind curves[] = {ACTIVATION_LINEAR, ACTIVATION_RELU, ACTIVATION_SIGMOID};
+    for (int i = 0; i < 3; i++) {
+        struct net n = NET_EMPTY;
+        n.name = strdup("sum");
+        int x = plain_conv(&n, input(&n), 3, 32, 1, 1, ACTIVATION_RELU);
+        int y = plain_conv(&n, x, 32, 32, 1, 1, ACTIVATION_LINEAR);
+        x = layer(&n, LAYER_ADD, "add", x, y, -1, -1);
+        if (curves[i] != ACTIVATION_LINEAR) x = activation(&n, x, curves[i]);
+        x = plain_conv(&n, x, 32, 16, 1, 1, ACTIVATION_RELU);
+        x = layer(&n, LAYER_GLOBAL_AVERAGE_POOL, "gap", x, -1, -1, -1);
+        n.output = dense(&n, "dense", x, 16, CLASSES, ACTIVATION_SOFTMAX, 0);
+        if (!CHECK_SAY(!net_infer_shapes(&n, 0, 0, &err), "shapes of a sum: %s", err.text)) return;
+        float p[2][BATCH * CLASSES];
+        struct engine_batch in = batch_of(0);
+        for (int k = 0; k < 2; k++) {
+            struct engine *e = open_engine(&n, k ? "cpu" : "ref", ENGINE_INFERENCE, ENGINE_SGD);
+            if (!e) return;
+            CHECK(!engine_forward(e, &in, &err) && !engine_probabilities(e, p[k], &err));
+            engine_close(e);
+        }
+        double d = apart(p[0], p[1], BATCH * CLASSES);
+        CHECK_SAY(d < 1e-5, "a sum, then curve %d: probabilities of cpu and ref: %.1e apart", i, d);
+        net_release(&n);
+    }
+}
+
 /* Eleven steps in one go, and four, saved, loaded into a fresh engine, seven more: the same bits. And twice
  * the same run. */
 static void resume_and_repeat(const struct net *n, const char *device)
@@ -637,6 +666,7 @@ int main(void)
         boundary_equals_whole(&inception, "mixed1");
         boundary_equals_whole(&mobile, "add");
         reading_and_refresh(&inception);
+        sums_before_curves();
     }
     net_release(&inception);
     net_release(&mobile);
