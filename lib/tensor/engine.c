@@ -518,7 +518,10 @@ int engine_refresh_begin(struct engine *e, struct error *err)
 int engine_refresh_run(struct engine *e, const struct engine_batch *in, struct error *err)
 {
     e->refresh_runs++;
-    return engine_run_forward(e, in, RUN_REFRESH, NULL, err) || engine_mean_statistics(e, err) ? -1 : 0;
+    return engine_run_forward(e, in, RUN_REFRESH, NULL, err) || engine_mean_statistics(e, err) ||
+                   engine_wait_for_ranks(e, err)
+               ? -1
+               : 0;
 }
 
 /* --- reading --- */

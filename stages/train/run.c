@@ -203,10 +203,11 @@ static int make_plan(struct train_run *run, struct error *err)
 static int find_device(struct train_run *run, struct error *err)
 {
     const struct train_options *o = run->options;
-    if (o->devices && run->dist)
-        return error_set(err, EX_USAGE,
-                         "--devices shares a batch among the GPUs of one process, and each rank has one GPU: "
-                         "use --devices or ranks, not both");
+    if ((o->devices || getenv("WINNOW_CUDA_DEVICES")) && run->dist)
+        return error_set(
+            err, EX_USAGE,
+            "--devices (or WINNOW_CUDA_DEVICES) shares a batch among the GPUs of one process, and each "
+            "rank has one GPU: use --devices or ranks, not both");
     /* The plug-in reads it when it is opened. */
     if (o->devices && setenv("WINNOW_CUDA_DEVICES", o->devices, 1))
         return error_errno(err, EX_OSERR, "--devices");

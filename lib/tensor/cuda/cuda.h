@@ -78,7 +78,7 @@ struct gpu {
     float sent_rate;
     bool recording; /* a step is being recorded: no upload, no growth of memory and no wait is allowed */
     struct step_results results[2];
-    void *comm; /* ncclComm_t, with several GPUs */
+    struct ncclComm *comm; /* with several GPUs */
 };
 
 struct backend {

@@ -78,10 +78,9 @@ static int cuda_ranks_join(struct backend *b, const char *id, int rank, int n_ra
     if (NCCL(GroupStart())) return -1;
     int rc = 0;
     for (int k = 0; !rc && k < b->n_gpus; k++) {
-        ncclComm_t comm = NULL;
+        /* older NCCLs write the communicator when the group ends */
         rc = gpu_use(&b->gpu[k], err) ||
-             NCCL(CommInitRankConfig(&comm, b->n_parts, unique, rank * b->n_gpus + k, &config));
-        b->gpu[k].comm = comm;
+             NCCL(CommInitRankConfig(&b->gpu[k].comm, b->n_parts, unique, rank * b->n_gpus + k, &config));
     }
     return group_end(b, rc, err);
 }
@@ -140,8 +139,9 @@ void multi_gpu_close(struct backend *b)
 
 static size_t cuda_sum_bytes(const struct backend *b)
 {
-    const char *kib = getenv("WINNOW_CUDA_BUCKET_KIB");
-    return b->n_parts < 2 ? 0 : (size_t)(kib && *kib ? strtoull(kib, NULL, 10) : BUCKET_KIB) << 10;
+    const char *text = getenv("WINNOW_CUDA_BUCKET_KIB");
+    size_t kib = text ? strtoull(text, NULL, 10) : 0;
+    return b->n_parts < 2 ? 0 : (kib ? kib : BUCKET_KIB) << 10;
 }
 
 static int all_reduce(struct backend *b, struct slot x, size_t n, bool mean, bool on_compute,
