@@ -68,6 +68,8 @@ struct sums {
     static void multiply_##P##_##V(const uint8_t *a, const uint8_t *b, const int8_t *w, size_t block_bytes,  \
                                    int n_chunks, struct sums *sums)                                          \
     {                                                                                                        \
+        /* gcc does not know that tiles are loaded from memory: what was stored before has to be there */    \
+        __asm__ volatile("" ::: "memory");                                                                   \
         _tile_zero(0);                                                                                       \
         if (V > 1) _tile_zero(1);                                                                            \
         if (P > 1) _tile_zero(2);                                                                            \

@@ -130,7 +130,9 @@ static void pool(struct backend *b, struct int8_op *op, const struct op_io *io)
             if (small) {
                 int n = taps_of(d, &io->x[0], row / d->y.h, row % d->y.h, x, at);
                 uint8_t *y = pixel_at(&io->y, &d->y, pixel);
-                if (largest)
+                if (n == 0) /* a window of padding alone */
+                    memset(y, d->x[0].zero, (size_t)d->y.c);
+                else if (largest)
                     op->k->max_of(y, at, n, (size_t)d->y.c);
                 else
                     op->k->mean_of(y, at, n, (size_t)d->y.c, 1 / (float)n);
