@@ -86,6 +86,17 @@ static void catch_signals(bool note)
     }
 }
 
+void signals_hold(bool hold)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 void signals_short_stage(void) { catch_signals(false); }
 
 void signals_long_stage(void) { catch_signals(true); }

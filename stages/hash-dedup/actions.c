@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "io/signals.h"
 #include "manifest/tsv.h"
 
 #define COMPARE_BYTES (128u << 10)
@@ -229,6 +230,7 @@ static bool act_on(struct actor *a, uint32_t row, uint32_t keeper, struct error 
     if (!proven(a, row, keeper, &fd, &keeper_fd, &st, err)) return false;
     bool ok = still_there(a, path, &st);
     if (ok && !opt->dry_run) {
+        signals_hold(true); /* between a link and its renaming there is a temporary name */
         if (opt->delete) {
             ok = unlinkat(a->d->root_fd, path, 0) == 0;
             a->why = ok ? "" : strerror(errno);
@@ -239,6 +241,7 @@ static bool act_on(struct actor *a, uint32_t row, uint32_t keeper, struct error 
         } else {
             ok = do_quarantine(a, path, err);
         }
+        signals_hold(false);
     }
     close(fd);
     close(keeper_fd);
