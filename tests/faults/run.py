@@ -186,6 +186,8 @@ class Scenario:
                 bad.append('%s: %s is neither the old file nor the new one' % (what, f))
         got = self.results()
         for name, digest in got.items():
+            if may_leave and '/tmp/' in name:       # the store empties it when it is opened the next time
+                continue
             if name not in self.files and digest not in (self.before.get(name), self.want.get(name)):
                 bad.append('%s: %s is neither the old file nor the new one' % (what, name))
         for folder in self.whole:
