@@ -148,7 +148,7 @@ refused(lambda m: m.model["config"].update(layers=[]), "the model has no layers"
 refused(lambda m: m.layers[1]["config"].pop("name") and m.layers[1].pop("name") and None, "layer number 2 has no usable name")
 refused(lambda m: m["c1"].pop("config") and None, "layer 'c1': has no class_name or config")
 refused(lambda m: m["a1"].update(class_name="LSTM"), "layer 'a1': is a 'LSTM', a kind that is not supported")
-refused(lambda m: m.layers.insert(3, m["bn1"]), "layer 'bn1': comes twice")
+refused(lambda m: m.layers.insert(3, m["bn1"]), "layer 'bn1': occurs twice")
 refused(lambda m: m["a1"].update(inbound_nodes=[]), "layer 'a1': has no inbound_nodes (0)")
 refused(lambda m: m["a1"].update(inbound_nodes="bn1"), "layer 'a1': 'inbound_nodes' must be a list")
 refused(lambda m: m["a1"].update(inbound_nodes=[{}]), "layer 'a1': 'inbound_nodes' lists no inputs")
